@@ -1,0 +1,49 @@
+"""Where a run's facts go: the one interface between running a flow and the world.
+
+`BusJournal` (worker and connected scripts) puts them on NATS; `MemoryJournal` (plain local calls, users' tests) keeps
+them in a list. A flow cannot tell which one it has.
+"""
+
+from typing import Any, Protocol
+
+from perfect_schemas.envelope import Event, StoredValue
+from perfect_schemas.events import LogLine
+
+
+class RunSupersededError(BaseException):
+    """The run's life has moved on to a newer epoch: whoever sees this stops at once and writes nothing more."""
+
+
+class RunCancelledError(BaseException):
+    """Somebody wants the run to end: unwind, then write `run.cancelled`."""
+
+
+class Journal(Protocol):
+    """Thread-safe: called from the user's threads and event loops."""
+
+    def emit(self, event: Event) -> None:
+        """Hand over a fact that nothing waits for (`task.started` …). Costs microseconds, keeps the order, is never
+        left out; waits only while the outbox is full.
+        """
+
+    def commit(self, event: Event) -> None:
+        """Store a fact that later work builds on (final task events, the end of the run), guarded on the run's claim.
+
+        Returns when it is stored, after everything emitted before it. Blocks: for sync code.
+        Raises RunSupersededError, RunCancelledError, or what `perfect_bus.append` raises.
+        """
+
+    async def commit_async(self, event: Event) -> None:
+        """`commit` for async code, on whatever event loop it runs."""
+
+    def log(self, line: LogLine) -> None:
+        """Hand over a log line; batches leave every 50 ms or 200 lines."""
+
+    def store(self, name: str, data: bytes) -> str:
+        """Keep a large value (≥ CLAIM_CHECK_BYTES) outside of events; returns its reference. Blocks."""
+
+    def load(self, stored: StoredValue) -> bytes:
+        """The bytes behind a reference. Blocks."""
+
+    def live(self, payload: dict[str, Any]) -> None:
+        """High-rate progress for whoever watches now; may be lost."""

@@ -1,0 +1,82 @@
+"""`append()`: the one way in which an event that decides something gets onto its stream.
+
+Its outcome is one of three: stored (the sequence is returned), refused because the guarded subject has moved on
+(`Conflict`, with what came), or unknown until the deadline (`BusUnavailable`). While it is unknown the outbox sends
+the same id again. A resend of an event that had been stored is answered "wrong last sequence" on a guarded subject,
+hence the look at what stands there: our own id among it means stored.
+"""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from perfect_bus.outbox import DEADLINE_S, WRONG_LAST_SEQUENCE
+from perfect_schemas import codec
+from perfect_schemas.codec import UnknownEvent
+from perfect_schemas.envelope import Event
+from perfect_schemas.errors import Failed, TooLarge
+from perfect_schemas.streams import MAX_PAYLOAD_BYTES
+
+if TYPE_CHECKING:
+    from perfect_bus.bus import Bus
+
+HEADROOM_BYTES = 4096  # headers and protocol line
+
+
+class Guard(msgspec.Struct, frozen=True):
+    """The append holds only if `seq` is the last sequence on `subject` (0: the subject is empty)."""
+
+    subject: str
+    seq: int
+
+
+class Conflict(Exception):
+    """The guarded subject has moved on. `events`: what came after the expected sequence, (sequence, event)."""
+
+    def __init__(self, guard: Guard, events: list[tuple[int, Event | UnknownEvent]]) -> None:
+        super().__init__(f"{guard.subject} has moved on from sequence {guard.seq}")
+        self.guard = guard
+        self.events = events
+
+
+def guard_headers(subject: str, guard: Guard) -> dict[str, str]:
+    headers = {"Nats-Expected-Last-Subject-Sequence": str(guard.seq)}
+    if guard.subject != subject:
+        headers["Nats-Expected-Last-Subject-Sequence-Subject"] = guard.subject
+    return headers
+
+
+def check_size(subject: str, data: bytes) -> None:
+    """Raises TooLarge: a message above the server's limit is never put into the outbox."""
+    if len(data) > MAX_PAYLOAD_BYTES - HEADROOM_BYTES:
+        raise TooLarge(
+            f"an event of {len(data):,} bytes for {subject} is larger than the {MAX_PAYLOAD_BYTES:,} bytes "
+            "that a message may have; pass large values by reference (a file or object name)"
+        )
+
+
+async def append(
+    bus: "Bus", subject: str, event: Event, guard: Guard, *, deadline_s: float = DEADLINE_S
+) -> int:
+    """Store `event` on `subject` of EVENTS or DEFS if `guard` holds. Returns its sequence.
+
+    Raises Conflict, TooLarge, or BusUnavailable after `deadline_s` without an answer.
+    """
+    data = codec.encode(event)
+    check_size(subject, data)
+    ack = await bus.outbox.send(
+        subject, data, event.id, headers=guard_headers(subject, guard), deadline_s=deadline_s
+    )
+    if ack.error is None:
+        return ack.seq
+    if ack.error.err_code != WRONG_LAST_SEQUENCE:
+        raise Failed(f"{subject} refused {event.type}: {ack.error.description}")
+    since = await bus.read(guard.subject, after=guard.seq)
+    if guard.subject == subject:
+        own = next((seq for seq, stored in since if stored.id == event.id), None)
+    else:
+        stored = await bus.read(subject, after=guard.seq)
+        own = next((seq for seq, other in stored if other.id == event.id), None)
+    if own is not None:
+        return own
+    raise Conflict(guard, since)

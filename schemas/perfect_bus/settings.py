@@ -1,0 +1,137 @@
+"""Every setting, in one struct: from `PERFECT_*` variables, then `perfect.toml`, then the defaults here.
+
+`Settings.load()` also says where each value came from (`perfect config`).
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from perfect_bus.bus import Connection
+from perfect_schemas.errors import InvalidInput
+
+CONNECTION_FILE = "connection.json"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Names in the environment: `PERFECT_` and the name in capitals. Times in seconds, sizes in bytes.
+
+    nats_url: an existing NATS server; None means the embedded one of `perfect up`.
+    nats_server: path of the nats-server binary to embed; None means: look for it.
+    durability: default = the embedded server syncs its files every 250 ms; strict = before each acknowledgement.
+    lease_s: a client whose presence is older is lost. presence_every_s: how often it is renewed.
+    cancel_grace_s: how long a cancelled run may take to end by itself.
+    batch_ms, batch_events: what the projector gathers before it commits.
+    purge_after_s: age at which a finished run's subjects leave the bus (it stays in DuckDB).
+    """
+
+    data_dir: Path = Path(".perfect")
+    host: str = "127.0.0.1"
+    port: int = 3000
+    nats_url: str | None = None
+    nats_server: str | None = None
+    nats_port: int = 0
+    durability: Literal["default", "strict"] = "default"
+    replicas: int = 1
+    lease_s: float = 5.0
+    presence_every_s: float = 1.5
+    cancel_grace_s: float = 10.0
+    batch_ms: int = 25
+    batch_events: int = 1000
+    purge_after_s: float = 86400.0
+    events_max_bytes: int = 20 * 1024**3
+    logs_max_bytes: int = 5 * 1024**3
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+    workflows_dir: Path = Path()
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        environ: Mapping[str, str] | None = None,
+        file: Path = Path("perfect.toml"),
+        overrides: Mapping[str, Any] | None = None,
+    ) -> "Settings":
+        """`overrides` (command-line options; None values are left out) win over everything."""
+        return cls.load_with_origin(environ=environ, file=file, overrides=overrides)[0]
+
+    @classmethod
+    def load_with_origin(
+        cls,
+        *,
+        environ: Mapping[str, str] | None = None,
+        file: Path = Path("perfect.toml"),
+        overrides: Mapping[str, Any] | None = None,
+    ) -> tuple["Settings", dict[str, str]]:
+        """The settings, and for each name where its value came from. Raises InvalidInput naming the wrong value."""
+        environ = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        origin = dict.fromkeys(cls.__struct_fields__, "default")
+        if file.is_file():
+            for name, value in tomllib.loads(file.read_text()).items():
+                _known(cls, name, str(file))
+                values[name], origin[name] = value, str(file)
+        for name in cls.__struct_fields__:
+            variable = f"PERFECT_{name.upper()}"
+            if variable in environ:
+                values[name], origin[name] = environ[variable], variable
+        for name, value in (overrides or {}).items():
+            if value is not None:
+                _known(cls, name, "command line")
+                values[name], origin[name] = value, "command line"
+        try:
+            return msgspec.convert(values, cls, strict=False, dec_hook=_decode), origin
+        except msgspec.ValidationError as error:
+            raise InvalidInput(f"settings: {error}") from error
+
+    @property
+    def connection_file(self) -> Path:
+        return self.data_dir / CONNECTION_FILE
+
+    def environment(self) -> dict[str, str]:
+        """The variables that hand these settings on to a child process."""
+        return {
+            f"PERFECT_{name.upper()}": str(value)
+            for name in self.__struct_fields__
+            if (value := getattr(self, name)) is not None
+        }
+
+
+def find_connection(settings: Settings, start: Path | None = None) -> Connection | None:
+    """How to reach the running system, or None: `nats_url`, then `connection.json` in the data folder, then in a
+    `.perfect` folder from the working folder upwards, then in the user's state folder.
+    """
+    if settings.nats_url:
+        return Connection.of_url(settings.nats_url)
+    start = (start or Path.cwd()).resolve()
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    folders = [
+        settings.data_dir,
+        *(folder / ".perfect" for folder in (start, *start.parents)),
+        state / "perfect",
+    ]
+    for folder in folders:
+        file = folder / CONNECTION_FILE
+        try:
+            return Connection.load(file)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue
+        except msgspec.DecodeError as error:
+            raise InvalidInput(f"{file} is damaged: {error}") from error
+    return None
+
+
+def _known(cls: type[Settings], name: str, where: str) -> None:
+    if name not in cls.__struct_fields__:
+        raise InvalidInput(f"{where}: there is no setting {name!r}")
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value).expanduser()
+    raise TypeError(f"cannot read a {kind.__name__} from {value!r}")

@@ -1,0 +1,152 @@
+"""Commands: what somebody wants done. Request/reply on `perfect.cmd.<service>.<verb>`.
+
+The caller makes the ids of what a command creates and repeats the command until it is answered or 10 s have
+passed; a service answers a repeat like the first, without doing anything twice.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from perfect_schemas.envelope import Configuration
+from perfect_schemas.errors import Problem
+from perfect_schemas.events.flow import TaskDefinition
+
+
+class RegisterFlow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`perfect.cmd.registry.register`. Answer: Registered. Ids of tasks may be empty: the registry makes them."""
+
+    name: str
+    flow_version: str = ""
+    description: str = ""
+    tags: list[str] = []
+    tasks: list[TaskDefinition] = []
+    parameters: dict[str, Any] = {}
+    entrypoint: str | None = None
+    schedule: str | None = None
+
+
+class Registered(msgspec.Struct, frozen=True, kw_only=True):
+    flow_id: str
+    flow_version: str
+    new: bool
+
+
+class RemoveFlow(msgspec.Struct, frozen=True, kw_only=True):
+    """`perfect.cmd.registry.remove`. Answer: Done. Conflicting while runs are live (the engine is asked)."""
+
+    flow_id: str
+
+
+class TriggerRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`perfect.cmd.engine.trigger`. Answer: Triggered. `flow`: id or name. `run_id`: made by the caller."""
+
+    run_id: str
+    flow: str
+    configuration: Configuration = "development"
+    parameters: dict[str, Any] = {}
+    tags: list[str] = []
+    idempotency_key: str | None = None
+    scheduled_for: datetime | None = None
+    name: str | None = None
+    priority: int = 0
+    origin: Literal["api", "schedule"] = "api"
+
+
+class Triggered(msgspec.Struct, frozen=True, kw_only=True):
+    """new: False when the idempotency key had already made this run."""
+
+    run_id: str
+    flow_id: str
+    flow_name: str
+    flow_version: str
+    state: str
+    created_at: datetime
+    new: bool = True
+
+
+class LiveRuns(msgspec.Struct, frozen=True, kw_only=True):
+    """`perfect.cmd.engine.live`. Answer: list[str], ids of the flow's runs that are not final."""
+
+    flow_id: str
+
+
+class CancelRun(msgspec.Struct, frozen=True, kw_only=True):
+    """`perfect.cmd.engine.cancel`. Answer: Done. Conflicting when the run is final."""
+
+    run_id: str
+    by: str
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The command was carried out, now or before."""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Every answer to a command or query: a value or a problem. seq: the EVENTS sequence the value is as of."""
+
+    value: msgspec.Raw = msgspec.Raw(b"null")
+    problem: Problem | None = None
+    seq: int | None = None
+
+
+class HandOver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run handed to whichever worker takes it, on `perfect.work.<queue>.<flow_id>`.
+
+    queued_seq: sequence of the `run.queued` that this answers, which the claim expects to be the run's last.
+    epoch: the one that the claim begins. replay: whether there is history to read before the flow is called.
+    """
+
+    run_id: str
+    flow_id: str
+    flow_name: str
+    queued_seq: int
+    epoch: int
+    configuration: Configuration
+    parameters: dict[str, Any]
+    tags: list[str] = []
+    name: str | None = None
+    replay: bool = False
+    created_at: datetime | None = None
+    queued_at: datetime | None = None
+    parent_run_id: str | None = None
+
+
+class Presence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A client's key in the KV bucket CLIENTS; gone when its lease has ended.
+
+    slots: runs that it may hold at once. flows: ids that it serves. queues: for which it serves them.
+    """
+
+    client_id: str
+    name: str
+    host: str
+    pid: int
+    slots: int
+    flows: list[str] = []
+    queues: list[str] = msgspec.field(default_factory=lambda: ["default"])
+    draining: bool = False
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message to one client on `perfect.ctl.<client_id>`. A lost one is found in the run's history."""
+
+    verb: Literal["cancel", "drain"]
+    run_id: str | None = None
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Answer on `perfect.qry.health.<service>`.
+
+    lag: messages that the service has still to read from the bus. lag_ms: age of the oldest of them.
+    """
+
+    name: str
+    status: Literal["starting", "ready", "degraded", "stopping", "missing"]
+    lag: int = 0
+    lag_ms: int = 0
+    detail: str = ""
+    pid: int | None = None
+    started_at: datetime | None = None
+    metrics: dict[str, float] = {}

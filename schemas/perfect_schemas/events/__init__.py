@@ -1,0 +1,104 @@
+"""All events: the union `AnyEvent` that the wire carries, one module a noun."""
+
+from perfect_schemas.envelope import Event
+from perfect_schemas.events.client import ClientConnected, ClientDisconnected, ClientLost
+from perfect_schemas.events.flow import FlowRegistered, FlowRemoved, TaskDefinition
+from perfect_schemas.events.log import LogBatch, LogLine
+from perfect_schemas.events.run import (
+    RunCancelled,
+    RunCancelling,
+    RunCompleted,
+    RunCrashed,
+    RunFailed,
+    RunForked,
+    RunLost,
+    RunQueued,
+    RunResumed,
+    RunRetried,
+    RunRetrying,
+    RunScheduled,
+    RunStarted,
+    RunSuspended,
+)
+from perfect_schemas.events.statistic import PerformanceWarned
+from perfect_schemas.events.task import (
+    TaskAdopted,
+    TaskCached,
+    TaskCompleted,
+    TaskFailed,
+    TaskQueued,
+    TaskRetrying,
+    TaskSkipped,
+    TaskStarted,
+)
+
+RunEvent = (
+    RunScheduled
+    | RunQueued
+    | RunStarted
+    | RunSuspended
+    | RunResumed
+    | RunRetrying
+    | RunLost
+    | RunCancelling
+    | RunRetried
+    | RunForked
+    | RunCompleted
+    | RunFailed
+    | RunCancelled
+    | RunCrashed
+)
+TaskEvent = (
+    TaskQueued
+    | TaskStarted
+    | TaskRetrying
+    | TaskCompleted
+    | TaskCached
+    | TaskFailed
+    | TaskSkipped
+    | TaskAdopted
+)
+DefinitionEvent = FlowRegistered | FlowRemoved | ClientConnected | ClientDisconnected | ClientLost
+AnyEvent = RunEvent | TaskEvent | DefinitionEvent | PerformanceWarned | LogBatch
+
+FINAL_TASK_EVENTS = (TaskCompleted, TaskCached, TaskFailed, TaskSkipped, TaskAdopted)
+
+__all__ = [
+    "FINAL_TASK_EVENTS",
+    "AnyEvent",
+    "ClientConnected",
+    "ClientDisconnected",
+    "ClientLost",
+    "DefinitionEvent",
+    "Event",
+    "FlowRegistered",
+    "FlowRemoved",
+    "LogBatch",
+    "LogLine",
+    "PerformanceWarned",
+    "RunCancelled",
+    "RunCancelling",
+    "RunCompleted",
+    "RunCrashed",
+    "RunEvent",
+    "RunFailed",
+    "RunForked",
+    "RunLost",
+    "RunQueued",
+    "RunResumed",
+    "RunRetried",
+    "RunRetrying",
+    "RunScheduled",
+    "RunStarted",
+    "RunSuspended",
+    "TaskAdopted",
+    "TaskCached",
+    "TaskCompleted",
+    "TaskDefinition",
+    "TaskEvent",
+    "TaskFailed",
+    "TaskQueued",
+    "TaskRetrying",
+    "TaskSkipped",
+    "TaskStarted",
+]

@@ -1,0 +1,113 @@
+"""The life of a run. Subject: `perfect.evt.run.<run_id>` on EVENTS; every append is guarded.
+
+Said by the engine: scheduled, queued, lost, cancelling, cancelled, crashed, resumed, retried, forked.
+Said by the worker that holds the run: started, suspended, retrying, completed, failed, cancelled.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from perfect_schemas.envelope import Configuration, ErrorInfo, Event, StoredValue
+
+
+class RunScheduled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.scheduled"):
+    """The run exists. First event of every run.
+
+    due_at: when it may start; None means at once.
+    origin: how it came about. parent_run_id, parent_task_key: the run (and place in it) that called a child run.
+    """
+
+    flow_id: str
+    flow_name: str
+    due_at: datetime | None = None
+    configuration: Configuration = "development"
+    parameters: dict[str, Any] = {}
+    tags: list[str] = []
+    origin: Literal["api", "schedule", "local", "child", "fork"] = "api"
+    name: str | None = None
+    queue: str = "default"
+    priority: int = 0
+    parent_run_id: str | None = None
+    parent_task_key: str | None = None
+    schedule_id: str | None = None
+    idempotency_key: str | None = None
+
+
+class RunQueued(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.queued"):
+    """The run is due and waits for a worker. Its sequence names the hand-over: `<run_id>:<sequence>`."""
+
+    queue: str = "default"
+    priority: int = 0
+
+
+class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.started"):
+    """The claim. `epoch` counts the claims of the run from 1 and fences every later event."""
+
+    client_id: str
+    client_name: str = ""
+
+
+class RunSuspended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.suspended"):
+    """It waits and holds no slot. key: the task key or child run id or slot name waited for."""
+
+    waits_for: Literal["input", "sleep", "child", "task", "slot"]
+    wake_at: datetime | None = None
+    key: str | None = None
+
+
+class RunResumed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.resumed"):
+    input: msgspec.Raw | None = None
+
+
+class RunRetrying(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.retrying"):
+    """The flow itself failed and will be tried again by its own `retries`. tries: how many have failed."""
+
+    tries: int
+    due_at: datetime
+    error: ErrorInfo | None = None
+
+
+class RunLost(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.lost"):
+    """Its client's lease ended."""
+
+    client_id: str
+    reason: str
+
+
+class RunCancelling(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.cancelling"):
+    by: str
+
+
+class RunRetried(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.retried"):
+    """A person wants a final run tried again: failed tasks (or all from `from_key` on) run again."""
+
+    by: str
+    from_key: str | None = None
+
+
+class RunForked(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.forked"):
+    """The run continues `origin_run_id` from `from_key` on; what stands before was adopted from it."""
+
+    origin_run_id: str
+    from_key: str | None = None
+    overrides: dict[str, Any] = {}
+
+
+class RunCompleted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.completed"):
+    duration_ms: int
+    result: StoredValue | None = None
+
+
+class RunFailed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.failed"):
+    duration_ms: int
+    error: ErrorInfo
+
+
+class RunCancelled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.cancelled"):
+    reason: str = ""
+
+
+class RunCrashed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.crashed"):
+    reason: str

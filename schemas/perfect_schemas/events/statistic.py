@@ -1,0 +1,18 @@
+"""What the projector concludes. Subject: the task's or run's own, on EVENTS."""
+
+from typing import Literal
+
+from perfect_schemas.envelope import Event
+
+
+class PerformanceWarned(Event, frozen=True, kw_only=True, omit_defaults=True, tag="performance.warned"):
+    """A task run or (without task_run_id) a run took longer than its history lets expect.
+
+    id: `<task_run_id or run_id>:<rule>`, so that saying it again changes nothing.
+    """
+
+    rule: Literal["z_score", "practical", "absolute"]
+    severity: Literal["warning", "critical"]
+    message: str
+    duration_ms: int
+    avg_duration_ms: float

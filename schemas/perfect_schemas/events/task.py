@@ -1,0 +1,72 @@
+"""The tasks of a run. Subject: `perfect.evt.task.<run_id>` on EVENTS, said by the worker that executes them.
+
+The final ones are guarded on the *run's* subject: once the run's life has moved on, they are refused.
+"""
+
+from datetime import datetime
+
+from perfect_schemas.envelope import ErrorInfo, Event, StoredValue
+
+
+class _TaskEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """What a replay needs of every task event.
+
+    name: of the task. ordinal: its place in its scope, from 0. input_digest: hex SHA-256 over the encoded
+    inputs, None when they cannot be encoded.
+    """
+
+    task_run_id: str
+    task_key: str
+    task_id: str
+    name: str
+    ordinal: int = 0
+    input_digest: str | None = None
+
+
+class TaskQueued(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.queued"):
+    """Handed over to another worker by `queue`."""
+
+    queue: str
+    dispatch_id: str
+
+
+class TaskStarted(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.started"):
+    dispatch_id: str | None = None
+    client_id: str | None = None
+
+
+class TaskRetrying(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.retrying"):
+    """`attempt` failed; the next one starts at `next_at`."""
+
+    next_at: datetime
+    error: ErrorInfo
+
+
+class TaskCompleted(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.completed"):
+    """result: None when the value could not be stored; the task runs again on a resume."""
+
+    duration_ms: int
+    result: StoredValue | None = None
+
+
+class TaskCached(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.cached"):
+    """The result came from the cache; the body was not called."""
+
+    cache_key: str
+    result: StoredValue | None = None
+
+
+class TaskFailed(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.failed"):
+    duration_ms: int
+    error: ErrorInfo
+
+
+class TaskSkipped(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.skipped"):
+    reason: str
+
+
+class TaskAdopted(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.adopted"):
+    """The result was taken over from `origin_run_id`; the body does not run again."""
+
+    origin_run_id: str
+    result: StoredValue | None = None

@@ -1,0 +1,1 @@
+"""What events mean: pure folds, shared by everyone who reads the streams."""

@@ -1,0 +1,48 @@
+"""What is known of one flow, from the events on `perfect.evt.flow.<flow_id>`."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from perfect_schemas.envelope import Event
+from perfect_schemas.events.flow import FlowRegistered, FlowRemoved, TaskDefinition
+
+
+class Flow(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest version of a flow. hidden: removed by a person; history stays."""
+
+    id: str
+    name: str
+    version: str
+    last_seq: int
+    created_at: datetime
+    registered_at: datetime
+    description: str = ""
+    tags: list[str] = []
+    tasks: list[TaskDefinition] = []
+    parameters: dict[str, Any] = {}
+    entrypoint: str | None = None
+    schedule: str | None = None
+    hidden: bool = False
+
+
+def evolve(flow: Flow | None, event: Event, seq: int) -> Flow | None:
+    if isinstance(event, FlowRegistered):
+        return Flow(
+            id=event.flow_id,
+            name=event.name,
+            version=event.flow_version,
+            last_seq=seq,
+            created_at=flow.created_at if flow else event.at,
+            registered_at=event.at,
+            description=event.description,
+            tags=event.tags,
+            tasks=event.tasks,
+            parameters=event.parameters,
+            entrypoint=event.entrypoint,
+            schedule=event.schedule,
+        )
+    if isinstance(event, FlowRemoved) and flow is not None:
+        return msgspec.structs.replace(flow, hidden=True, last_seq=seq)
+    return flow

@@ -1,0 +1,88 @@
+"""A run with its tasks, folded in stream order.
+
+Rules that need both: an event of an older epoch than the run's counts only if it stands before the new claim
+(so in stream order: an event whose epoch is below the run's current one is ignored), and tasks that are open when
+the run ends take their state from the run's end.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from perfect_schemas.envelope import Event
+from perfect_schemas.events import TaskEvent
+from perfect_schemas.events.log import LogBatch
+from perfect_schemas.events.statistic import PerformanceWarned
+from perfect_schemas.folds import run as run_fold
+from perfect_schemas.folds import task as task_fold
+from perfect_schemas.folds.run import RunLife
+from perfect_schemas.folds.task import TaskLife
+from perfect_schemas.states import FINAL_TASK_STATES, RunState, TaskState
+
+_TASK_EVENTS = frozenset(TaskEvent.__args__)
+
+OPEN_TASK_AT_END = {
+    RunState.COMPLETED: TaskState.CANCELLED,
+    RunState.FAILED: TaskState.CANCELLED,
+    RunState.CANCELLED: TaskState.CANCELLED,
+    RunState.CRASHED: TaskState.CRASHED,
+}
+
+
+class History:
+    """Mutable holder of one run's fold. `ignored` counts events that changed nothing: fenced off or illegal."""
+
+    __slots__ = ("ignored", "run", "seq", "tasks")
+
+    def __init__(self, run: RunLife | None = None, tasks: Iterable[TaskLife] = (), seq: int = 0) -> None:
+        self.run = run
+        self.tasks: dict[str, TaskLife] = {task.key: task for task in tasks}
+        self.seq = seq
+        self.ignored = 0
+
+    def apply(self, event: Event, seq: int) -> list[TaskLife]:
+        """Fold one event in stream order. Returns the tasks that changed (the run is compared by identity)."""
+        self.seq = seq
+        kind = type(event)
+        if kind in _TASK_EVENTS or (kind is PerformanceWarned and event.task_key is not None):
+            return self._apply_to_task(event, seq)
+        if kind is LogBatch:
+            return []
+        before = self.run
+        self.run = run_fold.evolve(before, event, seq)
+        if self.run is before:
+            self.ignored += 1
+            return []
+        if self.run is not None and self.run.state.is_final and not (before and before.state.is_final):
+            return self._close_open_tasks(self.run, seq)
+        return []
+
+    def _apply_to_task(self, event: Event, seq: int) -> list[TaskLife]:
+        key = event.task_key or ""
+        if self.run is not None and event.epoch is not None and event.epoch < self.run.epoch:
+            self.ignored += 1
+            return []
+        before = self.tasks.get(key)
+        after = task_fold.evolve(before, event, seq)
+        if after is before or after is None:
+            self.ignored += 1
+            return []
+        self.tasks[key] = after
+        return [after]
+
+    def _close_open_tasks(self, run: RunLife, seq: int) -> list[TaskLife]:
+        closed = []
+        for key, task in self.tasks.items():
+            if task.state not in FINAL_TASK_STATES:
+                state = OPEN_TASK_AT_END[run.state]
+                closed.append(msgspec.structs.replace(task, state=state, end_time=run.end_time, last_seq=seq))
+                self.tasks[key] = closed[-1]
+        return closed
+
+
+def fold(events: Iterable[tuple[int, Event]]) -> History:
+    """The history that `events`, pairs of (sequence, event) in stream order, make."""
+    history = History()
+    for seq, event in events:
+        history.apply(event, seq)
+    return history

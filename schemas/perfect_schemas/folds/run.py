@@ -1,0 +1,262 @@
+"""The life of one run: `evolve(life, event, seq) -> life`.
+
+Legality is the table `MOVES`: state → event → next state. An event that is not in the table for the current
+state changes nothing: the guard on the run's subject keeps such events from being stored, and a fold never raises.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from perfect_schemas import events as e
+from perfect_schemas.envelope import ErrorInfo, Event, StoredValue
+from perfect_schemas.events.statistic import PerformanceWarned
+from perfect_schemas.states import RunState as S
+
+MOVES: dict[S | None, dict[type[Event], S]] = {
+    None: {e.RunScheduled: S.SCHEDULED},
+    S.SCHEDULED: {
+        e.RunQueued: S.PENDING,
+        e.RunStarted: S.RUNNING,  # origin local and child: its own client starts it, there is no hand-over
+        e.RunForked: S.SCHEDULED,
+        e.RunCancelled: S.CANCELLED,
+        e.RunCrashed: S.CRASHED,
+    },
+    S.PENDING: {
+        e.RunQueued: S.PENDING,
+        e.RunStarted: S.RUNNING,
+        e.RunCancelled: S.CANCELLED,
+        e.RunCrashed: S.CRASHED,
+    },
+    S.RUNNING: {
+        e.RunStarted: S.RUNNING,  # the next epoch, claimed by the supervisor whose executor died
+        e.RunCompleted: S.COMPLETED,
+        e.RunFailed: S.FAILED,
+        e.RunSuspended: S.PAUSED,
+        e.RunRetrying: S.SCHEDULED,
+        e.RunLost: S.PENDING,
+        e.RunCancelling: S.CANCELLING,
+        e.RunCrashed: S.CRASHED,
+    },
+    S.PAUSED: {e.RunResumed: S.PENDING, e.RunCancelled: S.CANCELLED, e.RunCrashed: S.CRASHED},
+    S.CANCELLING: {e.RunCancelled: S.CANCELLED},
+    S.COMPLETED: {},
+    S.FAILED: {e.RunRetried: S.PENDING},
+    S.CRASHED: {e.RunRetried: S.PENDING},
+    S.CANCELLED: {e.RunRetried: S.PENDING},
+}
+
+
+class RunLife(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the events of a run's own subject say. Times are UTC, durations ms.
+
+    last_seq: sequence of the last event on the run's subject: what the next append to it expects.
+    queued_seq: sequence of the last `run.queued`; names the hand-over.
+    """
+
+    id: str
+    flow_id: str
+    flow_name: str
+    state: S
+    created_at: datetime
+    last_seq: int
+    flow_version: str | None = None
+    origin: str = "api"
+    name: str | None = None
+    configuration: str = "development"
+    parameters: dict[str, Any] = {}
+    tags: list[str] = []
+    queue: str = "default"
+    priority: int = 0
+    due_at: datetime | None = None
+    queued_at: datetime | None = None
+    queued_seq: int = 0
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    duration_ms: int | None = None
+    epoch: int = 0
+    client_id: str | None = None
+    client_name: str | None = None
+    waits_for: str | None = None
+    wait_key: str | None = None
+    wake_at: datetime | None = None
+    tries: int = 0
+    result: StoredValue | None = None
+    error: ErrorInfo | None = None
+    reason: str | None = None
+    parent_run_id: str | None = None
+    parent_task_key: str | None = None
+    origin_run_id: str | None = None
+    schedule_id: str | None = None
+    idempotency_key: str | None = None
+    performance_warning: dict[str, str] | None = None
+
+
+def evolve(life: RunLife | None, event: Event, seq: int) -> RunLife | None:
+    """The life after `event`, which stands at `seq` on the stream. Unknown and illegal events change nothing."""
+    kind = type(event)
+    if kind is PerformanceWarned and life is not None:
+        return msgspec.structs.replace(life, performance_warning=warning_of(event))  # type: ignore[arg-type]
+    state = MOVES[life.state if life else None].get(kind)
+    if state is None:
+        return life
+    if kind is e.RunStarted and life is not None and (event.epoch or 0) <= life.epoch:
+        return life
+    return _APPLY[kind](life, event, state, seq)
+
+
+def warning_of(event: PerformanceWarned) -> dict[str, str]:
+    return {"type": "slow", "severity": event.severity, "message": event.message}
+
+
+def is_legal(life: RunLife | None, kind: type[Event]) -> bool:
+    return kind in MOVES[life.state if life else None]
+
+
+def _scheduled(_: RunLife | None, event: e.RunScheduled, state: S, seq: int) -> RunLife:
+    return RunLife(
+        id=event.run_id or "",
+        flow_id=event.flow_id,
+        flow_name=event.flow_name,
+        flow_version=event.flow_version,
+        state=state,
+        created_at=event.at,
+        last_seq=seq,
+        origin=event.origin,
+        name=event.name,
+        configuration=event.configuration,
+        parameters=event.parameters,
+        tags=event.tags,
+        queue=event.queue,
+        priority=event.priority,
+        due_at=event.due_at,
+        parent_run_id=event.parent_run_id,
+        parent_task_key=event.parent_task_key,
+        schedule_id=event.schedule_id,
+        idempotency_key=event.idempotency_key,
+    )
+
+
+def _queued(life: RunLife, event: e.RunQueued, state: S, seq: int) -> RunLife:
+    return msgspec.structs.replace(
+        life,
+        state=state,
+        last_seq=seq,
+        queued_seq=seq,
+        queued_at=event.at,
+        queue=event.queue,
+        priority=event.priority,
+    )
+
+
+def _started(life: RunLife, event: e.RunStarted, state: S, seq: int) -> RunLife:
+    return msgspec.structs.replace(
+        life,
+        state=state,
+        last_seq=seq,
+        epoch=event.epoch or life.epoch + 1,
+        client_id=event.client_id,
+        client_name=event.client_name or life.client_name,
+        flow_version=event.flow_version or life.flow_version,
+        start_time=life.start_time or event.at,
+        due_at=None,
+        waits_for=None,
+        wait_key=None,
+        wake_at=None,
+    )
+
+
+def _suspended(life: RunLife, event: e.RunSuspended, state: S, seq: int) -> RunLife:
+    return msgspec.structs.replace(
+        life, state=state, last_seq=seq, waits_for=event.waits_for, wait_key=event.key, wake_at=event.wake_at
+    )
+
+
+def _retrying(life: RunLife, event: e.RunRetrying, state: S, seq: int) -> RunLife:
+    return msgspec.structs.replace(
+        life,
+        state=state,
+        last_seq=seq,
+        tries=event.tries,
+        due_at=event.due_at,
+        error=event.error,
+        client_id=None,
+    )
+
+
+def _lost(life: RunLife, event: e.RunLost, state: S, seq: int) -> RunLife:
+    return msgspec.structs.replace(life, state=state, last_seq=seq, client_id=None, reason=event.reason)
+
+
+def _resumed(life: RunLife, _: Event, state: S, seq: int) -> RunLife:
+    return msgspec.structs.replace(
+        life, state=state, last_seq=seq, waits_for=None, wait_key=None, wake_at=None, client_id=None
+    )
+
+
+def _cancelling(life: RunLife, _: Event, state: S, seq: int) -> RunLife:
+    return msgspec.structs.replace(life, state=state, last_seq=seq)
+
+
+def _retried(life: RunLife, _: Event, state: S, seq: int) -> RunLife:
+    return msgspec.structs.replace(
+        life,
+        state=state,
+        last_seq=seq,
+        error=None,
+        reason=None,
+        end_time=None,
+        duration_ms=None,
+        tries=0,
+        client_id=None,
+    )
+
+
+def _forked(life: RunLife, event: e.RunForked, state: S, seq: int) -> RunLife:
+    return msgspec.structs.replace(life, state=state, last_seq=seq, origin_run_id=event.origin_run_id)
+
+
+def _completed(life: RunLife, event: e.RunCompleted, state: S, seq: int) -> RunLife:
+    return msgspec.structs.replace(
+        life,
+        state=state,
+        last_seq=seq,
+        end_time=event.at,
+        duration_ms=event.duration_ms,
+        result=event.result,
+        error=None,
+    )
+
+
+def _failed(life: RunLife, event: e.RunFailed, state: S, seq: int) -> RunLife:
+    return msgspec.structs.replace(
+        life, state=state, last_seq=seq, end_time=event.at, duration_ms=event.duration_ms, error=event.error
+    )
+
+
+def _ended(life: RunLife, event: e.RunCancelled | e.RunCrashed, state: S, seq: int) -> RunLife:
+    since = life.start_time
+    duration = int((event.at - since).total_seconds() * 1000) if since else None
+    return msgspec.structs.replace(
+        life, state=state, last_seq=seq, end_time=event.at, duration_ms=duration, reason=event.reason
+    )
+
+
+_APPLY: dict[type[Event], Callable[..., RunLife]] = {
+    e.RunScheduled: _scheduled,
+    e.RunQueued: _queued,
+    e.RunStarted: _started,
+    e.RunSuspended: _suspended,
+    e.RunRetrying: _retrying,
+    e.RunLost: _lost,
+    e.RunResumed: _resumed,
+    e.RunCancelling: _cancelling,
+    e.RunRetried: _retried,
+    e.RunForked: _forked,
+    e.RunCompleted: _completed,
+    e.RunFailed: _failed,
+    e.RunCancelled: _ended,
+    e.RunCrashed: _ended,
+}

@@ -1,0 +1,179 @@
+"""The life of one task of a run: `evolve(life, event, seq) -> life`.
+
+One task run per (run, task key); its id stays when the run is resumed. The first final event of a key wins.
+Whether an event's epoch still counts is judged by `folds.history`, which sees the run's claims too.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from perfect_schemas import events as e
+from perfect_schemas.envelope import ErrorInfo, Event, StoredValue
+from perfect_schemas.events.statistic import PerformanceWarned
+from perfect_schemas.folds.run import warning_of
+from perfect_schemas.states import FINAL_TASK_STATES
+from perfect_schemas.states import TaskState as S
+
+STATE_AFTER: dict[type[Event], S] = {
+    e.TaskQueued: S.PENDING,
+    e.TaskStarted: S.RUNNING,
+    e.TaskRetrying: S.RETRYING,
+    e.TaskCompleted: S.COMPLETED,
+    e.TaskCached: S.CACHED,
+    e.TaskFailed: S.FAILED,
+    e.TaskSkipped: S.SKIPPED,
+    e.TaskAdopted: S.COMPLETED,
+}
+
+
+class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the events of one task key say. Times are UTC, durations ms."""
+
+    id: str
+    run_id: str
+    key: str
+    task_id: str
+    name: str
+    state: S
+    last_seq: int
+    ordinal: int = 0
+    input_digest: str | None = None
+    attempt: int = 1
+    epoch: int = 1
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    duration_ms: int | None = None
+    next_at: datetime | None = None
+    result: StoredValue | None = None
+    error: ErrorInfo | None = None
+    origin_run_id: str | None = None
+    dispatch_id: str | None = None
+    reason: str | None = None
+    performance_warning: dict[str, str] | None = None
+
+
+def evolve(life: TaskLife | None, event: Event, seq: int) -> TaskLife | None:
+    kind = type(event)
+    if kind is PerformanceWarned:
+        return msgspec.structs.replace(life, performance_warning=warning_of(event)) if life else None  # type: ignore[arg-type]
+    apply = _APPLY.get(kind)
+    if apply is None:
+        return life
+    if life is None:
+        life = _new(event, STATE_AFTER[kind], seq)  # type: ignore[arg-type]
+    elif life.state in FINAL_TASK_STATES and not (kind is e.TaskStarted and (event.epoch or 1) > life.epoch):
+        return life  # a task starts again after its end only in a later epoch: no result was kept, or a user's retry
+    return apply(life, event, STATE_AFTER[kind], seq)
+
+
+def _new(event: e.TaskStarted, state: S, seq: int) -> TaskLife:
+    return TaskLife(
+        id=event.task_run_id,
+        run_id=event.run_id or "",
+        key=event.task_key,
+        task_id=event.task_id,
+        name=event.name,
+        state=state,
+        last_seq=seq,
+        ordinal=event.ordinal,
+        input_digest=event.input_digest,
+        attempt=event.attempt or 1,
+        epoch=event.epoch or 1,
+    )
+
+
+def _queued(life: TaskLife, event: e.TaskQueued, state: S, seq: int) -> TaskLife:
+    return msgspec.structs.replace(
+        life, state=state, last_seq=seq, dispatch_id=event.dispatch_id, epoch=event.epoch or life.epoch
+    )
+
+
+def _started(life: TaskLife, event: e.TaskStarted, state: S, seq: int) -> TaskLife:
+    return msgspec.structs.replace(
+        life,
+        state=state,
+        last_seq=seq,
+        attempt=event.attempt or 1,
+        epoch=event.epoch or life.epoch,
+        start_time=event.at,
+        end_time=None,
+        duration_ms=None,
+        next_at=None,
+        error=None,
+        result=None,
+        input_digest=event.input_digest,
+        dispatch_id=event.dispatch_id or life.dispatch_id,
+    )
+
+
+def _retrying(life: TaskLife, event: e.TaskRetrying, state: S, seq: int) -> TaskLife:
+    return msgspec.structs.replace(
+        life,
+        state=state,
+        last_seq=seq,
+        attempt=event.attempt or life.attempt,
+        next_at=event.next_at,
+        error=event.error,
+    )
+
+
+def _completed(life: TaskLife, event: e.TaskCompleted, state: S, seq: int) -> TaskLife:
+    return msgspec.structs.replace(
+        life,
+        state=state,
+        last_seq=seq,
+        attempt=event.attempt or life.attempt,
+        epoch=event.epoch or life.epoch,
+        end_time=event.at,
+        duration_ms=event.duration_ms,
+        result=event.result,
+        error=None,
+        next_at=None,
+    )
+
+
+def _failed(life: TaskLife, event: e.TaskFailed, state: S, seq: int) -> TaskLife:
+    return msgspec.structs.replace(
+        life,
+        state=state,
+        last_seq=seq,
+        attempt=event.attempt or life.attempt,
+        epoch=event.epoch or life.epoch,
+        end_time=event.at,
+        duration_ms=event.duration_ms,
+        error=event.error,
+        next_at=None,
+    )
+
+
+def _skipped(life: TaskLife, event: e.TaskSkipped, state: S, seq: int) -> TaskLife:
+    return msgspec.structs.replace(life, state=state, last_seq=seq, end_time=event.at, reason=event.reason)
+
+
+def _cached(life: TaskLife, event: e.TaskCached, state: S, seq: int) -> TaskLife:
+    return msgspec.structs.replace(life, state=state, last_seq=seq, end_time=event.at, result=event.result)
+
+
+def _adopted(life: TaskLife, event: e.TaskAdopted, state: S, seq: int) -> TaskLife:
+    return msgspec.structs.replace(
+        life,
+        state=state,
+        last_seq=seq,
+        end_time=event.at,
+        result=event.result,
+        origin_run_id=event.origin_run_id,
+    )
+
+
+_APPLY: dict[type[Event], Callable[..., TaskLife]] = {
+    e.TaskQueued: _queued,
+    e.TaskStarted: _started,
+    e.TaskRetrying: _retrying,
+    e.TaskCompleted: _completed,
+    e.TaskCached: _cached,
+    e.TaskFailed: _failed,
+    e.TaskSkipped: _skipped,
+    e.TaskAdopted: _adopted,
+}

@@ -1,0 +1,70 @@
+"""Every subject and bucket name, made in one place. Ids in subjects are dashed lower-case UUIDs."""
+
+
+def run(run_id: str) -> str:
+    return f"perfect.evt.run.{run_id}"
+
+
+def task(run_id: str) -> str:
+    return f"perfect.evt.task.{run_id}"
+
+
+def flow(flow_id: str) -> str:
+    return f"perfect.evt.flow.{flow_id}"
+
+
+def client(client_id: str) -> str:
+    return f"perfect.evt.client.{client_id}"
+
+
+def log(run_id: str) -> str:
+    return f"perfect.log.{run_id}"
+
+
+def work(queue: str, flow_id: str) -> str:
+    return f"perfect.work.{queue}.{flow_id}"
+
+
+def work_consumer(queue: str, flow_id: str) -> str:
+    """The durable consumer that all workers of a flow and queue share."""
+    return f"{queue}_{flow_id}"
+
+
+def command(service: str, verb: str) -> str:
+    return f"perfect.cmd.{service}.{verb}"
+
+
+def query(name: str) -> str:
+    return f"perfect.qry.{name}"
+
+
+def health(service: str) -> str:
+    return f"perfect.qry.health.{service}"
+
+
+def control(client_id: str) -> str:
+    """Where a client hears cancel and the like (core NATS)."""
+    return f"perfect.ctl.{client_id}"
+
+
+def live(run_id: str) -> str:
+    """High-rate progress, not stored (core NATS)."""
+    return f"perfect.live.{run_id}"
+
+
+def presence(client_id: str) -> str:
+    """The raw subject of a client's key in the KV bucket CLIENTS."""
+    return f"$KV.{CLIENTS}.{client_id}"
+
+
+def idempotency(flow_id: str, digest: str) -> str:
+    """The raw subject of an idempotency key (as hex SHA-256) in its KV bucket."""
+    return f"$KV.{IDEMPOTENCY}.{flow_id}.{digest}"
+
+
+CLIENTS = "CLIENTS"
+IDEMPOTENCY = "IDEMPOTENCY"
+RESULTS = "RESULTS"
+ALL_RUNS = "perfect.evt.run.*"
+ALL_FLOWS = "perfect.evt.flow.*"
+ALL_CLIENTS = "perfect.evt.client.*"

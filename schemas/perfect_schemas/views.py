@@ -1,0 +1,231 @@
+"""What people and programs see: the shapes of the REST API, which the projector answers with.
+
+Times are ISO 8601 UTC, durations ms, progress 0–100.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from perfect_schemas.envelope import ErrorInfo
+from perfect_schemas.events.flow import TaskDefinition
+from perfect_schemas.folds.run import RunLife
+from perfect_schemas.folds.task import TaskLife
+
+
+class RunView(msgspec.Struct, frozen=True, kw_only=True):
+    """duration_ms: of the run itself, from its first start. queued_ms: from its creation (or due time) to that.
+
+    expected_ms: mean duration by history, from three samples on. tasks_done, tasks_total: task runs finished and
+    expected. waiting_for: one sentence, when it is not running and not final.
+    """
+
+    id: str
+    flow_id: str
+    flow_name: str
+    flow_version: str | None
+    state: str
+    progress: float
+    created_at: datetime
+    start_time: datetime | None
+    end_time: datetime | None
+    duration_ms: int | None
+    queued_ms: int | None
+    configuration: str
+    parameters: dict[str, Any]
+    tags: list[str]
+    client_name: str | None
+    attempt: int
+    error: ErrorInfo | None
+    waiting_for: str | None
+    performance_warning: dict[str, str] | None
+    tasks_done: int
+    tasks_total: int
+    expected_ms: float | None = None
+    name: str | None = None
+    origin: str = "api"
+    parent_run_id: str | None = None
+    result: msgspec.Raw | None = None
+
+
+class TaskRunView(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    run_id: str
+    task_id: str
+    task_key: str
+    name: str
+    state: str
+    progress: float
+    start_time: datetime | None
+    end_time: datetime | None
+    duration_ms: int | None
+    attempt: int
+    performance_warning: dict[str, str] | None
+    error: ErrorInfo | None = None
+    expected_ms: float | None = None
+    weight: float = 1.0
+
+
+class LogView(msgspec.Struct, frozen=True, kw_only=True):
+    """seq: sequence on LOGS; n: place in its batch. Lines are ordered by (seq, n)."""
+
+    seq: int
+    n: int
+    at: datetime
+    level: str
+    message: str
+    logger: str
+    task_run_id: str | None
+    task_key: str | None
+
+
+class StatisticView(msgspec.Struct, frozen=True, kw_only=True):
+    """id: task id, or flow id with task_name None. std_dev_ms: sample standard deviation, None below two samples."""
+
+    id: str
+    flow_name: str
+    task_name: str | None
+    avg_duration_ms: float
+    m2: float
+    std_dev_ms: float | None
+    sample_count: int
+    min_duration_ms: float | None
+    max_duration_ms: float | None
+    last_updated: datetime
+
+
+class StatisticsView(msgspec.Struct, frozen=True, kw_only=True):
+    tasks: list[StatisticView]
+    flows: list[StatisticView]
+
+
+class RecentRun(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    state: str
+    start_time: datetime | None
+    duration_ms: int | None
+
+
+class FlowView(msgspec.Struct, frozen=True, kw_only=True):
+    """recent: its last 20 runs, newest first."""
+
+    id: str
+    name: str
+    description: str
+    tags: list[str]
+    version: str
+    tasks: list[TaskDefinition]
+    parameters: dict[str, Any]
+    schedules: list[str]
+    hidden: bool = False
+    statistics: StatisticView | None = None
+    recent: list[RecentRun] = []
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    seq: int
+    event: msgspec.Raw
+
+
+class ClientView(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    host: str
+    pid: int
+    slots: int
+    flows: list[str]
+    state: str
+    connected_at: datetime
+    last_seen: datetime | None = None
+
+
+LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}
+
+
+def level_name(level: int) -> str:
+    return LEVELS.get(level - level % 10, "INFO")
+
+
+def queued_ms(run: RunLife) -> int | None:
+    """From when the run could have started to when it did: None before it has."""
+    if run.start_time is None:
+        return None
+    since = run.created_at
+    return max(int((run.start_time - since).total_seconds() * 1000), 0)
+
+
+def waiting_sentence(run: RunLife) -> str | None:
+    """Why the run does not run, as far as its own events tell."""
+    if run.state == "SCHEDULED":
+        return f"scheduled for {run.due_at:%Y-%m-%d %H:%M:%S} UTC" if run.due_at else "about to be queued"
+    if run.state == "PENDING":
+        return f"waits for a worker that serves flow {run.flow_name!r}"
+    if run.state == "PAUSED":
+        return {
+            "input": "paused: waits for input",
+            "sleep": f"sleeps until {run.wake_at:%Y-%m-%d %H:%M:%S} UTC" if run.wake_at else "sleeps",
+            "child": f"waits for child run {run.wait_key}",
+            "task": f"waits for task {run.wait_key} on another worker",
+            "slot": f"waits for a slot of {run.wait_key}",
+        }.get(run.waits_for or "", "paused")
+    if run.state == "CANCELLING":
+        return "is being cancelled"
+    return None
+
+
+def run_view(
+    run: RunLife, *, progress: float, tasks_done: int, tasks_total: int, expected_ms: float | None = None
+) -> RunView:
+    """`progress`: the fraction 0–1 of a run that is not completed; a completed one shows 100."""
+    inline = run.result if run.result and run.result.serializer == "json" and not run.result.ref else None
+    return RunView(
+        id=run.id,
+        flow_id=run.flow_id,
+        flow_name=run.flow_name,
+        flow_version=run.flow_version,
+        state=run.state.value,
+        progress=100.0 if run.state == "COMPLETED" else round(progress * 100, 2),
+        created_at=run.created_at,
+        start_time=run.start_time,
+        end_time=run.end_time,
+        duration_ms=run.duration_ms,
+        queued_ms=queued_ms(run),
+        configuration=run.configuration,
+        parameters=run.parameters,
+        tags=run.tags,
+        client_name=run.client_name,
+        attempt=max(run.epoch, 1),
+        error=run.error
+        or (ErrorInfo(kind="", message=run.reason) if run.reason and run.state.is_final else None),
+        waiting_for=waiting_sentence(run),
+        performance_warning=run.performance_warning,
+        tasks_done=tasks_done,
+        tasks_total=tasks_total,
+        expected_ms=expected_ms,
+        name=run.name,
+        origin=run.origin,
+        parent_run_id=run.parent_run_id,
+        result=inline.value if inline else None,
+    )
+
+
+def task_run_view(task: TaskLife, *, weight: float = 1.0, expected_ms: float | None = None) -> TaskRunView:
+    done = task.state in ("COMPLETED", "CACHED", "SKIPPED")
+    return TaskRunView(
+        id=task.id,
+        run_id=task.run_id,
+        task_id=task.task_id,
+        task_key=task.key,
+        name=task.name,
+        state=task.state.value,
+        progress=100.0 if done else 0.0,
+        start_time=task.start_time,
+        end_time=task.end_time,
+        duration_ms=task.duration_ms,
+        attempt=task.attempt,
+        performance_warning=task.performance_warning,
+        error=task.error,
+        expected_ms=expected_ms,
+        weight=weight,
+    )
