@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
@@ -83,8 +82,10 @@ class Bus:
     ) -> "Bus":
         """Raises BusUnavailable when NATS does not answer within `timeout_s`."""
         holder: list[Bus] = []
+        failed: list[Exception] = []
 
         async def error(exc: Exception) -> None:
+            failed[:] = [exc]
             if holder:
                 holder[0].report(f"{type(exc).__name__}: {exc}")
 
@@ -95,10 +96,12 @@ class Bus:
         options: dict[str, Any] = (
             {"user": connection.user, "password": connection.password} if connection.user else {}
         )
-        deadline = time.monotonic() + timeout_s
-        while True:
-            try:
-                nc = await nats.connect(
+        nc = Client()
+        try:
+            async with asyncio.timeout(
+                timeout_s
+            ):  # with endless reconnecting, the first connect never gives up
+                await nc.connect(
                     connection.url,
                     name=name,
                     error_cb=error,
@@ -111,11 +114,11 @@ class Bus:
                     inbox_prefix=b"_INBOX",
                     **options,
                 )
-                break
-            except Exception as exc:
-                if time.monotonic() > deadline:
-                    raise BusUnavailable(f"NATS at {connection.url} does not answer: {exc}") from exc
-                await asyncio.sleep(0.05)
+        except TimeoutError:
+            await nc.close()
+            raise BusUnavailable(
+                f"NATS at {connection.url} does not answer: {failed[0] if failed else 'no connection'}"
+            ) from None
         bus = cls(nc, on_error=on_error)
         holder.append(bus)
         await bus.outbox.start()
@@ -209,47 +212,54 @@ class Bus:
     async def last_of_each(
         self, subject: str, *, stream: str = "EVENTS"
     ) -> tuple[dict[str, tuple[int, bytes]], int]:
-        """The last message of every subject that matches, and the stream sequence that this is as of."""
+        """The last message of every subject that matches, and the stream sequence that this is as of.
+
+        By a consumer: a direct get of the last messages is refused above 1,024 subjects.
+        """
+        up_to = (await self.js.stream_info(stream)).state.last_seq
         last: dict[str, tuple[int, bytes]] = {}
-        up_to: int | None = None
-        position = 0
-        while True:
-            request: dict[str, Any] = {"multi_last": [subject], "batch": READ_BATCH}
-            if position:
-                request["seq"] = position
-            if up_to is not None:
-                request["up_to_seq"] = up_to
-            batch, more, end = await self._multi_get(stream, request)
-            if up_to is None:
-                up_to = end
-            for seq, name, data in batch:
-                last[name] = (seq, data)
-            if not more or not batch:
-                return last, up_to or 0
-            position = batch[-1][0] + 1
+        complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def each(msg: Msg) -> None:
+            tokens = msg.reply.split(".")
+            last[msg.subject] = (int(tokens[-4]), msg.data)
+            if tokens[-1] == "0" and not complete.done():  # tokens: … stream seq, consumer seq, time, pending
+                complete.set_result(None)
+
+        subscription = await self.js.subscribe(
+            subject,
+            stream=stream,
+            ordered_consumer=True,
+            cb=each,
+            deliver_policy=api.DeliverPolicy.LAST_PER_SUBJECT,
+            config=api.ConsumerConfig(idle_heartbeat=1),
+            pending_msgs_limit=-1,
+            pending_bytes_limit=-1,
+        )
+        try:
+            info = await subscription.consumer_info()
+            if info.num_pending or info.delivered.consumer_seq:
+                await asyncio.wait_for(complete, 60)
+        finally:
+            await subscription.unsubscribe()
+        return last, max([up_to, *(seq for seq, _ in last.values())])
 
     async def _direct_get(
-        self, stream: str, request: dict[str, Any]
-    ) -> tuple[list[tuple[int, str, bytes]], bool]:
-        batch, more, _ = await self._multi_get(stream, request)
-        return batch, more
-
-    async def _multi_get(
         self, stream: str, request: dict[str, Any], timeout_s: float = 10.0
-    ) -> tuple[list[tuple[int, str, bytes]], bool, int]:
-        """One multi-message direct get. Returns (messages, whether there are more, up-to sequence)."""
+    ) -> tuple[list[tuple[int, str, bytes]], bool]:
+        """One multi-message direct get. Returns (messages, whether there are more)."""
         deadline = time.monotonic() + timeout_s
         while True:
             try:
-                return await self._multi_get_once(stream, request)
+                return await self._direct_get_once(stream, request)
             except (NatsTimeout, NoRespondersError, TimeoutError):
                 if time.monotonic() > deadline:
                     raise BusUnavailable(f"stream {stream} does not answer") from None
                 await asyncio.sleep(0.1)
 
-    async def _multi_get_once(
+    async def _direct_get_once(
         self, stream: str, request: dict[str, Any]
-    ) -> tuple[list[tuple[int, str, bytes]], bool, int]:
+    ) -> tuple[list[tuple[int, str, bytes]], bool]:
         inbox = self.nc.new_inbox()
         sub = await self.nc.subscribe(inbox, pending_msgs_limit=-1, pending_bytes_limit=-1)
         try:
@@ -263,8 +273,7 @@ class Bus:
                     found.append((int(headers["Nats-Sequence"]), headers["Nats-Subject"], msg.data))
                     continue
                 if status in ("204", "404"):
-                    pending = int(headers.get("Nats-Num-Pending", "0"))
-                    return found, pending > 0, int(headers.get("Nats-UpTo-Sequence", "0"))
+                    return found, int(headers.get("Nats-Num-Pending", "0")) > 0
                 if status == "503":
                     raise NoRespondersError
                 raise Failed(f"stream {stream} cannot be read: {status} {headers.get('Description', '')}")

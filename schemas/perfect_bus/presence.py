@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 import msgspec
+from nats.errors import Error as NatsError
 
 from perfect_schemas import codec, subjects
 from perfect_schemas.commands import Presence
@@ -87,4 +88,5 @@ async def watch(bus: "Bus") -> AsyncIterator[tuple[str, Presence | None] | None]
         while True:
             yield await heard.get()
     finally:
-        await subscription.unsubscribe()
+        with contextlib.suppress(NatsError):  # the connection may be closed already
+            await subscription.unsubscribe()

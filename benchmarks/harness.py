@@ -1,0 +1,143 @@
+"""A whole system in processes of its own, as a user starts it, and a small HTTP client to drive it."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+class Api:
+    """One keep-alive connection to the gateway."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+
+    def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any, dict[str, str]]:
+        data = json.dumps(body).encode() if body is not None else None
+        headers = {"Content-Type": "application/json"} if data is not None else {}
+        self._connection.request(method, path, data, headers)
+        response = self._connection.getresponse()
+        text = response.read()
+        return response.status, json.loads(text) if text else None, dict(response.getheaders())
+
+    def get(self, path: str) -> Any:
+        status, value, _ = self.call("GET", path)
+        if status != 200:
+            raise RuntimeError(f"GET {path}: {status} {value}")
+        return value
+
+    def trigger(self, flow: str, **parameters: Any) -> str:
+        status, value, _ = self.call(
+            "POST", f"/api/engine/trigger/{flow.replace(' ', '%20')}", {"parameters": parameters}
+        )
+        if status not in (200, 202):
+            raise RuntimeError(f"trigger {flow}: {status} {value}")
+        return value["id"]
+
+    def wait(self, run_id: str, timeout_s: float = 120) -> dict[str, Any]:
+        """The run once the read model shows it as final."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            run = self.get(f"/api/engine/runs/{run_id}")
+            if run["state"] in ("COMPLETED", "FAILED", "CANCELLED", "CRASHED"):
+                return run
+            time.sleep(0.002)
+        raise TimeoutError(f"run {run_id} is {run['state']} after {timeout_s} s")
+
+
+class System:
+    def __init__(self, port: int, folder: Path, up: subprocess.Popen[bytes], ready_s: float) -> None:
+        self.port = port
+        self.folder = folder
+        self.up = up
+        self.ready_s = ready_s
+        self.api = Api(port)
+
+    def processes(self) -> list[int]:
+        """`perfect up` and everything that it started."""
+        found = [self.up.pid]
+        for pid in found:
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                found += [int(child) for child in children.read_text().split()]
+        return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def system(
+    *, workers: int = 1, processes: int | None = None, flows: Path = HERE / "flows.py"
+) -> Iterator[System]:
+    """`perfect up` and `workers` workers, ended at the end."""
+    with tempfile.TemporaryDirectory(prefix="perfect-bench-") as name:
+        folder = Path(name)
+        port = free_port()
+        environment = {**os.environ, "PERFECT_DATA_DIR": str(folder), "PERFECT_PORT": str(port)}
+        started = time.monotonic()
+        up = _start(["up"], environment, folder / "up.log")
+        children = [up]
+        try:
+            running = System(port, folder, up, _healthy(port, up, started))
+            for n in range(workers):
+                command = ["worker", str(flows), "--name", f"bench-{n}"]
+                command += ["--processes", str(processes)] if processes else []
+                children.append(_start(command, environment, folder / f"worker-{n}.log"))
+            _clients(running.api, workers)
+            yield running
+        finally:
+            for child in reversed(children):
+                child.send_signal(signal.SIGTERM)
+                child.wait(timeout=15)
+
+
+def _start(arguments: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            [Path(sys.executable).with_name("perfect"), *arguments], env=environment, stdout=out, stderr=out
+        )
+
+
+def _healthy(port: int, up: subprocess.Popen[bytes], started: float) -> float:
+    while time.monotonic() < started + 30:
+        if up.poll() is not None:
+            raise RuntimeError(f"perfect up ended with {up.returncode}")
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if Api(port).call("GET", "/api/health")[0] == 200:
+                return time.monotonic() - started
+        time.sleep(0.01)
+    raise TimeoutError("perfect up is not healthy after 30 s")
+
+
+def _clients(api: Api, count: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if len([client for client in api.get("/api/clients") if client["state"] == "connected"]) >= count:
+            return
+        time.sleep(0.02)
+    raise TimeoutError(f"not all of {count} workers are there after 30 s")
+
+
+def percentile(values: list[float], percent: int) -> float:
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def report(name: str, sentence: str, **figures: Any) -> None:
+    """One JSON line for programs, one line for people."""
+    print(json.dumps({"benchmark": name, **figures}))
+    print(f"{name}: {sentence}")
