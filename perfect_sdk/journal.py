@@ -4,10 +4,14 @@
 them in a list. A flow cannot tell which one it has.
 """
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from perfect_schemas.envelope import Event, StoredValue
 from perfect_schemas.events import LogLine
+
+if TYPE_CHECKING:
+    from perfect_schemas.folds.history import History
+    from perfect_sdk.session import RunContext
 
 
 class RunSupersededError(BaseException):
@@ -47,3 +51,17 @@ class Journal(Protocol):
 
     def live(self, payload: dict[str, Any]) -> None:
         """High-rate progress for whoever watches now; may be lost."""
+
+    def child(self, run: "RunContext") -> "Journal":
+        """The journal of a run that starts inside this one, on subjects of its own. No I/O yet.
+
+        Its first commit is `run.scheduled` on an empty subject (guard 0), then `run.started`; each commit on the run's
+        own subject is guarded on the one before. When the run may exist already (the parent is replayed), `history`
+        is called first.
+        """
+
+    def history(self) -> "History":
+        """What stands on this run's subjects now; the next commit is guarded on its last run event. Blocks.
+
+        Only called for child runs: the worker reads the history of the run that it claims.
+        """

@@ -46,6 +46,10 @@ def guard_headers(subject: str, guard: Guard) -> dict[str, str]:
     return headers
 
 
+def stream_of(subject: str) -> str:
+    return "EVENTS" if subject.startswith(("perfect.evt.run.", "perfect.evt.task.")) else "DEFS"
+
+
 def check_size(subject: str, data: bytes) -> None:
     """Raises TooLarge: a message above the server's limit is never put into the outbox."""
     if len(data) > MAX_PAYLOAD_BYTES - HEADROOM_BYTES:
@@ -71,11 +75,12 @@ async def append(
         return ack.seq
     if ack.error.err_code != WRONG_LAST_SEQUENCE:
         raise Failed(f"{subject} refused {event.type}: {ack.error.description}")
-    since = await bus.read(guard.subject, after=guard.seq)
+    stream = stream_of(guard.subject)
+    since = await bus.read(guard.subject, after=guard.seq, stream=stream)
     if guard.subject == subject:
         own = next((seq for seq, stored in since if stored.id == event.id), None)
     else:
-        stored = await bus.read(subject, after=guard.seq)
+        stored = await bus.read(subject, after=guard.seq, stream=stream)
         own = next((seq for seq, other in stored if other.id == event.id), None)
     if own is not None:
         return own

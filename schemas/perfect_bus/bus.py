@@ -16,6 +16,7 @@ from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext, api
 
+from perfect_bus.follow import Following
 from perfect_bus.outbox import Outbox
 from perfect_schemas import codec, streams, subjects
 from perfect_schemas.codec import UnknownEvent
@@ -287,25 +288,14 @@ class Bus:
         *,
         after: int,
         subject: str | None = None,
-    ) -> JetStreamContext.PushSubscription:
+    ) -> Following:
         """Call `callback(msg, sequence)` for every message after the sequence `after`, in order, for ever.
 
-        An ordered consumer: recreated by itself after a restart of the server. End it with `.unsubscribe()`.
+        Goes on by itself after a restart of the server. End it with `.unsubscribe()`.
         """
-
-        async def each(msg: Msg) -> None:
-            await callback(msg, int(msg.reply.split(".")[-4]))
-
-        return await self.js.subscribe(
-            subject or ">",
-            stream=stream,
-            ordered_consumer=True,
-            cb=each,
-            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
-            config=api.ConsumerConfig(opt_start_seq=after + 1, idle_heartbeat=1),
-            pending_msgs_limit=-1,
-            pending_bytes_limit=-1,
-        )
+        following = Following(self, stream, callback, after=after, subject=subject or ">")
+        await following.start()
+        return following
 
     # -- asking
 

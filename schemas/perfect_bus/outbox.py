@@ -15,6 +15,7 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError
 
 from perfect_schemas.errors import BusUnavailable
 
@@ -93,6 +94,8 @@ class Outbox:
         self._idle.set()
         self._room = asyncio.Event()
         self._room.set()
+        self._reconnects = nc.stats["reconnects"]
+        self._resending = False
         self.refused = 0
         self.resent = 0
 
@@ -179,16 +182,20 @@ class Outbox:
                 future.set_exception(answer)
 
         self.put(subject, data, msg_id, headers=headers, done=done, deadline_s=deadline_s)
-        if self._nc.is_connected:  # at once, without a turn of the loop; the runner watches over the answer
+        # At once, without a turn of the loop; the runner watches over the answer. Not ahead of what an older
+        # connection may have lost: that is sent again first, or two events of one run could change places.
+        if self._nc.is_connected and not self._resending and not self._is_new_connection:
             with contextlib.suppress(NatsError):
                 await self._send_waiting()
         return await future
 
     def reconnected(self) -> None:
         """Everything in flight may have been lost with the old connection: send it again, in order."""
-        for entry in self._flying.values():
-            entry.sent_at = 0.0
         self._wake.set()
+
+    @property
+    def _is_new_connection(self) -> bool:
+        return self._nc.stats["reconnects"] != self._reconnects
 
     async def _run(self) -> None:
         while True:
@@ -216,15 +223,30 @@ class Outbox:
             await self._publish(self._next_token, entry)
 
     async def _resend_overdue(self) -> None:
+        if self._is_new_connection:
+            self._reconnects = self._nc.stats["reconnects"]
+            for entry in self._flying.values():
+                entry.sent_at = entry.not_before = 0.0
         now = time.monotonic()
-        for token, entry in list(self._flying.items()):
-            if entry.sent_at + RESEND_AFTER_S <= now and entry.not_before <= now and token in self._flying:
-                self.resent += 1
-                await self._publish(token, entry)
+        self._resending = True
+        try:
+            for token, entry in list(self._flying.items()):
+                if (
+                    entry.sent_at + RESEND_AFTER_S <= now
+                    and entry.not_before <= now
+                    and token in self._flying
+                ):
+                    self.resent += 1
+                    await self._publish(token, entry)
+        finally:
+            self._resending = False
 
     async def _publish(self, token: int, entry: _Entry) -> None:
         entry.sent_at = time.monotonic()
-        await self._nc.publish(entry.subject, entry.data, f"{self._inbox}.{token}", entry.headers or None)
+        try:
+            await self._nc.publish(entry.subject, entry.data, f"{self._inbox}.{token}", entry.headers or None)
+        except MaxPayloadError:  # it would be refused for ever, and hold up everything behind it
+            self._refuse(token, entry, _AckError(code=413, description="larger than a message may be"))
 
     async def _on_ack(self, msg: Msg) -> None:
         token = int(msg.subject.rpartition(".")[2])
@@ -238,14 +260,21 @@ class Outbox:
         if ack.error is not None and (ack.error.err_code in AGAIN or ack.error.code == 503):
             self._try_again(entry)
             return
-        del self._flying[token]
-        if ack.error is not None and entry.done is None:
-            self.refused += 1
-            if self._on_error is not None:
-                self._on_error(entry.subject, ack.error.description)
-        self._finish(entry, ack)
+        if ack.error is not None:
+            self._refuse(token, entry, ack.error)
+        else:
+            del self._flying[token]
+            self._finish(entry, ack)
         if self._waiting:
             self._wake.set()
+
+    def _refuse(self, token: int, entry: _Entry, error: _AckError) -> None:
+        del self._flying[token]
+        if entry.done is None:
+            self.refused += 1
+            if self._on_error is not None:
+                self._on_error(entry.subject, error.description)
+        self._finish(entry, Ack(error=error))
 
     def _try_again(self, entry: _Entry) -> None:
         entry.sent_at = 0.0
@@ -256,8 +285,11 @@ class Outbox:
         overdue = [token for token, entry in self._flying.items() if entry.deadline and entry.deadline < now]
         for token in overdue:
             self._finish(self._flying.pop(token), _unanswered())
-        if self._waiting and self._waiting[0].deadline and self._waiting[0].deadline < now:
-            self._finish(self._waiting.popleft(), _unanswered())
+        late = [entry for entry in self._waiting if entry.deadline and entry.deadline < now]
+        if late:
+            self._waiting = deque(entry for entry in self._waiting if entry not in late)
+        for entry in late:
+            self._finish(entry, _unanswered())
 
     def _finish(self, entry: _Entry, answer: Ack | BusUnavailable) -> None:
         self._bytes -= len(entry.data)

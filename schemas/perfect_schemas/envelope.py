@@ -1,9 +1,12 @@
 """What every event carries, and the values that several events share."""
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with a zone, so that any two can be compared: one without is not readable as an event."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
@@ -18,7 +21,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     """
 
     id: str
-    at: datetime
+    at: Instant
     source: str
     run_id: str | None = None
     task_run_id: str | None = None

@@ -7,9 +7,9 @@ PerfectError
 │   ├── Conflicting         409  the thing is not in a state that allows it
 │   └── TooLarge            413  more bytes than an event may have
 └── Failed                  the system failed: repeating it later may help
-├── BusUnavailable      503  NATS does not answer; the outcome of what was sent is unknown
-├── ServiceUnavailable  503  no service answers this command or query
-└── TimedOut            504  it was answered too late
+    ├── BusUnavailable      503  NATS does not answer; the outcome of what was sent is unknown
+    ├── ServiceUnavailable  503  no service answers this command or query
+    └── TimedOut            504  it was answered too late
 """
 
 from typing import ClassVar

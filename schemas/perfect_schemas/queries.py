@@ -126,3 +126,7 @@ class IntegrityReport(msgspec.Struct, frozen=True, kw_only=True):
 
     offsets: dict[str, int]
     checks: list[IntegrityCheck]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """`summary`. Answer: views.SummaryView."""

@@ -108,7 +108,7 @@ class RecentRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlowView(msgspec.Struct, frozen=True, kw_only=True):
-    """recent: its last 20 runs, newest first."""
+    """recent: its last 20 runs, newest first. expected_counts: task id → how often it runs in one run, by history."""
 
     id: str
     name: str
@@ -121,6 +121,7 @@ class FlowView(msgspec.Struct, frozen=True, kw_only=True):
     hidden: bool = False
     statistics: StatisticView | None = None
     recent: list[RecentRun] = []
+    expected_counts: dict[str, float] = {}
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +139,18 @@ class ClientView(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     connected_at: datetime
     last_seen: datetime | None = None
+
+
+class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes on now. running: RUNNING or CANCELLING; waiting: SCHEDULED, PENDING or PAUSED; clients: connected ones.
+    failed_24h: FAILED or CRASHED; the 24 h count back from now by the end of the run.
+    """
+
+    running: int
+    waiting: int
+    completed_24h: int
+    failed_24h: int
+    clients: int
 
 
 LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}

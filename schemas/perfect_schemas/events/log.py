@@ -1,16 +1,14 @@
 """Log lines of a run, many to one message. Subject: `perfect.log.<run_id>` on LOGS."""
 
-from datetime import datetime
-
 import msgspec
 
-from perfect_schemas.envelope import Event
+from perfect_schemas.envelope import Event, Instant
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """level: Python's number (10 debug … 50 critical). task_key: None for lines of the flow's own body."""
 
-    at: datetime
+    at: Instant
     level: int
     message: str
     logger: str = "perfect"

@@ -4,12 +4,11 @@ Said by the engine: scheduled, queued, lost, cancelling, cancelled, crashed, res
 Said by the worker that holds the run: started, suspended, retrying, completed, failed, cancelled.
 """
 
-from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
-from perfect_schemas.envelope import Configuration, ErrorInfo, Event, StoredValue
+from perfect_schemas.envelope import Configuration, ErrorInfo, Event, Instant, StoredValue
 
 
 class RunScheduled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.scheduled"):
@@ -21,7 +20,7 @@ class RunScheduled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="ru
 
     flow_id: str
     flow_name: str
-    due_at: datetime | None = None
+    due_at: Instant | None = None
     configuration: Configuration = "development"
     parameters: dict[str, Any] = {}
     tags: list[str] = []
@@ -53,7 +52,7 @@ class RunSuspended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="ru
     """It waits and holds no slot. key: the task key or child run id or slot name waited for."""
 
     waits_for: Literal["input", "sleep", "child", "task", "slot"]
-    wake_at: datetime | None = None
+    wake_at: Instant | None = None
     key: str | None = None
 
 
@@ -65,7 +64,7 @@ class RunRetrying(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run
     """The flow itself failed and will be tried again by its own `retries`. tries: how many have failed."""
 
     tries: int
-    due_at: datetime
+    due_at: Instant
     error: ErrorInfo | None = None
 
 

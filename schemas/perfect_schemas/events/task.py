@@ -3,9 +3,7 @@
 The final ones are guarded on the *run's* subject: once the run's life has moved on, they are refused.
 """
 
-from datetime import datetime
-
-from perfect_schemas.envelope import ErrorInfo, Event, StoredValue
+from perfect_schemas.envelope import ErrorInfo, Event, Instant, StoredValue
 
 
 class _TaskEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
@@ -38,7 +36,7 @@ class TaskStarted(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag
 class TaskRetrying(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.retrying"):
     """`attempt` failed; the next one starts at `next_at`."""
 
-    next_at: datetime
+    next_at: Instant
     error: ErrorInfo
 
 

@@ -1,8 +1,9 @@
 """A run with its tasks, folded in stream order.
 
 Rules that need both: an event of an older epoch than the run's counts only if it stands before the new claim
-(so in stream order: an event whose epoch is below the run's current one is ignored), and tasks that are open when
-the run ends take their state from the run's end.
+(so in stream order: an event whose epoch is below the run's current one is ignored), tasks that are open when the
+run ends take their state from the run's end, and nothing said of a task while its run is final counts any more: such
+an event was under way when the run ended (`task.started` is not guarded).
 """
 
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from perfect_schemas.envelope import Event
-from perfect_schemas.events import TaskEvent
+from perfect_schemas.events import TaskAdopted, TaskEvent
 from perfect_schemas.events.log import LogBatch
 from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.folds import run as run_fold
@@ -59,7 +60,7 @@ class History:
 
     def _apply_to_task(self, event: Event, seq: int) -> list[TaskLife]:
         key = event.task_key or ""
-        if self.run is not None and event.epoch is not None and event.epoch < self.run.epoch:
+        if self._is_too_late(event):
             self.ignored += 1
             return []
         before = self.tasks.get(key)
@@ -69,6 +70,12 @@ class History:
             return []
         self.tasks[key] = after
         return [after]
+
+    def _is_too_late(self, event: Event) -> bool:
+        run = self.run
+        if run is None or isinstance(event, TaskAdopted | PerformanceWarned):  # not said by who holds the run
+            return False
+        return run.state.is_final or (event.epoch is not None and event.epoch < run.epoch)
 
     def _close_open_tasks(self, run: RunLife, seq: int) -> list[TaskLife]:
         closed = []

@@ -1,6 +1,7 @@
 """The life of one task of a run: `evolve(life, event, seq) -> life`.
 
-One task run per (run, task key); its id stays when the run is resumed. The first final event of a key wins.
+One task run per (run, task key); its id stays when the run is resumed. The first final event of a key wins, until
+the task begins again in a later epoch (no result was kept, or a person retries the run).
 Whether an event's epoch still counts is judged by `folds.history`, which sees the run's claims too.
 """
 
@@ -28,8 +29,12 @@ STATE_AFTER: dict[type[Event], S] = {
 }
 
 
+BEGINS = frozenset({e.TaskQueued, e.TaskStarted, e.TaskCached, e.TaskSkipped})
+"""The events with which a task can begin; after its end they begin it again, in a later epoch only."""
+
+
 class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the events of one task key say. Times are UTC, durations ms."""
+    """All that the events of one task key say. Times are UTC, durations ms. epoch: 0 for an adopted one."""
 
     id: str
     run_id: str
@@ -41,7 +46,7 @@ class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
     ordinal: int = 0
     input_digest: str | None = None
     attempt: int = 1
-    epoch: int = 1
+    epoch: int = 0
     start_time: datetime | None = None
     end_time: datetime | None = None
     duration_ms: int | None = None
@@ -63,8 +68,10 @@ def evolve(life: TaskLife | None, event: Event, seq: int) -> TaskLife | None:
         return life
     if life is None:
         life = _new(event, STATE_AFTER[kind], seq)  # type: ignore[arg-type]
-    elif life.state in FINAL_TASK_STATES and not (kind is e.TaskStarted and (event.epoch or 1) > life.epoch):
-        return life  # a task starts again after its end only in a later epoch: no result was kept, or a user's retry
+    elif life.state in FINAL_TASK_STATES:
+        if kind not in BEGINS or (event.epoch or 0) <= life.epoch:
+            return life
+        life = _again(life)
     return apply(life, event, STATE_AFTER[kind], seq)
 
 
@@ -80,7 +87,23 @@ def _new(event: e.TaskStarted, state: S, seq: int) -> TaskLife:
         ordinal=event.ordinal,
         input_digest=event.input_digest,
         attempt=event.attempt or 1,
-        epoch=event.epoch or 1,
+        epoch=event.epoch or 0,
+    )
+
+
+def _again(life: TaskLife) -> TaskLife:
+    return msgspec.structs.replace(
+        life,
+        start_time=None,
+        end_time=None,
+        duration_ms=None,
+        next_at=None,
+        result=None,
+        error=None,
+        reason=None,
+        origin_run_id=None,
+        dispatch_id=None,
+        performance_warning=None,
     )
 
 
@@ -149,11 +172,25 @@ def _failed(life: TaskLife, event: e.TaskFailed, state: S, seq: int) -> TaskLife
 
 
 def _skipped(life: TaskLife, event: e.TaskSkipped, state: S, seq: int) -> TaskLife:
-    return msgspec.structs.replace(life, state=state, last_seq=seq, end_time=event.at, reason=event.reason)
+    return msgspec.structs.replace(
+        life,
+        state=state,
+        last_seq=seq,
+        epoch=event.epoch or life.epoch,
+        end_time=event.at,
+        reason=event.reason,
+    )
 
 
 def _cached(life: TaskLife, event: e.TaskCached, state: S, seq: int) -> TaskLife:
-    return msgspec.structs.replace(life, state=state, last_seq=seq, end_time=event.at, result=event.result)
+    return msgspec.structs.replace(
+        life,
+        state=state,
+        last_seq=seq,
+        epoch=event.epoch or life.epoch,
+        end_time=event.at,
+        result=event.result,
+    )
 
 
 def _adopted(life: TaskLife, event: e.TaskAdopted, state: S, seq: int) -> TaskLife:

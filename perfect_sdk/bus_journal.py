@@ -1,0 +1,270 @@
+"""`BusJournal`: a run's facts on NATS.
+
+Emitted events go to the outbox and are never waited for. Committed ones carry the guard: they hold only while the
+run's own subject has not moved on from what this claim knows. Refused means that the run's life moved on: what came is
+read and obeyed (`RunSupersededError`, `RunCancelledError`), or the event is sent again behind it.
+
+An outage of NATS fails nothing: a commit waits until the server is back. What ends the wait is the end of the process,
+which the supervisor brings about when the run has been given to somebody else.
+"""
+
+import asyncio
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from perfect_bus.append import Guard, check_size, guard_headers
+from perfect_bus.outbox import WRONG_LAST_SEQUENCE, Ack
+from perfect_schemas import codec, subjects
+from perfect_schemas import events as e
+from perfect_schemas.codec import UnknownEvent
+from perfect_schemas.envelope import Event, StoredValue
+from perfect_schemas.errors import BusUnavailable, Failed
+from perfect_schemas.folds.history import History
+from perfect_sdk.io import IO
+from perfect_sdk.journal import RunCancelledError, RunSupersededError
+from perfect_sdk.objects import get_object, put_object
+from perfect_sdk.shipping import LogShipper
+
+if TYPE_CHECKING:
+    from perfect_sdk.session import RunContext
+
+_RUN_EVENTS = frozenset(e.RunEvent.__args__)
+_ENDS = frozenset({e.RunCompleted, e.RunFailed, e.RunCancelled, e.RunSuspended, e.RunRetrying})
+_ILLEGAL_WHEN_CANCELLING = _ENDS - {e.RunCancelled}
+_HARMLESS = frozenset({e.PerformanceWarned, UnknownEvent})
+
+
+class BusJournal:
+    """The journal of one run in one epoch. Thread-safe; see `journal.Journal` for the contract.
+
+    claim_seq: sequence of the `run.started` (or whatever is the run's last event, 0 for a run that does not exist
+    yet) that the first guarded append expects.
+    """
+
+    def __init__(self, io: IO, *, run_id: str, epoch: int, claim_seq: int, source: str) -> None:
+        self.run_id = run_id
+        self.epoch = epoch
+        self._io = io
+        self._source = source
+        self._run_subject = subjects.run(run_id)
+        self._task_subject = subjects.task(run_id)
+        self._cancelling = False
+        self._superseded = False
+        self._set_guard(claim_seq)
+        self._children: weakref.WeakSet[BusJournal] = weakref.WeakSet()
+        self._shipper = LogShipper(io, run_id=run_id, epoch=epoch, source=source)
+
+    def _set_guard(self, seq: int) -> None:
+        self.guard_seq = seq
+        guard = Guard(self._run_subject, seq)
+        self._run_headers = guard_headers(self._run_subject, guard)
+        self._task_headers = guard_headers(self._task_subject, guard)
+
+    # -- facts
+
+    def emit(self, event: Event) -> None:
+        if self._superseded:
+            raise RunSupersededError(self.run_id)
+        data = codec.encode(event)
+        check_size(self._task_subject, data)
+        if self._io.is_full:
+            self._io.wait_for_room()
+        self._io.put(self._task_subject, data, event.id)
+
+    def commit(self, event: Event) -> None:
+        answer: list[Ack | BusUnavailable] = []
+        answered = threading.Lock()
+        answered.acquire()
+
+        def done(ack: Ack | BusUnavailable) -> None:
+            answer.append(ack)
+            answered.release()
+
+        data, on_run = self._begin(event)
+        self._io.put(
+            self._run_subject if on_run else self._task_subject,
+            data,
+            event.id,
+            self._run_headers if on_run else self._task_headers,
+            done,
+        )
+        answered.acquire()
+        ack = answer[0]
+        if isinstance(ack, Ack) and ack.error is None:
+            self._stored(ack.seq, on_run)
+        else:
+            self._io.call(self._settle, event, data, on_run, ack)
+
+    async def commit_async(self, event: Event) -> None:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Ack | BusUnavailable] = loop.create_future()
+
+        def done(ack: Ack | BusUnavailable) -> None:
+            loop.call_soon_threadsafe(_resolve, future, ack)
+
+        await self._io.room()
+        data, on_run = self._begin(event)
+        self._io.put(
+            self._run_subject if on_run else self._task_subject,
+            data,
+            event.id,
+            self._run_headers if on_run else self._task_headers,
+            done,
+        )
+        ack = await future
+        if isinstance(ack, Ack) and ack.error is None:
+            self._stored(ack.seq, on_run)
+        else:
+            await self._io.call_async(self._settle, event, data, on_run, ack)
+
+    def _begin(self, event: Event) -> tuple[bytes, bool]:
+        """The encoded event, and whether it belongs to the run's own subject."""
+        kind = type(event)
+        if self._superseded:
+            raise RunSupersededError(self.run_id)
+        if self._cancelling and kind in _ILLEGAL_WHEN_CANCELLING:
+            raise RunCancelledError(self.run_id)
+        on_run = kind in _RUN_EVENTS
+        data = codec.encode(event)
+        check_size(self._run_subject if on_run else self._task_subject, data)
+        if kind in _ENDS:
+            self._shipper.flush()  # in front of the end, so that whoever sees it sees every line
+        return data, on_run
+
+    def _stored(self, seq: int, on_run: bool) -> None:
+        if on_run:
+            self._set_guard(seq)
+
+    async def _settle(self, event: Event, data: bytes, on_run: bool, ack: Ack | BusUnavailable) -> None:
+        """On the I/O loop: what to do about an append that was not simply stored.
+
+        What was done before a cancellation is stored behind it, so that a later retry need not do it again; only
+        then does the caller hear of the cancellation.
+        """
+        outbox = self._io.bus.outbox
+        subject = self._run_subject if on_run else self._task_subject
+        cancelled = False
+        while True:
+            if isinstance(ack, BusUnavailable):
+                raise ack
+            if ack.error is None:
+                self._stored(ack.seq, on_run)
+                break
+            if ack.error.err_code != WRONG_LAST_SEQUENCE:
+                raise Failed(f"{subject} refused {event.type}: {ack.error.description}")
+            own = await self._obey(event, subject)
+            if own is not None:
+                self._stored(own, on_run)
+                break
+            cancelled = self._cancelling
+            if cancelled and type(event) in _ILLEGAL_WHEN_CANCELLING:
+                raise RunCancelledError(self.run_id)
+            answer: asyncio.Future[Ack | BusUnavailable] = asyncio.get_running_loop().create_future()
+            outbox.put(
+                subject,
+                data,
+                event.id,
+                headers=self._run_headers if on_run else self._task_headers,
+                done=lambda again, answer=answer: _resolve(answer, again),
+            )
+            ack = await answer
+        if cancelled and not on_run:
+            raise RunCancelledError(self.run_id)
+
+    async def _obey(self, event: Event, subject: str) -> int | None:
+        """Read what came on the run's subject. Returns the sequence of `event` when it was stored after all.
+
+        Raises RunSupersededError; notes a cancellation and the new guard.
+        """
+        guard_seq = self.guard_seq
+        since = await self._read(self._run_subject, guard_seq)
+        stored = since if subject == self._run_subject else await self._read(subject, guard_seq)
+        own = next((seq for seq, other in stored if other.id == event.id), None)
+        last = guard_seq
+        for seq, other in since:
+            kind = type(other)
+            if other.id == event.id:
+                pass
+            elif kind is e.RunCancelling:
+                self._cancelling = True
+            elif kind not in _HARMLESS:
+                if own is not None and seq > own:
+                    break  # it was stored in time; the next append hears of what came later
+                self.abandon()
+                raise RunSupersededError(self.run_id)
+            last = seq
+        if last >= self.guard_seq:
+            self._set_guard(last)
+        return own
+
+    async def _read(self, subject: str, after: int) -> list[tuple[int, Event | UnknownEvent]]:
+        while True:
+            try:
+                return await self._io.bus.read(subject, after=after)
+            except BusUnavailable:
+                if self._io.bus.nc.is_closed:
+                    raise
+
+    def abandon(self) -> None:
+        """The run belongs to somebody else now: everything said from now on raises RunSupersededError."""
+        self._superseded = True
+        self._shipper.stop()
+        for child in list(self._children):
+            child.abandon()
+
+    # -- everything else
+
+    def log(self, line: e.LogLine) -> None:
+        if not self._superseded:
+            self._shipper.line(line)
+
+    def live(self, payload: dict[str, Any]) -> None:
+        if not self._superseded:
+            self._shipper.live(payload)
+
+    def store(self, name: str, data: bytes) -> str:
+        ref = name if name.startswith(self.run_id) else f"{self.run_id}/{name}"
+        self._io.call(put_object, self._io.bus, ref, data)
+        return ref
+
+    def load(self, stored: StoredValue) -> bytes:
+        if stored.ref is None:
+            return bytes(stored.value)
+        return self._io.call(get_object, self._io.bus, stored.ref)
+
+    # -- child runs
+
+    def child(self, run: "RunContext") -> "BusJournal":
+        child = BusJournal(
+            self._io, run_id=run.run_id, epoch=run.epoch, claim_seq=run.claim_seq, source=run.source
+        )
+        if self._superseded:
+            child.abandon()
+        self._children.add(child)
+        return child
+
+    def history(self) -> History:
+        history, last_seq = self._io.call(self._read_history)
+        self._set_guard(last_seq)
+        return history
+
+    async def _read_history(self) -> tuple[History, int]:
+        """The fold, and the sequence of the last message on the run's own subject."""
+        on_run = await self._read(self._run_subject, 0)
+        history = History()
+        for seq, event in sorted(
+            [*on_run, *await self._read(self._task_subject, 0)], key=lambda pair: pair[0]
+        ):
+            if not isinstance(event, UnknownEvent):
+                history.apply(event, seq)
+        return history, on_run[-1][0] if on_run else 0
+
+    def flush(self) -> None:
+        """Hand every line that waits for its batch to the outbox."""
+        self._shipper.flush()
+
+
+def _resolve(future: "asyncio.Future[Ack | BusUnavailable]", ack: Ack | BusUnavailable) -> None:
+    if not future.done():
+        future.set_result(ack)

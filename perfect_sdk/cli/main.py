@@ -1,0 +1,118 @@
+"""Parsing, finding commands, and turning errors into sentences and exit codes."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from perfect_sdk.cli.exits import FAILED, INTERRUPTED, NOT_INSTALLED, USAGE, Exit
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+COMMANDS = ("worker", "run", "trigger", "runs", "flows", "config", "version")
+SERVER_COMMANDS = {
+    "up": "start everything: NATS, the services, the web page",
+    "service": "run one or several services in this process",
+    "demo": "start everything with the example workflows and run each of them once",
+}
+GROUP = "perfect.commands"
+
+Subparsers = Any  # argparse._SubParsersAction[argparse.ArgumentParser], which is private
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = build(arguments[0] if arguments else "")
+    try:
+        parsed = parser.parse_args(arguments)
+    except SystemExit as exit_:  # argparse has said why
+        return exit_.code if isinstance(exit_.code, int) else USAGE
+    run: Callable[[argparse.Namespace], int] | None = getattr(parsed, "run", None)
+    if run is None:
+        parser.print_help()
+        return USAGE
+    return _guarded(run, parsed)
+
+
+def build(wanted: str = "") -> argparse.ArgumentParser:
+    """The parser with the command `wanted`, or with all of them when that is none of the built-in ones."""
+    parser = argparse.ArgumentParser(
+        prog="perfect", description="Durable Python workflows.", epilog="`perfect COMMAND --help` says more."
+    )
+    subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
+    if wanted in COMMANDS:
+        _add(subparsers, wanted)
+        return parser
+    for name in COMMANDS:
+        _add(subparsers, name)
+    for name, entry_point in _extensions().items():
+        _add_extension(subparsers, name, entry_point)
+    return parser
+
+
+def _add(subparsers: Subparsers, name: str) -> None:
+    importlib.import_module(f"perfect_sdk.cli.{name}").register(subparsers)
+
+
+def _extensions() -> "dict[str, EntryPoint | None]":
+    from importlib.metadata import entry_points
+
+    found: dict[str, EntryPoint | None] = dict.fromkeys(SERVER_COMMANDS)
+    found.update({point.name: point for point in entry_points(group=GROUP)})
+    return found
+
+
+def _add_extension(subparsers: Subparsers, name: str, point: "EntryPoint | None") -> None:
+    """A command whose code is not installed stays visible and says what to install."""
+    missing = name
+    if point is not None:
+        try:
+            point.load()(subparsers)
+        except ImportError as error:
+            missing = error.name or name
+        else:
+            return
+    parser = subparsers.add_parser(
+        name, help=SERVER_COMMANDS.get(name, "not installed"), add_help=False, prefix_chars="\0"
+    )
+    parser.add_argument("rest", nargs="*")
+    parser.set_defaults(run=lambda _: _not_installed(name, missing))
+
+
+def _not_installed(command: str, missing: str) -> int:
+    needs = f" ({missing} is missing)" if missing != command else ""
+    print(
+        f"perfect {command} needs the extra [server], which is not installed{needs}: "
+        "pip install 'perfect-flow[server]'",
+        file=sys.stderr,
+    )
+    return NOT_INSTALLED
+
+
+def _guarded(run: Callable[[argparse.Namespace], int], parsed: argparse.Namespace) -> int:
+    try:
+        return run(parsed)
+    except Exit as exit_:
+        print(f"perfect: {exit_}", file=sys.stderr)
+        return exit_.code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        return FAILED
+    except ImportError as error:
+        server_only = ("duckdb", "litestar", "granian", "jinja2", "structlog", "uvloop", "psutil", "rich")
+        if (error.name or "").partition(".")[0] in server_only:
+            return _not_installed(sys.argv[1] if len(sys.argv) > 1 else "", error.name or "")
+        raise
+    except Exception as error:
+        from perfect_schemas.errors import InvalidInput, PerfectError
+
+        if not isinstance(error, PerfectError):
+            raise
+        print(f"perfect: {error.detail}", file=sys.stderr)
+        for wrong in error.errors:
+            print(f"  {wrong.field}: {wrong.message}", file=sys.stderr)
+        return USAGE if isinstance(error, InvalidInput) else FAILED

@@ -1,0 +1,28 @@
+"""`perfect version`."""
+
+import argparse
+from typing import Any
+
+from perfect_sdk.cli.exits import OK
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser("version", help="print the version")
+    parser.set_defaults(run=run)
+
+
+def run(_: argparse.Namespace) -> int:
+    import platform
+
+    print(f"perfect-flow {version()} (Python {platform.python_version()})")
+    return OK
+
+
+def version() -> str:
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("perfect-flow")
+    except PackageNotFoundError:
+        return "unknown (not installed)"

@@ -1,0 +1,126 @@
+"""Where the running code stands: the frame of its run and task, carried by a context variable.
+
+asyncio tasks inherit it from where they are created; the SDK's own threads get a copy. While a run executes on an
+event loop, the loop's task factory gives each asyncio task that the run's code creates a branch of its own, so that
+keys follow the order of creation (`keys.py`).
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
+from typing import TYPE_CHECKING, Any
+
+from perfect_sdk.exceptions import FlowTimeoutError, MissingContextError, TaskTimeoutError
+from perfect_sdk.keys import Scope
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from perfect_sdk.execution import Call
+    from perfect_sdk.session import RunSession
+
+
+class Frame:
+    """call: the task that runs, None in the flow's body. deadline: of the call, on the monotonic clock."""
+
+    __slots__ = ("call", "deadline", "parent", "prints", "scope", "session")
+
+    def __init__(
+        self,
+        session: "RunSession",
+        scope: Scope,
+        call: "Call | None" = None,
+        *,
+        parent: "Frame | None" = None,
+        deadline: float | None = None,
+        prints: bool = False,
+    ) -> None:
+        self.session = session
+        self.scope = scope
+        self.call = call
+        self.parent = parent
+        self.deadline = deadline
+        self.prints = prints
+
+    def check(self) -> None:
+        """Every SDK call begins with it. Raises when the run is to stop here, or the time of a call is up."""
+        stop = self.session.stop
+        if stop.kind is not None:
+            stop.raise_()
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            self.time_out()
+
+    def time_out(self) -> None:
+        if self.call is not None:
+            raise TaskTimeoutError(
+                f"task {self.call.place.key!r} took longer than its {self.call.policy.timeout_seconds:g} s"
+            )
+        raise FlowTimeoutError(
+            f"flow {self.session.run.flow_name!r} took longer than its {self.session.flow.timeout_seconds:g} s"
+        )
+
+    def with_scope(self, scope: Scope) -> "Frame":
+        return Frame(
+            self.session, scope, self.call, parent=self.parent, deadline=self.deadline, prints=self.prints
+        )
+
+
+current: ContextVar[Frame | None] = ContextVar("perfect_frame", default=None)
+
+
+def require(what: str) -> Frame:
+    """The frame of the code that calls. Raises MissingContextError outside of a run."""
+    frame = current.get()
+    if frame is None:
+        raise MissingContextError(f"{what} needs a running flow or task; it was called outside of one")
+    return frame
+
+
+_branching: "dict[int, tuple[int, Any]]" = {}
+
+
+@contextmanager
+def branching(loop: "asyncio.AbstractEventLoop") -> Iterator[None]:
+    """While inside, asyncio tasks created by code of a run on `loop` get scopes of their own. Nests."""
+    users, before = _branching.get(id(loop), (0, loop.get_task_factory()))
+    _branching[id(loop)] = (users + 1, before)
+    if users == 0:
+        loop.set_task_factory(_factory(before))
+    try:
+        yield
+    finally:
+        users, before = _branching[id(loop)]
+        if users > 1:
+            _branching[id(loop)] = (users - 1, before)
+        else:
+            del _branching[id(loop)]
+            loop.set_task_factory(before)
+
+
+def _factory(before: Any) -> Callable[..., Any]:
+    import asyncio
+
+    make = before or _plain_task(asyncio.Task)
+
+    def create(loop: "asyncio.AbstractEventLoop", coro: Any, **options: Any) -> Any:
+        frame = current.get()
+        if frame is None or options.get("context") is not None:
+            return make(loop, coro, **options)
+        context = copy_context()
+        context.run(current.set, frame.with_scope(frame.scope.branch(_name_of(coro))))
+        return make(loop, coro, **(options | {"context": context}))
+
+    return create
+
+
+def _plain_task(kind: Any) -> Callable[..., Any]:
+    def make(loop: "asyncio.AbstractEventLoop", coro: Any, **options: Any) -> Any:
+        return kind(coro, loop=loop, **options)
+
+    return make
+
+
+def _name_of(coro: Any) -> str:
+    code = getattr(coro, "cr_code", None) or getattr(coro, "gi_code", None)
+    return code.co_name if code is not None else getattr(coro, "__name__", "task")

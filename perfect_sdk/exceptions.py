@@ -1,0 +1,134 @@
+"""What the SDK raises.
+
+PerfectError (perfect_schemas.errors)
+├── InvalidInput
+│   ├── ParameterTypeError        a parameter's value does not fit its annotation; names every wrong field
+│   ├── ParameterBindError        positional or keyword arguments do not fit the flow's signature
+│   ├── SignatureMismatchError    parameters by name do not fit the flow's signature
+│   ├── MappingLengthMismatch     iterables given to `map` differ in length
+│   ├── MappingMissingIterable    `map` got nothing to iterate over
+│   └── NotSupported              an option that does not exist here; says what to use instead
+├── MissingContextError           something that needs a running flow or task was used outside of one
+├── NonDeterministicFlowError     on a resume, the flow took another path than the one that is recorded
+├── UpstreamTaskError             a task did not run because a future among its inputs failed
+├── MissingResult                 a state has no result (yet), or it was not kept
+├── FailedRun, CrashedRun, CancelledRun, UnfinishedRun     raised for the state of a task or of a child run
+└── RecordedError                 a recorded exception whose class cannot be imported here
+TaskTimeoutError, FlowTimeoutError (TimeoutError)   `timeout_seconds` has passed
+"""
+
+from perfect_schemas.errors import FieldError, InvalidInput, PerfectError
+
+
+class ParameterTypeError(InvalidInput, TypeError):
+    title = "Wrong parameter type"
+
+
+class ParameterBindError(InvalidInput, TypeError):
+    title = "Wrong arguments"
+
+
+class SignatureMismatchError(InvalidInput, TypeError):
+    title = "Wrong parameters"
+
+
+class MappingLengthMismatch(InvalidInput):
+    title = "Lengths differ"
+
+
+class MappingMissingIterable(InvalidInput):
+    title = "Nothing to map over"
+
+
+class NotSupported(InvalidInput, TypeError):
+    title = "Not supported"
+
+
+class MissingContextError(PerfectError, RuntimeError):
+    title = "No run here"
+
+
+class NonDeterministicFlowError(PerfectError):
+    """expected: the task key that the history has at this place. actual: the one that the flow's code asked for."""
+
+    title = "The flow took another path"
+
+    def __init__(self, expected: str, actual: str, reason: str = "another task stands at this place") -> None:
+        super().__init__(
+            f"the flow does not follow its recorded history: expected {expected!r}, got {actual!r} ({reason}). "
+            "Its code changed, or it decides by something that differs between executions: put that into a task, "
+            "or trigger a new run."
+        )
+        self.expected = expected
+        self.actual = actual
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (self.expected, self.actual, self.reason)
+
+
+class UpstreamTaskError(PerfectError):
+    title = "An input failed"
+
+
+class MissingResult(PerfectError):
+    title = "No result"
+
+
+class UnfinishedRun(PerfectError):
+    title = "Not finished"
+
+
+class FailedRun(PerfectError):
+    title = "The run failed"
+
+
+class CrashedRun(PerfectError):
+    title = "The run crashed"
+
+
+class CancelledRun(PerfectError):
+    title = "The run was cancelled"
+
+
+class RecordedError(PerfectError):
+    """kind: "module:qualified.name" of the exception as it was recorded."""
+
+    title = "Recorded error"
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(f"{kind}: {message}")
+        self.kind = kind
+        self.message = message
+
+
+class TaskTimeoutError(TimeoutError):
+    """A task took longer than its `timeout_seconds`."""
+
+
+class FlowTimeoutError(TimeoutError):
+    """A flow took longer than its `timeout_seconds`."""
+
+
+__all__ = [
+    "CancelledRun",
+    "CrashedRun",
+    "FailedRun",
+    "FieldError",
+    "FlowTimeoutError",
+    "InvalidInput",
+    "MappingLengthMismatch",
+    "MappingMissingIterable",
+    "MissingContextError",
+    "MissingResult",
+    "NonDeterministicFlowError",
+    "NotSupported",
+    "ParameterBindError",
+    "ParameterTypeError",
+    "PerfectError",
+    "RecordedError",
+    "SignatureMismatchError",
+    "TaskTimeoutError",
+    "UnfinishedRun",
+    "UpstreamTaskError",
+]

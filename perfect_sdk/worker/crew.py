@@ -1,0 +1,109 @@
+"""The executor processes of a worker: as many as wanted, warm, replaced when they die."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from perfect_sdk.worker.child import Child
+from perfect_sdk.worker.frames import Ended, Ready, Serve, Stop
+
+MAX_EARLY_DEATHS = 3  # executors in a row that end before any has imported the targets
+YOUNG_S = 2.0
+RESTART_S = (0.0, 0.2, 1.0, 5.0)  # pause before the next executor, by how many died young in a row
+STOP_S = 1.5
+
+
+class Crew:
+    """`on_ready(child, frame)`, `on_ended(child, frame)`, `on_died(child)`: see `Child`.
+
+    `on_hopeless(reason)`: the executors die before they have imported anything; no further one is started.
+    """
+
+    def __init__(
+        self,
+        serve: Serve,
+        processes: int,
+        *,
+        on_ready: Callable[[Child, Ready], None],
+        on_ended: Callable[[Child, Ended], None],
+        on_died: Callable[[Child], None],
+        on_hopeless: Callable[[str], None],
+    ) -> None:
+        self._serve = serve
+        self._processes = processes
+        self._on_ready = on_ready
+        self._on_ended = on_ended
+        self._on_died = on_died
+        self._on_hopeless = on_hopeless
+        self._children: list[Child] = []
+        self._number = 0
+        self._young_deaths = 0
+        self._was_ready = False
+        self._stopping = False
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        for _ in range(self._processes):
+            await self._add()
+
+    async def _add(self) -> None:
+        self._number += 1
+        child = Child(self._number, on_ready=self._ready, on_ended=self._on_ended, on_died=self._died)
+        self._children.append(child)
+        await child.start(self._serve)
+
+    def pick(self) -> Child | None:
+        """The executor with the fewest runs, if one has room."""
+        ready = [one for one in self._children if one.is_ready and len(one.runs) < self._serve.concurrency]
+        return min(ready, key=lambda one: len(one.runs), default=None)
+
+    def kill_all(self, why: str) -> None:
+        for child in self._children:
+            child.kill(why)
+
+    async def stop(self) -> None:
+        """End every executor: those that hold nothing may send what waits, for a moment; the others are killed."""
+        self._stopping = True
+        for child in self._children:
+            if child.runs or not child.is_ready:
+                child.kill("the worker stops")
+            else:
+                child.send(Stop())
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self._gone()
+        except TimeoutError:
+            self.kill_all("the worker stops")
+            await self._gone()
+
+    async def _gone(self) -> None:
+        while self._children:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _ready(self, child: Child, frame: Ready) -> None:
+        self._was_ready = True
+        self._on_ready(child, frame)
+
+    def _died(self, child: Child) -> None:
+        self._children.remove(child)
+        self._changed.set()
+        if not self._stopping:
+            young = time.monotonic() - child.started_at < YOUNG_S
+            self._young_deaths = self._young_deaths + 1 if young and not child.killed_for else 0
+            if not self._was_ready and self._young_deaths >= MAX_EARLY_DEATHS:
+                self._stopping = True
+                self._on_hopeless(f"executor {child.number} {child.epitaph()} while it imported the flows")
+            else:
+                task = asyncio.get_running_loop().create_task(self._replace())
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        self._on_died(child)
+
+    async def _replace(self) -> None:
+        pause = RESTART_S[min(max(self._young_deaths - 1, 0), len(RESTART_S) - 1)]
+        if pause:
+            await asyncio.sleep(pause)
+        if not self._stopping:
+            await self._add()

@@ -1,0 +1,320 @@
+"""The executor process: `python -m perfect_sdk.worker.executor FD`, started by a supervisor only.
+
+User code runs here and nowhere else: sync flows in threads, async flows as tasks on the main thread's event loop. The
+socket to the supervisor and the connection to NATS belong to the I/O thread, which user code cannot hold up. When the
+supervisor's end of the socket closes, the process ends at once.
+"""
+
+import asyncio
+import contextlib
+import inspect
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from perfect_bus.claim import read_history
+from perfect_schemas.errors import BusUnavailable, InvalidInput
+from perfect_sdk.bus_journal import BusJournal
+from perfect_sdk.io import IO
+from perfect_sdk.worker.frames import (
+    HEAD_BYTES,
+    Abandon,
+    Cancel,
+    Ended,
+    Frame,
+    FrameStream,
+    LoadFailure,
+    Ready,
+    Serve,
+    Start,
+    Stop,
+    unpack,
+)
+
+if TYPE_CHECKING:
+    from perfect_schemas.commands import RegisterFlow
+    from perfect_schemas.folds.history import History
+    from perfect_sdk.flow import Flow
+    from perfect_sdk.session import RunSession
+
+SPARE_THREADS = 8  # for runs that were abandoned and do not end
+EXIT_ORPHANED = 1
+FLUSH_S = 1.0
+
+
+class _Running:
+    __slots__ = ("epoch", "journal", "run_id", "session")
+
+    def __init__(self, run_id: str, epoch: int, session: "RunSession", journal: BusJournal) -> None:
+        self.run_id = run_id
+        self.epoch = epoch
+        self.session = session
+        self.journal = journal
+
+
+class Executor:
+    """Everything but `run_forever` happens on the I/O loop."""
+
+    def __init__(self, serve: Serve, io: IO) -> None:
+        self._serve = serve
+        self._io = io
+        self._flows: dict[str, Flow] = {}
+        self._running: dict[tuple[str, int], _Running] = {}
+        self._cancelled: set[str] = set()  # runs whose cancellation came before they had begun
+        self._stream = FrameStream(self._heard, self._orphaned)
+        self._threads = ThreadPoolExecutor(
+            serve.concurrency + SPARE_THREADS, thread_name_prefix="perfect-run"
+        )
+        self._main_loop = asyncio.new_event_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def load(self) -> Ready:
+        """Import the targets. A target that fails leaves the others alone."""
+        from perfect_schemas import ids
+        from perfect_sdk.loading import load_flows
+
+        definitions: list[RegisterFlow] = []
+        failures: list[LoadFailure] = []
+        for target in self._serve.targets:
+            try:
+                for flow in load_flows(target):
+                    definition = _definition(flow, target)
+                    flow_id = ids.flow_id(definition.name)
+                    if self._flows.get(flow_id) not in (None, flow):
+                        failures.append(
+                            LoadFailure(
+                                target=target,
+                                error=f"two flows are called {definition.name!r}: give one of them another name",
+                            )
+                        )
+                        continue
+                    if flow_id not in self._flows:
+                        self._flows[flow_id] = flow
+                        definitions.append(definition)
+            except InvalidInput as error:
+                failures.append(LoadFailure(target=target, error=error.detail))
+            except (Exception, SystemExit):
+                failures.append(LoadFailure(target=target, error=_user_traceback()))
+        return Ready(flows=definitions, failures=failures)
+
+    def run_forever(self, sock: socket.socket, ready: Ready) -> None:
+        """The main thread's part: the event loop of the async flows."""
+        asyncio.set_event_loop(self._main_loop)
+        self._io.call(self._connect, sock, ready)
+        self._main_loop.run_forever()
+
+    async def _connect(self, sock: socket.socket, ready: Ready) -> None:
+        await asyncio.get_running_loop().create_unix_connection(lambda: self._stream, sock=sock)
+        self._stream.send(ready)
+
+    def _orphaned(self) -> None:
+        os._exit(EXIT_ORPHANED)
+
+    def _heard(self, frame: Frame) -> None:
+        if isinstance(frame, Start):
+            if frame.replay:
+                self._io.spawn(self._replay(frame))
+            else:
+                self._begin(frame, None)
+        elif isinstance(frame, Cancel):
+            found = [one for one in self._running.values() if one.run_id == frame.run_id]
+            if not found:
+                self._cancelled.add(frame.run_id)
+            for running in found:
+                running.session.cancel()
+        elif isinstance(frame, Abandon):
+            running = self._running.get((frame.run_id, frame.epoch))
+            if running is not None:
+                running.journal.abandon()
+                running.session.abandon()
+        elif isinstance(frame, Stop):
+            self._io.spawn(self._stop())
+
+    async def _replay(self, frame: Start) -> None:
+        while True:
+            try:
+                history = await read_history(self._io.bus, frame.hand_over.run_id, frame.claim_seq)
+            except BusUnavailable:
+                continue
+            self._begin(frame, history)
+            return
+
+    def _begin(self, frame: Start, history: "History | None") -> None:
+        from perfect_sdk.session import RunContext, RunSession
+
+        hand_over = frame.hand_over
+        source = f"worker:{self._serve.client_id}"
+        flow = self._flows.get(hand_over.flow_id)
+        if flow is None:
+            self._stream.send(
+                Ended(
+                    run_id=hand_over.run_id,
+                    epoch=frame.epoch,
+                    outcome="error",
+                    detail=f"this executor could not import flow {hand_over.flow_name!r}",
+                )
+            )
+            return
+        journal = BusJournal(
+            self._io, run_id=hand_over.run_id, epoch=frame.epoch, claim_seq=frame.claim_seq, source=source
+        )
+        life = history.run if history is not None else None
+        run = RunContext(
+            run_id=hand_over.run_id,
+            flow_id=hand_over.flow_id,
+            flow_name=hand_over.flow_name,
+            flow_version=frame.flow_version,
+            epoch=frame.epoch,
+            claim_seq=frame.claim_seq,
+            configuration=hand_over.configuration,
+            parameters=hand_over.parameters,
+            tags=hand_over.tags,
+            name=hand_over.name,
+            client_id=self._serve.client_id,
+            client_name=self._serve.client_name,
+            source=source,
+            parent_run_id=hand_over.parent_run_id,
+            parent_task_key=life.parent_task_key if life else None,
+            created_at=hand_over.created_at,
+        )
+        session = RunSession(run, flow, journal, history)
+        running = _Running(hand_over.run_id, frame.epoch, session, journal)
+        self._running[running.run_id, running.epoch] = running
+        if running.run_id in self._cancelled:
+            self._cancelled.discard(running.run_id)
+            session.cancel()
+        if inspect.iscoroutinefunction(flow.fn):
+            self._main_loop.call_soon_threadsafe(self._run_async, running)
+        else:
+            self._threads.submit(self._run_sync, running)
+
+    # -- on other threads
+
+    def _run_sync(self, running: _Running) -> None:
+        try:
+            outcome = running.session.execute_sync()
+        except BaseException as error:
+            self._io.post(self._ended, running, "error", repr(error))
+        else:
+            self._io.post(self._ended, running, outcome.state, repr(outcome.error or ""))
+
+    def _run_async(self, running: _Running) -> None:
+        task = self._main_loop.create_task(self._await(running))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _await(self, running: _Running) -> None:
+        try:
+            outcome = await running.session.execute_async()
+        except BaseException as error:
+            self._io.post(self._ended, running, "error", repr(error))
+        else:
+            self._io.post(self._ended, running, outcome.state, repr(outcome.error or ""))
+
+    def _ended(self, running: _Running, outcome: str, detail: str) -> None:
+        self._running.pop((running.run_id, running.epoch), None)
+        running.journal.flush()
+        self._stream.send(
+            Ended(run_id=running.run_id, epoch=running.epoch, outcome=outcome, detail=detail[:2000])
+        )
+
+    async def _stop(self) -> None:
+        await self._io.bus.close(FLUSH_S)
+        os._exit(0)
+
+
+def _definition(flow: "Flow", target: str) -> "RegisterFlow":
+    from perfect_sdk.definition import define
+
+    definition = define(flow)
+    return definition if definition.entrypoint else msgspec.structs.replace(definition, entrypoint=target)
+
+
+def _user_traceback() -> str:
+    """The traceback of the current exception without the frames of the machinery that imported the module."""
+    _, error, trace = sys.exc_info()
+    here = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120
+    while trace is not None and (
+        trace.tb_frame.f_code.co_filename.startswith((here, "<frozen importlib"))
+        or "importlib" in trace.tb_frame.f_code.co_filename
+    ):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
+
+
+def die_with_parent() -> None:
+    """On Linux the kernel ends this process when the supervisor ends, also where no Python code gets to run."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+
+
+def receive(sock: socket.socket) -> Frame:
+    """The first frame, blocking. Raises EOFError when the supervisor is gone."""
+    return unpack(_exactly(sock, int.from_bytes(_exactly(sock, HEAD_BYTES), "big")))
+
+
+def _exactly(sock: socket.socket, count: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < count:
+        part = sock.recv(count - len(parts))
+        if not part:
+            raise EOFError
+        parts += part
+    return bytes(parts)
+
+
+def _connected(serve: Serve) -> IO:
+    """A new executor may come to life while NATS is away: it waits."""
+    io = IO(
+        serve.connection,
+        name=f"{serve.client_name} executor {os.getpid()}",
+        on_error=lambda text: print(f"perfect executor: {text}", file=sys.stderr, flush=True),
+    )
+    while True:
+        try:
+            io.start()
+        except BusUnavailable:
+            continue
+        return io
+
+
+def main() -> None:
+    """Signals that reach the whole process group (Ctrl-C) are the supervisor's business: it drains."""
+    supervisor = os.getppid()
+    die_with_parent()
+    if os.getppid() != supervisor:
+        os._exit(EXIT_ORPHANED)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    sock.set_inheritable(False)
+    try:
+        serve = receive(sock)
+    except EOFError:
+        os._exit(EXIT_ORPHANED)
+    assert isinstance(serve, Serve)
+    io = _connected(serve)
+    executor = Executor(serve, io)
+    ready = executor.load()
+    sock.setblocking(False)
+    threading.current_thread().name = "perfect-flows"
+    executor.run_forever(sock, ready)
+
+
+if __name__ == "__main__":
+    # The module's other name, so that its classes exist once.
+    from perfect_sdk.worker.executor import main as run
+
+    run()

@@ -1,0 +1,42 @@
+"""How a worker is to run: from the command line, with the system's settings for its lease."""
+
+import os
+import socket
+
+import msgspec
+
+from perfect_bus.bus import Connection
+from perfect_bus.settings import Settings
+
+DEFAULT_CONCURRENCY = 10
+DEFAULT_DRAIN_S = 3.0
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """targets: files and modules with flows. slots = processes × concurrency.
+
+    drain_s: how long held runs may go on after SIGTERM before they are left to other workers.
+    """
+
+    targets: list[str]
+    connection: Connection
+    queue: str = "default"
+    concurrency: int = DEFAULT_CONCURRENCY
+    processes: int = msgspec.field(default_factory=lambda: os.cpu_count() or 1)
+    name: str = msgspec.field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+    drain_s: float = DEFAULT_DRAIN_S
+    lease_s: float = 5.0
+    presence_every_s: float = 1.5
+    cancel_grace_s: float = 10.0
+
+    @property
+    def slots(self) -> int:
+        return self.processes * self.concurrency
+
+    def with_settings(self, settings: Settings) -> "WorkerOptions":
+        return msgspec.structs.replace(
+            self,
+            lease_s=settings.lease_s,
+            presence_every_s=settings.presence_every_s,
+            cancel_grace_s=settings.cancel_grace_s,
+        )

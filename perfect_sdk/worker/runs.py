@@ -1,0 +1,257 @@
+"""The runs of a worker: claimed, given to executors, cancelled, recovered when an executor dies.
+
+Claim first, then acknowledge the hand-over, then run. A claim whose outcome is unknown (NATS is away) is repeated with
+the same event id until it is known: a run must never be claimed by somebody who does not know it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from perfect_bus import Bus
+from perfect_bus.claim import Claim, claim
+from perfect_schemas import ids
+from perfect_schemas.commands import HandOver
+from perfect_schemas.errors import BusUnavailable, PerfectError
+from perfect_schemas.states import RunState
+from perfect_sdk.worker.child import Child
+from perfect_sdk.worker.crew import Crew
+from perfect_sdk.worker.frames import Abandon, Cancel, Ended, Start
+from perfect_sdk.worker.held import Held, Recovery, judge, read_life
+
+ENDED_WELL = frozenset({"completed", "failed", "cancelled", "superseded"})
+Key = tuple[str, int]
+
+
+class Runs:
+    """`changed()`: a slot has become free. `versions`: flow id → the version that this worker runs."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        crew: Crew,
+        *,
+        client_id: str,
+        client_name: str,
+        cancel_grace_s: float,
+        changed: Callable[[], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._bus = bus
+        self._crew = crew
+        self._client_id = client_id
+        self._client_name = client_name
+        self._grace_s = cancel_grace_s
+        self._changed = changed
+        self._say = say
+        self._recovery = Recovery(bus, client_id=client_id, client_name=client_name)
+        self._claiming: set[Key] = set()
+        self._held: dict[Key, Held] = {}
+        self._where: dict[Key, Child] = {}
+        self._waiting: deque[Held] = deque()
+        self._cancelled: set[str] = set()  # cancelled while being claimed
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.versions: dict[str, str | None] = {}
+
+    @property
+    def count(self) -> int:
+        """Slots in use."""
+        return len(self._held) + len(self._claiming)
+
+    async def wait_empty(self) -> None:
+        await self._empty.wait()
+
+    # -- taking
+
+    def take(self, hand_over: HandOver, msg: Msg) -> None:
+        key = (hand_over.run_id, hand_over.epoch)
+        if key in self._claiming or key in self._held:
+            return  # a second delivery while the first is under way, which will be acknowledged
+        self._claiming.add(key)
+        self._empty.clear()
+        self._spawn(self._claim(key, hand_over, msg))
+
+    async def _claim(self, key: Key, hand_over: HandOver, msg: Msg) -> None:
+        claimed: Claim | None = None
+        answer = b"+ACK"
+        try:
+            claimed = await self._until_known(hand_over)
+        except PerfectError as error:
+            self._say(f"run {hand_over.run_id} could not be claimed: {error.detail}")
+            answer = b"-NAK"
+        finally:
+            self._claiming.discard(key)
+        try:
+            await self._bus.nc.publish(msg.reply, answer)
+        except NatsError:
+            pass  # it is delivered again, and the claim then refused
+        if claimed is None:
+            self._freed()
+            return
+        held = Held(
+            hand_over=hand_over,
+            epoch=claimed.epoch,
+            claim_seq=claimed.seq,
+            flow_version=self.versions.get(hand_over.flow_id),
+            replay=hand_over.replay or claimed.epoch > 1,
+        )
+        self._hold(held)
+
+    async def _until_known(self, hand_over: HandOver) -> Claim | None:
+        event_id = ids.uuid7()
+        while True:
+            try:
+                return await claim(
+                    self._bus,
+                    hand_over,
+                    client_id=self._client_id,
+                    client_name=self._client_name,
+                    flow_version=self.versions.get(hand_over.flow_id),
+                    event_id=event_id,
+                )
+            except BusUnavailable:
+                await asyncio.sleep(0.1)
+
+    def _hold(self, held: Held) -> None:
+        self._held[held.key] = held
+        self._empty.clear()
+        if held.hand_over.run_id in self._cancelled:
+            self._cancelled.discard(held.hand_over.run_id)
+            held.cancelling = True
+        self._waiting.append(held)
+        self.place()
+
+    def place(self) -> None:
+        """Give waiting runs to executors that have room. Call it when an executor has become ready."""
+        while self._waiting:
+            child = self._crew.pick()
+            if child is None:
+                return
+            held = self._waiting.popleft()
+            child.runs.add(held.key)
+            self._where[held.key] = child
+            child.send(
+                Start(
+                    hand_over=held.hand_over,
+                    epoch=held.epoch,
+                    claim_seq=held.claim_seq,
+                    flow_version=held.flow_version,
+                    replay=held.replay,
+                )
+            )
+            if held.cancelling:
+                self._tell_cancel(held, child)
+
+    # -- ending
+
+    def ended(self, child: Child, frame: Ended) -> None:
+        key = (frame.run_id, frame.epoch)
+        child.runs.discard(key)
+        self._where.pop(key, None)
+        held = self._held.get(key)
+        if held is None:
+            return
+        if frame.outcome in ENDED_WELL:
+            self._release(key)
+            return
+        self._say(f"run {frame.run_id} is given back, its end could not be written: {frame.detail}")
+        self._spawn(self._give_back(held, f"its end could not be written: {frame.detail}"))
+
+    async def _give_back(self, held: Held, reason: str) -> None:
+        await self._recovery.give_back(held, reason)
+        self._release(held.key)
+
+    def _release(self, key: Key) -> None:
+        self._held.pop(key, None)
+        self._freed()
+
+    def _freed(self) -> None:
+        if not self._held and not self._claiming:
+            self._empty.set()
+        self.place()
+        self._changed()
+
+    # -- cancelling
+
+    def cancel(self, run_id: str) -> None:
+        held = next((one for one in self._held.values() if one.hand_over.run_id == run_id), None)
+        if held is None:
+            if any(run == run_id for run, _ in self._claiming):
+                self._cancelled.add(run_id)
+            return
+        if held.cancelling:
+            return
+        held.cancelling = True
+        child = self._where.get(held.key)
+        if child is not None:
+            self._tell_cancel(held, child)
+
+    def _tell_cancel(self, held: Held, child: Child) -> None:
+        child.send(Cancel(run_id=held.hand_over.run_id))
+        self._end_by_force_later(held, child, "does not end after its cancellation")
+
+    def _end_by_force_later(self, held: Held, child: Child, why: str) -> None:
+        asyncio.get_running_loop().call_later(self._grace_s, self._end_by_force, held, child, why)
+
+    def _end_by_force(self, held: Held, child: Child, why: str) -> None:
+        if self._where.get(held.key) is child:
+            self._say(f"run {held.hand_over.run_id} {why}: executor {child.number} is killed")
+            child.kill(f"run {held.hand_over.run_id} {why}")
+
+    # -- recovering
+
+    def child_died(self, child: Child) -> None:
+        keys = sorted(child.runs)
+        child.runs.clear()
+        guilty = child.killed_for is None
+        what = f"; {len(keys)} of its runs go on elsewhere" if keys else ""
+        self._say(f"executor {child.number} (pid {child.pid}) {child.epitaph()}{what}")
+        for key in keys:
+            self._where.pop(key, None)
+            held = self._held.get(key)
+            if held is not None:
+                self._spawn(self._recover(held, guilty=guilty))
+
+    async def _recover(self, held: Held, *, guilty: bool) -> None:
+        again = await self._recovery.after_death(held, guilty=guilty)
+        if again is None:
+            self._release(held.key)
+            return
+        self._held.pop(held.key, None)
+        self._hold(again)
+
+    async def review(self) -> None:
+        """After a reconnection: messages may have been missed, so read what became of every run that is held."""
+        for held in list(self._held.values()):
+            child = self._where.get(held.key)
+            if child is None:
+                continue
+            life = (await read_life(self._bus, held.hand_over.run_id)).run
+            if self._where.get(held.key) is not child:
+                continue
+            if life is not None and life.state is RunState.CANCELLING and life.epoch == held.epoch:
+                self.cancel(held.hand_over.run_id)
+            elif judge(life, held, self._client_id, deaths=0) == "drop" and not _is_ended(life, held):
+                child.send(Abandon(run_id=held.hand_over.run_id, epoch=held.epoch))
+                self._end_by_force_later(held, child, "belongs to another worker now and does not end")
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._say(f"unexpected: {type(error).__name__}: {error}")
+
+
+def _is_ended(life: object, held: Held) -> bool:
+    """The run ended in this very epoch: the executor is about to say so."""
+    return life is not None and life.epoch == held.epoch and life.state.is_final  # type: ignore[attr-defined]

@@ -1,0 +1,317 @@
+"""The supervisor: keeps presence, takes hand-overs, and watches over the executors.
+
+It imports nothing of the user's, so nothing that user code does can hold up its heartbeat. What an executor cannot say
+any more (it is dead), the supervisor says in its place.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+from nats.aio.msg import Msg
+
+from perfect_bus import Bus
+from perfect_bus.presence import keep, withdraw
+from perfect_schemas import codec, ids, subjects
+from perfect_schemas.commands import Control, Presence, RegisterFlow
+from perfect_schemas.envelope import Event, utc_now
+from perfect_schemas.errors import BusUnavailable, PerfectError, Rejected
+from perfect_schemas.events import ClientConnected, ClientDisconnected
+from perfect_sdk.worker.child import Child
+from perfect_sdk.worker.clock import boot_time
+from perfect_sdk.worker.crew import Crew
+from perfect_sdk.worker.frames import Ready, Serve
+from perfect_sdk.worker.intake import Intake
+from perfect_sdk.worker.options import WorkerOptions
+from perfect_sdk.worker.runs import Runs
+
+CONNECT_S = 10.0
+GOODBYE_S = 1.0
+SDK_VERSION = "0.1.0"
+
+_decode_control = msgspec.json.Decoder(Control).decode
+
+
+def say(text: str) -> None:
+    print(f"perfect worker: {text}", file=sys.stderr, flush=True)
+
+
+class Supervisor:
+    """`await Supervisor(options).run()` returns the exit code: 0 stopped, 1 nothing could be served."""
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self.options = options
+        self.client_id = ids.uuid7()
+        self.flows: dict[str, RegisterFlow] = {}
+        self.serving = asyncio.Event()  # set once presence is announced
+        self._draining = False
+        self._failed = False
+        self._stop = asyncio.Event()
+        self._now = asyncio.Event()  # a second signal: do not wait for runs
+        self._changed = asyncio.Event()
+        self._last_tick = boot_time()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._bus: Bus
+        self._crew: Crew
+        self._runs: Runs
+        self._intake: Intake
+
+    # -- life
+
+    async def run(self) -> int:
+        self._bus = await self._connect()
+        try:
+            await self._begin()
+            await self._stop.wait()
+            await self._end()
+        finally:
+            for task in list(self._tasks):
+                task.cancel()
+            await self._bus.close(GOODBYE_S)
+        return 1 if self._failed else 0
+
+    def stop(self) -> None:
+        """Drain and end; a second call ends at once."""
+        if self._stop.is_set():
+            self._now.set()
+        self._stop.set()
+
+    async def _connect(self) -> Bus:
+        said = False
+        while True:
+            try:
+                return await Bus.connect(
+                    self.options.connection,
+                    name=f"worker {self.options.name}",
+                    timeout_s=CONNECT_S,
+                    on_error=lambda text: say(f"NATS: {text}"),
+                )
+            except BusUnavailable as error:
+                if not said:
+                    said = True
+                    say(f"{error.detail}; trying again until it does")
+
+    async def _begin(self) -> None:
+        options = self.options
+        serve = Serve(
+            targets=options.targets,
+            connection=options.connection,
+            client_id=self.client_id,
+            client_name=options.name,
+            concurrency=options.concurrency,
+        )
+        self._crew = Crew(
+            serve,
+            options.processes,
+            on_ready=self._child_ready,
+            on_ended=lambda child, frame: self._runs.ended(child, frame),
+            on_died=lambda child: self._child_died(child),
+            on_hopeless=self._give_up,
+        )
+        self._runs = Runs(
+            self._bus,
+            self._crew,
+            client_id=self.client_id,
+            client_name=options.name,
+            cancel_grace_s=options.cancel_grace_s,
+            changed=lambda: self._intake.pull(),
+            say=say,
+        )
+        self._intake = Intake(self._bus, free=self._free, take=self._runs.take, say=say)
+        await self._intake.start()
+        self._bus.reconnected.append(self._reconnected)
+        await self._bus.nc.subscribe(subjects.control(self.client_id), cb=self._controlled)
+        with contextlib.suppress(ValueError, AttributeError):  # not in the main thread, or no such signal
+            signal.signal(signal.SIGCONT, lambda *_: self._check_pause())
+        self._tick()
+        await self._crew.start()
+
+    def _free(self) -> int:
+        return 0 if self._draining else self.options.slots - self._runs.count
+
+    async def _end(self) -> None:
+        self._draining = True
+        self._intake.stop()
+        self._changed.set()
+        if self._runs.count:
+            say(f"stopping: waits up to {self.options.drain_s:g} s for {self._runs.count} runs")
+            await self._wait_for_runs()
+        if self._runs.count:
+            say(f"{self._runs.count} runs are left to other workers")
+        await self._crew.stop()
+        for task in list(self._tasks):
+            task.cancel()  # presence must not be renewed behind the good-bye
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.serving.is_set():
+            self._put(ClientDisconnected(**self._envelope(), client_id=self.client_id))
+            with contextlib.suppress(PerfectError, TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await withdraw(self._bus, self.client_id)
+
+    async def _wait_for_runs(self) -> None:
+        empty = asyncio.ensure_future(self._runs.wait_empty())
+        now = asyncio.ensure_future(self._now.wait())
+        await asyncio.wait({empty, now}, timeout=self.options.drain_s, return_when=asyncio.FIRST_COMPLETED)
+        empty.cancel()
+        now.cancel()
+
+    # -- executors
+
+    def _child_ready(self, child: Child, frame: Ready) -> None:
+        first = not self.flows
+        if first:
+            for failure in frame.failures:
+                say(f"{failure.target} is not served:\n{failure.error}")
+            if not frame.flows:
+                self._give_up("nothing to serve")
+                return
+            for definition in frame.flows:
+                flow_id = ids.flow_id(definition.name)
+                self.flows[flow_id] = definition
+                self._runs.versions[flow_id] = definition.flow_version or None
+            self._spawn(self._serve())
+        self._runs.place()
+
+    def _child_died(self, child: Child) -> None:
+        if not self._draining:
+            self._runs.child_died(child)
+
+    def _give_up(self, reason: str) -> None:
+        say(reason)
+        self._failed = True
+        self.stop()
+
+    async def _serve(self) -> None:
+        """Be known, then take work."""
+        self._put(
+            ClientConnected(
+                **self._envelope(),
+                client_id=self.client_id,
+                name=self.options.name,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                slots=self.options.slots,
+                flows=list(self.flows),
+                queues=[self.options.queue],
+                sdk_version=SDK_VERSION,
+            )
+        )
+        for definition in self.flows.values():
+            self._spawn(self._register(definition))
+        await asyncio.gather(*(self._intake.serve(self.options.queue, flow_id) for flow_id in self.flows))
+        self._spawn(
+            keep(
+                self._bus,
+                self._presence,
+                lease_s=self.options.lease_s,
+                every_s=self.options.presence_every_s,
+                renewed=self._renewed,
+                changed=self._changed,
+            )
+        )
+
+    def _renewed(self) -> None:
+        if not self.serving.is_set():
+            self.serving.set()
+            names = ", ".join(definition.name for definition in self.flows.values())
+            say(f"{self.options.name} serves {names} ({self.options.slots} slots)")
+
+    async def _register(self, definition: RegisterFlow) -> None:
+        """Again until the registry answers."""
+        subject = subjects.command("registry", "register")
+        said = False
+        while True:
+            try:
+                await self._bus.ask(subject, definition)
+            except Rejected as error:
+                say(f"flow {definition.name!r} was not registered: {error.detail}")
+                return
+            except PerfectError as error:
+                if not said:
+                    said = True
+                    say(f"flow {definition.name!r} is not registered yet, trying again: {error.detail}")
+                await asyncio.sleep(0.5)
+            else:
+                return
+
+    # -- presence and control
+
+    def _presence(self) -> Presence:
+        return Presence(
+            client_id=self.client_id,
+            name=self.options.name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            slots=self.options.slots,
+            flows=list(self.flows),
+            queues=[self.options.queue],
+            draining=self._draining,
+        )
+
+    async def _controlled(self, msg: Msg) -> None:
+        control = _decode_control(msg.data)
+        if control.verb == "drain":
+            self.stop()
+        elif control.run_id is not None:
+            self._runs.cancel(control.run_id)
+
+    def _reconnected(self) -> None:
+        self._changed.set()
+        self._spawn(self._runs.review())
+
+    def _tick(self) -> None:
+        self._check_pause()
+        asyncio.get_running_loop().call_later(self.options.presence_every_s, self._tick)
+
+    def _check_pause(self) -> None:
+        """Whoever stood still for longer than its lease has lost its runs: its executors must not go on with them.
+
+        Called by the signal that ends a SIGSTOP, before anything else runs, and by a timer for every other pause. An
+        outage of NATS is none: there the engine waits, too.
+        """
+        now = boot_time()
+        paused, self._last_tick = now - self._last_tick, now
+        if paused > self.options.presence_every_s + self.options.lease_s and not self._draining:
+            self._crew.kill_all("the worker was suspended for longer than its lease")
+            say(f"was suspended for {paused:.1f} s, longer than its lease: executors are started anew")
+
+    # -- small things
+
+    def _envelope(self) -> dict[str, Any]:
+        return {"id": ids.uuid7(), "at": utc_now(), "source": f"worker:{self.client_id}"}
+
+    def _put(self, event: Event) -> None:
+        self._bus.outbox.put(subjects.client(self.client_id), codec.encode(event), event.id)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            say(f"unexpected: {type(error).__name__}: {error}")
+            self._failed = True
+            self.stop()
+
+
+def run_worker(options: WorkerOptions) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit code."""
+    from perfect_sdk.io import new_event_loop
+
+    async def main() -> int:
+        supervisor = Supervisor(options)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, supervisor.stop)
+        return await supervisor.run()
+
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(main())

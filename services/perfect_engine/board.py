@@ -1,0 +1,154 @@
+"""The live runs, folded, with what the engine asks of them all the time kept beside: by client, flow, lane, parent.
+
+Runs that have ended leave the board at once. Everything here follows from the events; nothing is stored.
+"""
+
+import bisect
+from collections.abc import Callable, Iterator
+
+from perfect_engine.placement import Lane, Waiting
+from perfect_runtime.decider import Aggregate
+from perfect_schemas import subjects
+from perfect_schemas.codec import UnknownEvent
+from perfect_schemas.envelope import Event
+from perfect_schemas.folds import run as fold
+from perfect_schemas.folds.run import RunLife
+from perfect_schemas.states import RunState
+
+HOLDING = frozenset({RunState.RUNNING, RunState.CANCELLING})
+
+
+class Run(Aggregate[RunLife]):
+    """One run's fold; tells the board of each change, by whatever way the event came."""
+
+    __slots__ = ("_board", "id")
+
+    def __init__(self, run_id: str, board: "Board") -> None:
+        super().__init__(subjects.run(run_id), fold.evolve)
+        self.id = run_id
+        self._board = board
+
+    def apply(self, event: Event | UnknownEvent, seq: int) -> None:
+        before = self.state
+        super().apply(event, seq)
+        if self.state is not before:
+            self._board.moved(self, before)
+
+
+class Board:
+    """changed(run, before): called after each change of a run's life. Quiet until `open()` is called."""
+
+    def __init__(self, changed: Callable[[Run, RunLife | None], None]) -> None:
+        self._changed = changed
+        self._is_open = False
+        self.runs: dict[str, Run] = {}
+        self.held: dict[str, set[str]] = {}  # client id → runs that it holds, child runs included
+        self.slots_taken: dict[str, int] = {}  # client id → runs that take a slot: child runs do not
+        self.flows: dict[str, set[str]] = {}  # flow id → live runs
+        self.children: dict[str, set[str]] = {}  # run id → live child runs
+        self.pending: dict[Lane, list[Waiting]] = {}  # queued, not handed over, in order of turn
+        self.handed: dict[str, tuple[Lane, int]] = {}  # handed over, not claimed: run id → lane, queued_seq
+        self.unanswered: dict[Lane, int] = {}
+
+    def open(self) -> None:
+        self._is_open = True
+
+    def run(self, run_id: str) -> Run:
+        """The run on the board, or an empty fold of one that is not (it joins the board with its first event)."""
+        return self.runs.get(run_id) or Run(run_id, self)
+
+    def lives(self) -> Iterator[RunLife]:
+        return (run.state for run in list(self.runs.values()) if run.state is not None)
+
+    def hand(self, lane: Lane, waiting: Waiting) -> RunLife | None:
+        """Note that the run is handed over; its life, or None when it is not waiting any more."""
+        self._drop_pending(lane, waiting)
+        run = self.runs.get(waiting.run_id)
+        if run is None or run.state is None or run.state.queued_seq != waiting.queued_seq:
+            return None
+        self.handed[waiting.run_id] = (lane, waiting.queued_seq)
+        self.unanswered[lane] = self.unanswered.get(lane, 0) + 1
+        return run.state
+
+    def take_back(self, run_id: str, queued_seq: int) -> None:
+        """The hand-over did not get onto the bus: the run waits again."""
+        lane_and_seq = self.handed.get(run_id)
+        if lane_and_seq is not None and lane_and_seq[1] == queued_seq:
+            self._answered(run_id)
+            life = self.runs[run_id].state
+            assert life is not None
+            self._wait(life)
+
+    def moved(self, run: Run, before: RunLife | None) -> None:
+        after = run.state
+        assert after is not None
+        if before is not None and not before.state.is_final:
+            self._forget(before)
+        if after.state.is_final:
+            self.runs.pop(run.id, None)
+        else:
+            self.runs[run.id] = run
+            self._note(after)
+        if self._is_open:
+            self._changed(run, before)
+
+    def _note(self, life: RunLife) -> None:
+        self.flows.setdefault(life.flow_id, set()).add(life.id)
+        if life.parent_run_id is not None:
+            self.children.setdefault(life.parent_run_id, set()).add(life.id)
+        if life.state in HOLDING and life.client_id is not None:
+            self.held.setdefault(life.client_id, set()).add(life.id)
+            if life.origin != "child":
+                self.slots_taken[life.client_id] = self.slots_taken.get(life.client_id, 0) + 1
+        if life.state is RunState.PENDING and life.queued_seq == life.last_seq:
+            self._wait(life)
+
+    def _forget(self, life: RunLife) -> None:
+        _discard(self.flows, life.flow_id, life.id)
+        if life.parent_run_id is not None:
+            _discard(self.children, life.parent_run_id, life.id)
+        if life.state in HOLDING and life.client_id is not None:
+            _discard(self.held, life.client_id, life.id)
+            if life.origin != "child":
+                _decrease(self.slots_taken, life.client_id)
+        if life.id in self.handed:
+            self._answered(life.id)
+        elif life.state is RunState.PENDING and life.queued_seq == life.last_seq:
+            self._drop_pending(lane_of(life), waiting_of(life))
+
+    def _wait(self, life: RunLife) -> None:
+        bisect.insort(self.pending.setdefault(lane_of(life), []), waiting_of(life))
+
+    def _drop_pending(self, lane: Lane, waiting: Waiting) -> None:
+        lane_runs = self.pending.get(lane, [])
+        at = bisect.bisect_left(lane_runs, waiting)
+        if at < len(lane_runs) and lane_runs[at] == waiting:
+            del lane_runs[at]
+            if not lane_runs:
+                del self.pending[lane]
+
+    def _answered(self, run_id: str) -> None:
+        lane, _ = self.handed.pop(run_id)
+        _decrease(self.unanswered, lane)
+
+
+def lane_of(life: RunLife) -> Lane:
+    return life.queue, life.flow_id
+
+
+def waiting_of(life: RunLife) -> Waiting:
+    return Waiting(rank=-life.priority, queued_seq=life.queued_seq, run_id=life.id)
+
+
+def _discard(sets: dict[str, set[str]], key: str, value: str) -> None:
+    found = sets.get(key)
+    if found is not None:
+        found.discard(value)
+        if not found:
+            del sets[key]
+
+
+def _decrease(counts: dict, key: object) -> None:
+    counts[key] -= 1
+    if not counts[key]:
+        del counts[key]

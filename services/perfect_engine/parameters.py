@@ -1,0 +1,74 @@
+"""Checking a run's parameters against its flow's JSON Schema, naming every field that is wrong."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from perfect_schemas.errors import FieldError, InvalidInput
+from perfect_schemas.folds.flow import Flow
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
+
+
+class Checker:
+    """Keeps one compiled validator a flow, for its newest version."""
+
+    def __init__(self) -> None:
+        self._validators: dict[str, tuple[str, Validator | None]] = {}
+
+    def prepare(self, flow: Flow) -> "Validator | None":
+        """None for a flow that says nothing of its parameters: it takes any."""
+        kept = self._validators.get(flow.id)
+        if kept is not None and kept[0] == flow.version:
+            return kept[1]
+        validator = _validator(flow.parameters) if flow.parameters else None
+        self._validators[flow.id] = (flow.version, validator)
+        return validator
+
+    def check(self, flow: Flow, parameters: dict[str, Any]) -> None:
+        """Raises InvalidInput."""
+        validator = self.prepare(flow)
+        if validator is None:
+            return
+        errors = [*_unknown(flow.parameters, parameters)]
+        for error in validator.iter_errors(parameters):
+            errors += _field_errors(error)
+        if errors:
+            errors = sorted(set(errors), key=lambda error: error.field)
+            raise InvalidInput(
+                f"the parameters of flow {flow.name!r} are wrong: "
+                + "; ".join(f"{error.field}: {error.message}" for error in errors),
+                errors,
+            )
+
+
+def _validator(schema: dict[str, Any]) -> "Validator":
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+def _unknown(schema: dict[str, Any], parameters: dict[str, Any]) -> Iterator[FieldError]:
+    if "additionalProperties" in schema or "patternProperties" in schema or "$ref" in schema:
+        return
+    known = schema.get("properties", {})
+    for name in parameters:
+        if name not in known:
+            takes = ", ".join(known) or "none"
+            yield FieldError(f"parameters.{name}", f"the flow has no such parameter; it takes: {takes}")
+
+
+def _field_errors(error: "ValidationError") -> Iterator[FieldError]:
+    path = ".".join(["parameters", *map(str, error.absolute_path)])
+    if error.validator == "required":
+        for name in error.validator_value:
+            if name not in error.instance:
+                yield FieldError(f"{path}.{name}", "is required")
+    elif error.validator == "additionalProperties" and error.validator_value is False:
+        known = error.schema.get("properties", {})
+        for name in error.instance:
+            if name not in known:
+                yield FieldError(f"{path}.{name}", f"is not known here; known: {', '.join(known) or 'none'}")
+    else:
+        yield FieldError(path, error.message[:300])

@@ -1,0 +1,108 @@
+"""Waking at a run's due time: one `@at` message a run on the stream TIMERS, which fires after a restart too.
+
+The time itself is the run's `due_at`; a timer only says "look now". One that is missed or comes twice does no harm.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from perfect_bus import Bus
+from perfect_runtime.service import Context
+from perfect_schemas import ids, streams
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+    from perfect_bus.follow import Following
+
+STREAM = streams.TIMERS.name
+ALL = "perfect.timer.run.*"
+TICK = "perfect.tick.run"
+PURGE_AFTER = 1000
+
+
+def subject(run_id: str) -> str:
+    return f"perfect.timer.run.{run_id}"
+
+
+class Timers:
+    """due(run_id) is called, on the event loop, when a run's time has come."""
+
+    def __init__(self, context: Context, due: Callable[[str], None]) -> None:
+        self._context = context
+        self._bus: Bus = context.bus
+        self._due = due
+        self._armed: dict[str, datetime] = {}
+        self._early: dict[str, asyncio.TimerHandle] = {}
+        self._heard = 0
+        self._following: Following | None = None
+
+    async def start(self) -> None:
+        """Ticks from before this moment are not heard: whoever starts looks at all due times itself."""
+        info = await self._bus.js.stream_info(STREAM)
+        last = info.state.last_seq
+
+        async def heard(msg: "Msg", seq: int) -> None:
+            self._tick(msg.data.decode())
+            self._heard += 1
+            if self._heard >= PURGE_AFTER:
+                self._heard = 0
+                self._context.spawn(self._purge(seq + 1), "purge of ticks")
+
+        self._following = await self._bus.follow(STREAM, heard, after=last, subject=TICK)
+        if last:
+            self._context.spawn(self._purge(last + 1), "purge of ticks")
+
+    async def stop(self) -> None:
+        for timer in self._early.values():
+            timer.cancel()
+        if self._following is not None:
+            await self._following.unsubscribe()
+
+    def arm(self, run_id: str, due_at: datetime) -> None:
+        if self._armed.get(run_id) == due_at:
+            return
+        self._armed[run_id] = due_at
+        self._bus.outbox.put(
+            subject(run_id),
+            run_id.encode(),
+            ids.uuid7(),
+            headers={
+                "Nats-Schedule": f"@at {due_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+                "Nats-Schedule-Target": TICK,
+            },
+        )
+
+    def disarm(self, run_id: str) -> None:
+        """For a run that is not waiting for its time any more."""
+        if self._armed.pop(run_id, None) is not None:
+            if (early := self._early.pop(run_id, None)) is not None:
+                early.cancel()
+            self._context.spawn(self._remove(run_id), "disarm")
+
+    def _tick(self, run_id: str) -> None:
+        due_at = self._armed.get(run_id)
+        if due_at is None:  # armed before the last start, or by another engine
+            self._due(run_id)
+            return
+        left = (due_at - self._context.clock()).total_seconds()
+        if left > 0:  # the server's clock is ahead of ours
+            self._early[run_id] = asyncio.get_running_loop().call_later(left, self._tick, run_id)
+            return
+        del self._armed[run_id]
+        self._early.pop(run_id, None)
+        self._due(run_id)
+
+    async def _remove(self, run_id: str) -> None:
+        await self._purge_subject(subject(run_id))
+
+    async def _purge(self, before: int) -> None:
+        await self._purge_subject(TICK, before)
+
+    async def _purge_subject(self, name: str, before: int | None = None) -> None:
+        try:
+            await self._bus.js.purge_stream(STREAM, seq=before, subject=name)
+        except Exception as error:  # a tick too many does no harm
+            self._context.log.debug("timers were not purged", subject=name, error=repr(error))

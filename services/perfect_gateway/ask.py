@@ -1,0 +1,62 @@
+"""How the gateway asks the other services: one method a kind of question, on top of `Bus.ask`.
+
+Projector answers stay the bytes that they came as wherever a route only passes them on.
+"""
+
+import asyncio
+from typing import Any, TypeVar
+
+import msgspec
+from nats.errors import Error as NatsError
+
+from perfect_bus import Bus
+from perfect_schemas import subjects
+from perfect_schemas.commands import Health, Reply
+
+T = TypeVar("T")
+
+QUERY_S = 5.0
+COMMAND_S = 10.0
+HEALTH_S = 1.0
+AGAIN_S = 0.03
+_decode_reply = msgspec.json.Decoder(Reply).decode
+
+
+class Asker:
+    """Raises what `Bus.ask` raises: the service's own problem, or ServiceUnavailable when nobody answers in time."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+
+    async def query(self, name: str, query: msgspec.Struct) -> Reply:
+        return await self.bus.ask(subjects.query(name), query, timeout_s=QUERY_S)
+
+    async def value(self, name: str, query: msgspec.Struct, kind: type[T]) -> tuple[T, int | None]:
+        """The decoded answer, and the EVENTS sequence that it is as of."""
+        reply = await self.query(name, query)
+        return msgspec.json.decode(reply.value, type=kind), reply.seq
+
+    async def value_since(
+        self, name: str, query: msgspec.Struct, kind: type[T], seq: int, *, within_s: float = 1.0
+    ) -> T:
+        """The answer once the read model includes the EVENTS sequence `seq`, or what it is after `within_s`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within_s
+        while True:
+            value, as_of = await self.value(name, query, kind)
+            if as_of is None or as_of >= seq or loop.time() > deadline:
+                return value
+            await asyncio.sleep(AGAIN_S)
+
+    async def command(self, service: str, verb: str, command: Any, kind: type[T]) -> T:
+        """The command is repeated until it is answered; what it creates carries an id of ours, so nothing doubles."""
+        reply = await self.bus.ask(subjects.command(service, verb), command, timeout_s=COMMAND_S)
+        return msgspec.json.decode(reply.value, type=kind)
+
+    async def health(self, service: str) -> Health:
+        """Asked once, never repeated: who does not answer within a second is missing."""
+        try:
+            message = await self.bus.nc.request(subjects.health(service), b"{}", timeout=HEALTH_S)
+            return msgspec.json.decode(_decode_reply(message.data).value, type=Health)
+        except (NatsError, TimeoutError, msgspec.DecodeError) as error:
+            return Health(name=service, status="missing", detail=f"does not answer ({type(error).__name__})")

@@ -1,0 +1,71 @@
+"""What a fold of one run does not know: its flow's tasks with their weights, and how long they take by history.
+
+Asked of the projector once a flow and kept until the flow changes or a run of it ends.
+"""
+
+import msgspec
+
+from perfect_gateway.ask import Asker
+from perfect_schemas import queries
+from perfect_schemas.errors import PerfectError
+from perfect_schemas.progress import PlannedTask
+from perfect_schemas.views import FlowView, StatisticsView
+
+SAMPLES = 3  # from so many on, the mean of history replaces the author's estimate
+
+
+class FlowFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """expected_ms: task id → mean by history, else the author's estimate. run_expected_ms: of the whole run."""
+
+    plan: list[PlannedTask] = []
+    weights: dict[str, float] = {}
+    expected_ms: dict[str, float] = {}
+    run_expected_ms: float | None = None
+
+
+NO_FACTS = FlowFacts()
+
+
+def facts_of(flow: FlowView, statistics: StatisticsView) -> FlowFacts:
+    expected = {task.id: float(task.estimated_time) for task in flow.tasks if task.estimated_time is not None}
+    expected |= {row.id: row.avg_duration_ms for row in statistics.tasks if row.sample_count >= SAMPLES}
+    whole = flow.statistics
+    return FlowFacts(
+        plan=[
+            PlannedTask(task.id, task.weight, flow.expected_counts.get(task.id, 1.0)) for task in flow.tasks
+        ],
+        weights={task.id: task.weight for task in flow.tasks},
+        expected_ms=expected,
+        run_expected_ms=whole.avg_duration_ms if whole and whole.sample_count >= SAMPLES else None,
+    )
+
+
+class FlowBook:
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+        self._known: dict[str, FlowFacts] = {}
+
+    def known(self, flow_id: str) -> FlowFacts | None:
+        return self._known.get(flow_id)
+
+    def forget(self, flow_id: str | None = None) -> None:
+        """`None` forgets all."""
+        if flow_id is None:
+            self._known.clear()
+        else:
+            self._known.pop(flow_id, None)
+
+    async def facts(self, flow_id: str) -> FlowFacts:
+        """Never raises: without an answer nothing is expected."""
+        known = self._known.get(flow_id)
+        if known is not None:
+            return known
+        try:
+            flow, _ = await self._asker.value("flow", queries.FlowDetail(flow=flow_id), FlowView)
+            statistics, _ = await self._asker.value(
+                "statistics", queries.Statistics(flow=flow_id), StatisticsView
+            )
+        except PerfectError:
+            return NO_FACTS
+        self._known[flow_id] = facts_of(flow, statistics)
+        return self._known[flow_id]

@@ -1,0 +1,99 @@
+"""Runs folded from their own subjects: for what is younger than the read model, and for what changes while somebody looks.
+
+Results are left out of the fold: no page shows them, and a run of a thousand tasks may carry megabytes.
+"""
+
+from collections import Counter
+
+import msgspec
+
+from perfect_bus import Bus
+from perfect_gateway.facts import FlowFacts
+from perfect_schemas import codec, subjects
+from perfect_schemas.codec import UnknownEvent
+from perfect_schemas.envelope import Event
+from perfect_schemas.events import RunCompleted, TaskAdopted, TaskCached, TaskCompleted
+from perfect_schemas.folds.history import History
+from perfect_schemas.folds.task import TaskLife
+from perfect_schemas.progress import progress
+from perfect_schemas.states import FINAL_TASK_STATES
+from perfect_schemas.views import RunView, TaskRunView, run_view, task_run_view
+
+_WITH_RESULT = (RunCompleted, TaskCompleted, TaskCached, TaskAdopted)
+
+
+def without_result(event: Event) -> Event:
+    if isinstance(event, _WITH_RESULT) and event.result is not None:
+        return msgspec.structs.replace(event, result=None)
+    return event
+
+
+async def read_history(bus: Bus, run_id: str, *, until: int | None = None, results: bool = False) -> History:
+    """The fold of what stands on the run's two subjects, up to the sequence `until`. `.run` is None for an unknown run.
+
+    Raises BusUnavailable.
+    """
+    events = await bus.read_raw(subjects.run(run_id), until=until)
+    history = History()
+    if not events:
+        return history
+    events += await bus.read_raw(subjects.task(run_id), until=until)
+    events.sort()
+    for seq, _, data in events:
+        event = codec.decode(data)
+        if not isinstance(event, UnknownEvent):
+            history.apply(event if results else without_result(event), seq)
+    return history
+
+
+def run_of(history: History, facts: FlowFacts) -> RunView | None:
+    run = history.run
+    if run is None:
+        return None
+    seen: Counter[str] = Counter()
+    finished: Counter[str] = Counter()
+    for task in history.tasks.values():
+        seen[task.task_id] += 1
+        if task.state in FINAL_TASK_STATES:
+            finished[task.task_id] += 1
+    return run_view(
+        run,
+        progress=progress(facts.plan, seen, finished),
+        tasks_done=finished.total(),
+        tasks_total=expected_count(facts, seen),
+        expected_ms=facts.run_expected_ms,
+    )
+
+
+def expected_count(facts: FlowFacts, seen: Counter[str]) -> int:
+    """How many task runs the run will have: what is planned, and what has begun beyond it."""
+    planned = {task.task_id: task.expected_count for task in facts.plan}
+    extra = sum(max(count - planned.get(task_id, 0), 0) for task_id, count in seen.items())
+    return round(sum(planned.values()) + extra)
+
+
+def task_of(task: TaskLife, facts: FlowFacts) -> TaskRunView:
+    return task_run_view(
+        task, weight=facts.weights.get(task.task_id, 1.0), expected_ms=facts.expected_ms.get(task.task_id)
+    )
+
+
+def active_of(history: History, facts: FlowFacts) -> list[dict[str, object]]:
+    """The running tasks as browsers animate them: each one's share (0–1) of the run's whole weight."""
+    running = [task for task in history.tasks.values() if task.state == "RUNNING" and task.start_time is not None]
+    if not running:
+        return []
+    seen = Counter(task.task_id for task in history.tasks.values())
+    planned = {task.task_id for task in facts.plan}
+    whole = sum(task.weight * max(task.expected_count, seen[task.task_id]) for task in facts.plan)
+    whole += sum(count for task_id, count in seen.items() if task_id not in planned)
+    return [
+        {
+            "share": facts.weights.get(task.task_id, 1.0) / whole,
+            "start_time": task.start_time,
+            "expected_ms": facts.expected_ms[task.task_id],
+            "progress": 0,
+        }
+        for task in running[:50]
+        if task.task_id in facts.expected_ms
+    ]

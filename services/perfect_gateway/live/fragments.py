@@ -1,0 +1,82 @@
+"""What is sent when something changes: the fragments of `ui/README.md`, rendered once for all who look."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import perfect_ui
+from perfect_gateway import shapes
+from perfect_gateway.facts import FlowFacts
+from perfect_gateway.folded import active_of, run_of, task_of
+from perfect_schemas.events import LogBatch
+from perfect_schemas.folds.history import History
+from perfect_schemas.folds.task import TaskLife
+from perfect_schemas.views import FlowView, LogView, SummaryView, level_name
+
+ROWS = 300  # task rows a message; a page keeps no more
+LINES = 500  # log lines a message
+
+
+def run_dict(history: History, facts: FlowFacts) -> dict[str, Any] | None:
+    view = run_of(history, facts)
+    if view is None:
+        return None
+    run = shapes.run_shape(shapes.plain(view))
+    run["active"] = shapes.plain(active_of(history, facts))
+    return run
+
+
+def task_dicts(tasks: Iterable[TaskLife], facts: FlowFacts) -> list[dict[str, Any]]:
+    return [shapes.task_shape(shapes.plain(task_of(task, facts))) for task in tasks]
+
+
+def run_header(run: dict[str, Any]) -> str:
+    return perfect_ui.render("parts/run_header.html", run=run, actions=shapes.actions(run["state"]))
+
+
+def task_rows(tasks: list[dict[str, Any]]) -> str:
+    return "".join(perfect_ui.render("parts/task_row.html", task=task) for task in tasks[-ROWS:])
+
+
+def run_timeline(run: dict[str, Any], tasks: list[dict[str, Any]]) -> str:
+    return perfect_ui.render("parts/run_timeline.html", run=run, tasks=tasks)
+
+
+def run_row(run: dict[str, Any]) -> str:
+    return perfect_ui.render("parts/run_row.html", run=run)
+
+
+def run_card(run: dict[str, Any]) -> str:
+    return perfect_ui.render("parts/run_card.html", run=run)
+
+
+def flow_card(flow: FlowView) -> str:
+    return perfect_ui.render("parts/flow_card.html", flow=shapes.flow_shape(flow))
+
+
+def flow_statistics(flow: FlowView) -> str:
+    return perfect_ui.render("parts/flow_statistics.html", flow=shapes.flow_shape(flow))
+
+
+def summary(view: SummaryView) -> str:
+    return perfect_ui.render("parts/summary.html", summary=shapes.plain(view))
+
+
+def log_lines(lines: list[LogView]) -> str:
+    return perfect_ui.render("parts/log_lines.html", logs=[shapes.log_shape(line) for line in lines])
+
+
+def lines_of(seq: int, batch: LogBatch) -> list[LogView]:
+    """The lines of one message on LOGS, as the projector shows them."""
+    return [
+        LogView(
+            seq=seq,
+            n=n,
+            at=line.at,
+            level=level_name(line.level),
+            message=line.message,
+            logger=line.logger,
+            task_run_id=line.task_run_id,
+            task_key=line.task_key,
+        )
+        for n, line in enumerate(batch.lines)
+    ]

@@ -1,0 +1,82 @@
+"""The live part of the gateway: one follower of the streams, the board for pages, the feed for programs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import perfect_ui
+import structlog
+from perfect_bus import Bus
+from perfect_gateway.ask import Asker
+from perfect_gateway.facts import FlowBook
+from perfect_gateway.live.board import Board
+from perfect_gateway.live.catch_up import CatchUp, Lost
+from perfect_gateway.live.feed import Feed
+from perfect_gateway.live.follower import Follower
+from perfect_gateway.live.position import Position
+from perfect_gateway.live.subscriber import Subscriber
+from perfect_schemas.errors import PerfectError
+
+LOST_PAUSE_S = 1.0  # a page that cannot catch up even when it is fresh must not reload in a tight loop
+
+log = structlog.get_logger("perfect_gateway")
+
+
+class Hub:
+    def __init__(self, bus: Bus, asker: Asker, flows: FlowBook) -> None:
+        self.follower = Follower(bus)
+        self.board = Board(bus, asker, flows, self.follower)
+        self.feed = Feed(bus, self.follower)
+        self._catch_up = CatchUp(bus, asker, flows, self.board)
+        self._flows = flows
+        self._pages: set[Subscriber] = set()
+        self.closing = False
+
+    @property
+    def clients(self) -> int:
+        return len(self._pages) + len(self.feed.readers)
+
+    async def close(self) -> None:
+        """End every stream; no new one begins."""
+        self.closing = True
+        for page in list(self._pages):
+            page.close()
+        self.feed.close()
+        self.board.close()
+        await self.follower.stop()
+
+    async def page(self, topics: frozenset[str], since: Position | None, *, unknown: bool) -> AsyncIterator[bytes]:
+        """The stream of one tab, from `since` (None: from now) on. unknown: its position could not be read."""
+        resync = perfect_ui.signal("resync")
+        subscriber = Subscriber(ping=perfect_ui.signal("ping"), overflow=resync)
+        yield perfect_ui.signal("hello", perfect_ui.asset_version())
+        if not self.follower.following:
+            self._flows.forget()  # what changed while nobody looked was not heard
+        self._pages.add(subscriber)
+        try:
+            await self.follower.acquire()
+        except BaseException:
+            self._pages.discard(subscriber)
+            raise
+        audience = self.board.audience
+        audience.add(subscriber, topics)
+        until = self.board.position
+        try:
+            if self.closing:
+                return
+            try:
+                if unknown:
+                    raise Lost
+                for frame in await self._catch_up.frames(topics, since, until) if since is not None else ():
+                    yield frame
+            except (Lost, PerfectError) as error:
+                if isinstance(error, PerfectError):
+                    log.warning("a page could not catch up", topics=",".join(topics), error=error.detail)
+                await asyncio.sleep(LOST_PAUSE_S)
+                yield resync
+            async for frames in subscriber.frames():
+                yield frames
+        finally:
+            self._pages.discard(subscriber)
+            audience.remove(subscriber, topics)
+            self.board.forget_unwatched()
+            self.follower.release()

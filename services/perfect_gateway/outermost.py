@@ -1,0 +1,106 @@
+"""The outermost ASGI layer: what holds for every response and every request, errors and unknown paths included.
+
+Security headers; the Host check against DNS rebinding (the port is not compared); and for methods that change
+something, a check that a browser sends them from our own pages. Nobody logs in on loopback, so there is no cookie for
+another site to ride on; what another site could do is to make a visitor's browser post here. Browsers say where such a
+request comes from (`Sec-Fetch-Site`, `Origin`) and a page cannot change that. Programs send neither and pass.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from perfect_schemas.errors import Problem
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
+    (
+        b"content-security-policy",
+        b"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header without its port, in lower case: `[::1]:3000` → `[::1]`."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]
+
+
+def foreign(method: str, headers: dict[bytes, bytes]) -> str | None:
+    """Where a request that changes something came from, when a browser says that it was not one of our pages."""
+    if method in SAFE_METHODS:
+        return None
+    site = headers.get(b"sec-fetch-site")
+    if site is not None and site not in (b"same-origin", b"none"):
+        return headers.get(b"origin", site).decode("latin-1")
+    origin = headers.get(b"origin")
+    if origin is not None:
+        address = urlsplit(origin.decode("latin-1")).netloc.lower()
+        if address != headers.get(b"host", b"").decode("latin-1").lower():
+            return origin.decode("latin-1")
+    return None
+
+
+class Outermost:
+    """`requests` counts (method, status) of every response that began."""
+
+    def __init__(self, app: "ASGIApp", *, names: Iterable[str] = LOOPBACK_NAMES) -> None:
+        self.app = app
+        self.names = frozenset(names)
+        self.requests: Counter[tuple[str, int]] = Counter()
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        method = scope["method"]
+
+        async def guarded(message: "Message") -> None:
+            if message["type"] == "http.response.start":
+                self.requests[method, message["status"]] += 1
+                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
+            await send(message)
+
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1")
+        if host_name(host) not in self.names:
+            await _refuse(guarded, 400, f"the Host {host!r} is not a name of this server; use 127.0.0.1")
+            return
+        origin = foreign(method, headers)
+        if origin is not None:
+            await _refuse(
+                guarded, 403, f"a page of {origin} may not change anything here; open this server's own pages"
+            )
+            return
+        await self.app(scope, receive, guarded)
+
+
+async def _refuse(send: Any, status: int, detail: str) -> None:
+    title = {400: "Bad request", 403: "Forbidden"}[status]
+    body = msgspec.json.encode(Problem(status=status, title=title, detail=detail))
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", b"application/problem+json"),
+                (b"content-length", str(len(body)).encode()),
+            ],
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})

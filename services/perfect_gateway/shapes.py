@@ -1,0 +1,69 @@
+"""REST shapes as the page templates take them (`ui/README.md`, "View models"): plain dicts, times as ISO strings."""
+
+from typing import Any
+
+import msgspec
+
+from perfect_schemas.views import FlowView, LogView
+
+LINES_A_BATCH = 100_000  # more than any batch of log lines has
+
+
+def plain(value: Any) -> Any:
+    """A view as the JSON that the API would send of it."""
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+def error_shape(error: dict[str, Any] | None) -> dict[str, Any] | None:
+    """{kind, message, traceback?} → {type, message, traceback}; type is the class's bare name."""
+    if error is None:
+        return None
+    kind = str(error.get("kind", "")).rpartition(":")[2].rpartition(".")[2]
+    return {
+        "type": kind or "Ended",
+        "message": error.get("message", ""),
+        "traceback": error.get("traceback", ""),
+    }
+
+
+def run_shape(run: dict[str, Any]) -> dict[str, Any]:
+    run["error"] = error_shape(run.get("error"))
+    run.pop("result", None)
+    return run
+
+
+def task_shape(task: dict[str, Any]) -> dict[str, Any]:
+    task["error"] = error_shape(task.get("error"))
+    return task
+
+
+def flow_shape(flow: FlowView) -> dict[str, Any]:
+    """Also what `GET /api/engine/flows` answers: each task with its weight and estimate, defaults written out."""
+    shape = plain(flow)
+    shape["tasks"] = [
+        {
+            "id": task.id,
+            "name": task.name,
+            "weight": task.weight,
+            "estimated_time": task.estimated_time,
+            "description": task.description,
+        }
+        for task in flow.tasks
+    ]
+    return shape
+
+
+def line_number(seq: int, n: int) -> int:
+    """One ascending number a line, small enough for a browser's."""
+    return seq * LINES_A_BATCH + n
+
+
+def log_shape(line: LogView) -> dict[str, Any]:
+    shape = plain(line)
+    shape["seq"] = line_number(line.seq, line.n)
+    return shape
+
+
+def actions(state: str) -> list[str]:
+    """The buttons of a run's page."""
+    return [] if state in ("COMPLETED", "FAILED", "CANCELLED", "CRASHED", "CANCELLING") else ["cancel"]

@@ -1,0 +1,64 @@
+"""What one transaction writes: rows as tuples, in the order of the columns of their statement; DuckDB takes columns."""
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+Row = tuple[Any, ...]
+
+
+class Message(NamedTuple):
+    """A message as it stands on a stream. stored_ns: when the server stored it, ns since 1970."""
+
+    stream: str
+    seq: int
+    subject: str
+    data: bytes
+    stored_ns: int
+
+    @property
+    def month(self) -> str:
+        """In which it was stored: YYYY_MM, UTC."""
+        return month_of(self.stored_ns)
+
+
+class Batch(msgspec.Struct):
+    """events, logs: rows by month. The others hold each key once.
+
+    offsets: stream → last sequence that this batch covers.
+    """
+
+    events: dict[str, list[Row]] = {}
+    logs: dict[str, list[Row]] = {}
+    runs: list[Row] = []
+    task_runs: list[Row] = []
+    flows: list[Row] = []
+    tasks: list[Row] = []
+    task_statistics: list[Row] = []
+    flow_statistics: list[Row] = []
+    clients: list[Row] = []
+    ended_clients: list[Row] = []
+    offsets: dict[str, int] = {}
+
+    @property
+    def months(self) -> set[str]:
+        return self.events.keys() | self.logs.keys()
+
+
+def columns(rows: list[Row]) -> list[list[Any]]:
+    """Rows → one list a column, as `unnest(?)` takes them."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+_months: dict[int, str] = {}
+_DAY_NS = 86_400 * 10**9
+
+
+def month_of(stored_ns: int) -> str:
+    day = stored_ns // _DAY_NS
+    month = _months.get(day)
+    if month is None:
+        month = _months[day] = datetime.fromtimestamp(day * 86_400, tz=UTC).strftime("%Y_%m")
+    return month
+

@@ -1,0 +1,187 @@
+"""The projector: writes what the streams say into the DuckDB file, says what ran slow, and answers every query."""
+
+import asyncio
+import contextlib
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, TypeVar
+
+import duckdb
+import msgspec
+
+from perfect_projector.batch import Message
+from perfect_projector.duck import Duck
+from perfect_projector.journal import STREAMS, Journal, stream_state
+from perfect_projector.project import Decoded, Projection, decode
+from perfect_projector.replies import Replies
+from perfect_projector.statistic import of_flow_row, of_task_row
+from perfect_runtime.service import Context, Service
+from perfect_schemas import codec, subjects
+from perfect_schemas.commands import Health
+from perfect_schemas.errors import Failed
+from perfect_schemas.events.statistic import PerformanceWarned
+from perfect_schemas.streams import DUPLICATE_WINDOW_S
+
+FILE = "perfect.duckdb"
+KEEP_BATCHES = 64
+MAX_RUNS = 20_000
+MAX_TASKS = 100_000
+MIN_FREE_BYTES = 64 * 1024 * 1024
+DISK_RETRY_S = 2.0
+
+T = TypeVar("T")
+
+
+class ProjectorService(Service):
+    name: ClassVar[str] = "projector"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.projection = Projection()
+        self.alarms: dict[str, str] = {}
+        self.committed: dict[str, int] = {}
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="duck-writer")
+        self._duck: Duck | None = None
+        self._journal: Journal | None = None
+        self._replies: Replies | None = None
+        self._loop_task: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._events = self._batches = self._repaired = 0
+        self._commit_ms = 0.0
+
+    # -- life
+
+    async def start(self) -> None:
+        file = self.settings.data_dir / FILE
+        self._duck = await self._in_writer(Duck, file)
+        if self._duck.set_aside:
+            self.log.error(
+                "the write-ahead log of the DuckDB file was damaged: it was set aside, the events that were only "
+                "in it are read from the bus again",
+                file=str(self._duck.set_aside),
+            )
+        await self._in_writer(self._restore)
+        self.committed = await self._check_streams()
+        journal = self._journal = Journal(self.bus, self.committed)
+        await self._definitions_first(journal)
+        self._replies = Replies(self._duck, self.context)
+        await self._replies.start()
+        followed = [stream for stream in ("EVENTS", "LOGS") if stream not in self._refused]
+        await journal.follow(*followed)
+        self._loop_task = self.context.spawn(self._run(journal), "projector")
+        self.status = "degraded" if self.alarms else "ready"
+
+    async def stop(self) -> None:
+        self.status = "stopping"
+        if self._journal is not None:
+            await self._journal.stop()
+        if self._loop_task is not None:
+            self._loop_task.cancel()
+            await asyncio.gather(self._loop_task, return_exceptions=True)
+        if self._replies is not None:
+            await self._replies.stop()
+        if self._duck is not None:
+            with contextlib.suppress(duckdb.Error):
+                await self._in_writer(self._duck.close)
+        self._writer.shutdown()
+
+    async def _in_writer(self, function: Callable[..., T], *args: Any) -> T:
+        """Run in the writer's thread, to the end even when the caller is cancelled."""
+        future = asyncio.get_running_loop().run_in_executor(self._writer, function, *args)
+        return await asyncio.shield(future)
+
+    def _restore(self) -> None:
+        duck, projection = self._open_duck, self.projection
+        projection.definitions.restore(duck.load("load_flows"))
+        projection.book.restore(
+            [
+                *map(of_task_row, duck.load("load_task_statistics")),
+                *map(of_flow_row, duck.load("load_flow_statistics")),
+            ]
+        )
+        projection.restore_counts(duck.load("load_task_counts"))
+
+    @property
+    def _open_duck(self) -> Duck:
+        if self._duck is None:
+            raise Failed("the projector has not opened its file yet")
+        return self._duck
+
+    async def _check_streams(self) -> dict[str, int]:
+        """Where to go on on each stream. What does not fit together raises an alarm: health is `degraded`."""
+        known = await self._in_writer(self._open_duck.offsets)
+        positions: dict[str, int] = {}
+        self._refused: set[str] = set()
+        for stream in STREAMS:
+            state = await stream_state(self.bus, stream)
+            seq, created = known.get(stream, (0, None))
+            positions[stream] = seq
+            if created is None:
+                await self._in_writer(self._open_duck.set_created, stream, state.created)
+            elif abs((created - state.created).total_seconds()) > 0.001:
+                self._refused.add(stream)
+                self._alarm(
+                    stream,
+                    f"stream {stream} was made at {state.created:%Y-%m-%d %H:%M:%S} UTC, but {FILE} was filled from "
+                    f"one made at {created:%Y-%m-%d %H:%M:%S}: nothing is read from it. Restore the NATS data that "
+                    f"belongs to the file, or move {FILE} away to have it made again from this stream",
+                )
+            elif state.first_seq > seq + 1:
+                self._alarm(
+                    stream,
+                    f"stream {stream} begins at {state.first_seq}, {FILE} ends at {seq}: "
+                    f"{state.first_seq - seq - 1} messages between them are lost to the read model",
+                )
+            elif state.last_seq < seq:
+                self._alarm(
+                    stream,
+                    f"stream {stream} ends at {state.last_seq}, but {FILE} has read up to {seq}: the stream has lost "
+                    "messages that the read model shows; what comes now is read from there on",
+                )
+                positions[stream] = state.last_seq
+                await self._in_writer(self._open_duck.rewind, stream, state.last_seq)
+        return positions
+
+    def _alarm(self, about: str, text: str) -> None:
+        self.alarms[about] = text
+        self.log.error(text, about=about)
+        if self.status == "ready":
+            self.status = "degraded"
+
+    async def _definitions_first(self, journal: Journal) -> None:
+        """Have the definitions in memory and in the file before the first run is folded."""
+        if "DEFS" in self._refused:
+            return
+        end = (await stream_state(self.bus, "DEFS")).last_seq
+        await journal.follow("DEFS")
+        while self.committed["DEFS"] < end:
+            await self._step(journal)
+
+    # -- the write loop
+
+    async def _run(self, journal: Journal) -> None:
+        while True:
+            await self._step(journal)
+
+    async def _step(self, journal: Journal) -> None:
+        messages = await journal.take(self.settings.batch_events, self.settings.batch_ms / 1000)
+        await self._until_there_is_room()
+        begin = time.perf_counter()
+        try:
+            decoded, missing = await self._in_writer(self._prepare, messages)
+            batch, warned = await self._in_writer(self._fold, decoded, missing)
+            if warned:
+                await self._publish(warned)
+            await self._in_writer(self._open_duck.behind, journal.is_behind)
+            await self._in_writer(self._write, batch)
+        except duckdb.FatalException as error:
+            raise Failed(
+                f"DuckDB has given up {FILE}, the process has to be started again (is the disk full?): {error}"
+            ) from error
+        self.committed |= batch.offsets
+        self._events += len(messages)
+        self._batches += 1
+        self._commit_ms = (time.perf_counter() - begin) * 1000
+        self.projection.forget(keep_batches=KEEP_BATCHES, max_runs=MAX_RUNS, max_tasks=MAX_TASKS)

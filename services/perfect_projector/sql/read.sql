@@ -1,0 +1,187 @@
+-- What the queries ask. `{where}` is put together from the conditions named after the statement.
+
+-- name: offsets
+SELECT stream, seq FROM consumer_offsets WHERE consumer = 'projector';
+
+-- name: runs
+SELECT
+  runs.id::VARCHAR, runs.flow_id::VARCHAR, runs.flow_name, flow_version, runs.name, state, progress, created_at,
+  start_time, end_time, duration_ms, queued_ms, launch_ms, configuration, parameters, tags, client_name, epoch, origin,
+  parent_run_id::VARCHAR, error, result, performance_warning, tasks_done, tasks_total, details, plan, runs.last_seq,
+  CASE WHEN flow_statistics.sample_count >= 3 THEN flow_statistics.avg_duration_ms END
+FROM runs
+LEFT JOIN flow_statistics ON flow_statistics.id = runs.flow_id
+WHERE runs.rowid IN (
+  SELECT rowid FROM runs {where} ORDER BY {order} LIMIT $limit
+)
+ORDER BY {order};
+
+-- name: runs.order.start
+runs.created_at DESC, runs.id DESC
+
+-- name: runs.order.duration
+coalesce(runs.duration_ms, -1) DESC, runs.id DESC
+
+-- name: runs.where.ids
+runs.id IN (SELECT unnest($ids::UUID[]))
+
+-- name: runs.where.flow_id
+runs.flow_id = $flow_id::UUID
+
+-- name: runs.where.flow_name
+runs.flow_name = $flow_name
+
+-- name: runs.where.state
+list_contains($state, runs.state)
+
+-- name: runs.where.tag
+list_contains(runs.tags, $tag)
+
+-- name: runs.where.configuration
+runs.configuration = $configuration
+
+-- name: runs.where.text
+(
+  contains(lower(runs.flow_name), lower($text))
+  OR contains(lower(runs.name), lower($text))
+  OR contains(runs.id::VARCHAR, lower($text))
+  OR contains(lower(array_to_string(runs.tags, chr(10))), lower($text))
+)
+
+-- name: runs.where.since
+coalesce(runs.start_time, runs.created_at) >= $since::TIMESTAMP
+
+-- name: runs.where.until
+coalesce(runs.start_time, runs.created_at) < $until::TIMESTAMP
+
+-- name: runs.where.after.start
+(
+  runs.created_at < $after::TIMESTAMP
+  OR (runs.created_at = $after::TIMESTAMP AND runs.id < $after_id::UUID)
+)
+
+-- name: runs.where.after.duration
+(
+  coalesce(runs.duration_ms, -1) < $after::BIGINT
+  OR (coalesce(runs.duration_ms, -1) = $after::BIGINT AND runs.id < $after_id::UUID)
+)
+
+-- name: run_exists
+SELECT count(*) > 0 FROM runs WHERE id = $run_id::UUID;
+
+-- name: task_runs
+SELECT
+  task_runs.id::VARCHAR, run_id::VARCHAR, task_id::VARCHAR, task_key, task_runs.name, state, progress, start_time,
+  end_time, duration_ms, attempt, epoch, error, result, performance_warning, details, counted, first_seq,
+  task_runs.last_seq,
+  coalesce(tasks.weight, 1.0),
+  CASE
+    WHEN task_statistics.sample_count >= 3 THEN task_statistics.avg_duration_ms
+    ELSE tasks.estimated_time
+  END
+FROM task_runs
+LEFT JOIN tasks ON tasks.id = task_runs.task_id
+LEFT JOIN task_statistics ON task_statistics.id = task_runs.task_id
+WHERE run_id = $run_id::UUID AND first_seq > $after
+ORDER BY first_seq
+LIMIT $limit;
+
+-- name: logs
+SELECT seq, n, ts, level, message, logger, task_run_id::VARCHAR, task_key
+FROM logs
+{where}
+ORDER BY seq {direction}, n {direction}
+LIMIT $limit;
+
+-- name: logs.where.run_id
+run_id = $run_id::UUID
+
+-- name: logs.where.level
+level >= $level
+
+-- name: logs.where.text
+contains(lower(message), lower($text))
+
+-- name: logs.where.task_run_id
+task_run_id = $task_run_id::UUID
+
+-- name: logs.where.after
+(seq > $seq OR (seq = $seq AND n > $n))
+
+-- name: logs.where.before
+(seq < $seq OR (seq = $seq AND n < $n))
+
+-- name: events
+SELECT seq, payload
+FROM events
+{where}
+ORDER BY seq
+LIMIT $limit;
+
+-- name: events.where.stream
+stream = 'EVENTS' AND seq > $after
+
+-- name: events.where.run_id
+run_id = $run_id::UUID
+
+-- name: flows
+SELECT
+  flows.id::VARCHAR, name, version, description, tags, parameters, task_list, entrypoint, schedule, hidden, created_at,
+  registered_at, flows.last_seq,
+  avg_duration_ms, m2, sample_count, min_duration_ms, max_duration_ms, last_updated
+FROM flows
+LEFT JOIN flow_statistics ON flow_statistics.id = flows.id
+{where}
+ORDER BY name;
+
+-- name: flows.where.visible
+NOT hidden
+
+-- name: flows.where.id
+flows.id = $flow_id::UUID
+
+-- name: flows.where.name
+flows.name = $flow_name
+
+-- name: recent_runs
+-- The last 20 runs of each of the flows, newest first.
+SELECT flow_id::VARCHAR, id::VARCHAR, state, start_time, duration_ms
+FROM runs
+WHERE id IN (
+  SELECT unnest(max_by(id, created_at, 20))
+  FROM runs
+  WHERE flow_id IN (SELECT unnest($flow_ids::UUID[]))
+  GROUP BY flow_id
+)
+ORDER BY created_at DESC, id DESC;
+
+-- name: task_statistics
+SELECT
+  id::VARCHAR, flow_name, task_name, avg_duration_ms, m2, sample_count, min_duration_ms, max_duration_ms, last_updated
+FROM task_statistics
+{where}
+ORDER BY flow_name, task_name;
+
+-- name: task_statistics.where.flow_id
+flow_id = $flow_id::UUID
+
+-- name: task_statistics.where.flow_name
+flow_name = $flow_name
+
+-- name: flow_statistics
+SELECT
+  id::VARCHAR, flow_name, NULL, avg_duration_ms, m2, sample_count, min_duration_ms, max_duration_ms, last_updated
+FROM flow_statistics
+{where}
+ORDER BY flow_name;
+
+-- name: flow_statistics.where.flow_id
+id = $flow_id::UUID
+
+-- name: flow_statistics.where.flow_name
+flow_name = $flow_name
+
+-- name: clients
+SELECT id::VARCHAR, name, host, pid, slots, flows, state, connected_at, last_seen
+FROM clients
+ORDER BY connected_at DESC, id DESC;

@@ -1,0 +1,74 @@
+"""The registry's commands: `perfect.cmd.registry.register` and `.remove`."""
+
+import msgspec
+
+from perfect_registry import flows
+from perfect_runtime.decider import handle
+from perfect_runtime.definitions import Flows
+from perfect_runtime.service import Context
+from perfect_schemas import ids, subjects
+from perfect_schemas.codec import encode
+from perfect_schemas.commands import Done, LiveRuns, RegisterFlow, Registered, RemoveFlow, Reply
+from perfect_schemas.errors import Conflicting, InvalidInput, NotFound
+
+_decode_register = msgspec.json.Decoder(RegisterFlow).decode
+_decode_remove = msgspec.json.Decoder(RemoveFlow).decode
+_decode_ids = msgspec.json.Decoder(list[str]).decode
+
+
+class Replies:
+    def __init__(self, context: Context, known: Flows) -> None:
+        self._context = context
+        self._bus = context.bus
+        self._flows = known
+
+    async def start(self) -> None:
+        await self._bus.answer(subjects.command("registry", "register"), self.register, queue="registry")
+        await self._bus.answer(subjects.command("registry", "remove"), self.remove, queue="registry")
+
+    async def register(self, data: bytes) -> Reply:
+        try:
+            command = _decode_register(data)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(f"this is no flow definition: {error}") from error
+        flows.check(command)
+        aggregate = self._flows.aggregate(ids.flow_id(command.name))
+        stored = await handle(
+            self._bus,
+            aggregate,
+            lambda flow: flows.register(flow, command, event_id=ids.uuid7(), now=self._context.clock()),
+        )
+        if stored:
+            self._context.log.info("flow registered", flow=command.name, version=stored[0][1].flow_version)
+        return _reply(
+            Registered(
+                flow_id=ids.flow_id(command.name),
+                flow_version=command.flow_version or flows.version_of(command),
+                new=bool(stored),
+            )
+        )
+
+    async def remove(self, data: bytes) -> Reply:
+        command = _decode_remove(data)
+        flow = self._flows.get(command.flow_id)
+        if flow is None:
+            raise NotFound(f"there is no flow {command.flow_id}")
+        if not flow.hidden:
+            reply = await self._bus.ask(subjects.command("engine", "live"), LiveRuns(flow_id=flow.id), timeout_s=5)
+            live = _decode_ids(reply.value)
+            if live:
+                raise Conflicting(
+                    f"flow {flow.name!r} has {len(live)} run(s) that have not ended, for example {live[0]}: "
+                    "cancel them or wait for their end, then remove the flow."
+                )
+            await handle(
+                self._bus,
+                self._flows.aggregate(flow.id),
+                lambda now: flows.remove(now, flow.id, event_id=ids.uuid7(), now=self._context.clock()),
+                )
+            self._context.log.info("flow removed", flow=flow.name)
+        return _reply(Done())
+
+
+def _reply(value: object) -> Reply:
+    return Reply(value=msgspec.Raw(encode(value)))

@@ -1,0 +1,28 @@
+"""The registry: which flows there are, and which clients were lost."""
+
+from perfect_registry.presence import Roll
+from perfect_registry.replies import Replies
+from perfect_runtime.definitions import Flows
+from perfect_runtime.service import Context, Service
+
+
+class RegistryService(Service):
+    name = "registry"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.flows = Flows(context.bus)
+        self.roll = Roll(context)
+        self.replies = Replies(context, self.flows)
+
+    async def start(self) -> None:
+        await self.flows.start()
+        await self.roll.start()
+        await self.replies.start()
+
+    async def stop(self) -> None:
+        await self.roll.stop()
+        await self.flows.stop()
+
+    def metrics(self) -> dict[str, float]:
+        return {"flows": len(self.flows), "clients": len(self.roll.attendance.clients)}

@@ -1,0 +1,35 @@
+"""`perfect service NAME…`: one or several services in this process, against any NATS."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from perfect_bus.settings import Settings
+from perfect_schemas.errors import InvalidInput
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "service",
+        help="run one or several services in this process",
+        description="Run services (registry, engine, projector, gateway) in this process until SIGTERM or SIGINT.",
+    )
+    parser.add_argument("names", nargs="+", metavar="NAME")
+    parser.add_argument(
+        "--nats", dest="nats_url", metavar="URL", help="nats://USER:PASSWORD@HOST:PORT (default: the running system)"
+    )
+    parser.add_argument("--data-dir", type=Path, help="folder of the local system's data (default .perfect)")
+    parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    names = ("nats_url", "data_dir", "log_level")
+    try:
+        settings = Settings.load(overrides={name: getattr(arguments, name) for name in names})
+    except InvalidInput as error:
+        print(f"perfect service: {error.detail}", file=sys.stderr)
+        return 2
+    from perfect_runtime.run import run_services
+
+    return run_services(arguments.names, settings)

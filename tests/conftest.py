@@ -1,0 +1,86 @@
+"""Fixtures that all tests share. NATS is never mocked: each test gets a nats-server of its own (20 ms)."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perfect_bus import Bus
+from perfect_bus.bus import Connection
+from perfect_bus.settings import Settings
+from perfect_runtime.natsd import NatsServer
+
+
+@pytest.fixture(autouse=True)
+def _no_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A system that runs on this machine, or the settings of whoever runs the tests, must not reach in."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("PERFECT_") and name != "PERFECT_NATS_SERVER":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg-state"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Short leases, a data folder of the test's own, any free ports. Override what the test is about by
+    `msgspec.structs.replace(settings, lease_s=2)`."""
+    return Settings(data_dir=tmp_path / "data", lease_s=2.0, presence_every_s=0.5, cancel_grace_s=1.0)
+
+
+@pytest.fixture
+def nats_server(settings: Settings) -> Iterator[NatsServer]:
+    """A running nats-server with credentials. `.connection`, `.pid`, `.kill()` (SIGKILL), `.start()` again (same
+    port and credentials), `.stop()`."""
+    server = NatsServer(settings)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def connection(nats_server: NatsServer) -> Connection:
+    return nats_server.connection
+
+
+@pytest.fixture
+async def make_bus(connection: Connection) -> AsyncIterator[Callable[..., Awaitable[Bus]]]:
+    """`await make_bus("name")`: another connection, closed at the end of the test."""
+    made: list[Bus] = []
+
+    async def make(name: str = "test") -> Bus:
+        made.append(await Bus.connect(connection, name=name))
+        return made[-1]
+
+    yield make
+    for bus in made:
+        with contextlib.suppress(Exception):
+            await bus.close(flush_s=0.5)
+
+
+@pytest.fixture
+async def bus(make_bus: Callable[..., Awaitable[Bus]]) -> Bus:
+    """A connection on which all streams exist."""
+    made = await make_bus("test")
+    await made.ensure_streams()
+    return made
+
+
+async def eventually(
+    get: Callable[[], Any], *, timeout_s: float = 10.0, every_s: float = 0.02
+) -> Any:
+    """The first true value of `get()`: for what happens in other processes, where nothing can be awaited."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while True:
+        value = get()
+        if isinstance(value, Awaitable):
+            value = await value
+        if value:
+            return value
+        assert loop.time() < deadline, f"did not come true within {timeout_s} s"
+        await asyncio.sleep(every_s)

@@ -1,0 +1,21 @@
+"""The pages of Perfect: REST shapes in, HTML out. No I/O but reading its own files.
+
+`render` makes a page or a fragment, `frame` and `signal` wrap fragments for the live stream, `form_parameters` decodes
+the trigger form. The contexts of all templates and the protocol of the stream are in `ui/README.md`.
+"""
+
+from perfect_ui.assets import STATIC_DIR, AssetsMissing, asset_url, asset_version
+from perfect_ui.forms import form_parameters
+from perfect_ui.rendering import render
+from perfect_ui.stream import frame, signal
+
+__all__ = [
+    "STATIC_DIR",
+    "AssetsMissing",
+    "asset_url",
+    "asset_version",
+    "form_parameters",
+    "frame",
+    "render",
+    "signal",
+]

@@ -1,0 +1,107 @@
+"""The Jinja environment and what templates may call."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from perfect_ui import formats
+from perfect_ui.ansi import ansi
+from perfect_ui.assets import asset_url, asset_version
+from perfect_ui.formats import tone
+from perfect_ui.forms import fields
+from perfect_ui.strip import strip
+from perfect_ui.timeline import timeline
+
+_OPTIONAL: dict[str, Any] = {
+    "seq": None,
+    "csrf_token": None,
+    "version": None,
+    "actions": (),
+    "values": None,
+    "configuration": "development",
+    "run_tags": "",
+    "problems": (),
+}
+_ROWS = frozenset({"parts/run_row.html", "parts/task_row.html"})
+
+
+def render(template: str, **context: Any) -> str:
+    """Render `pages/<name>.html` or `parts/<name>.html`; the contexts are listed in `ui/README.md`.
+
+    Raises `jinja2.UndefinedError` when a variable is missing and `jinja2.TemplateNotFound` for an unknown template.
+    """
+    context.setdefault("now", datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+    html = _environment().get_template(template).render({**_OPTIONAL, **context})
+    # A parser drops a `<tr>` that follows anything but a row, so a row travels in an envelope of its own.
+    return f"<template>{html}</template>" if template in _ROWS else html
+
+
+def task_window(tasks: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    """At most `limit` task runs in their order: what is unfinished or failed first of all, then the newest."""
+    if len(tasks) <= limit:
+        return tasks
+    notable = [place for place, task in enumerate(tasks) if tone(task["state"]) not in {"good", "mute"}][
+        -limit:
+    ]
+    kept = set(notable)
+    for place in range(len(tasks) - 1, -1, -1):
+        if len(kept) >= limit:
+            break
+        kept.add(place)
+    return [tasks[place] for place in sorted(kept)]
+
+
+def schedule_text(schedule: Any) -> str:
+    """A schedule as one line: its cron, interval or rule, whatever it has."""
+    if not isinstance(schedule, dict):
+        return str(schedule)
+    for key in ("description", "cron", "rrule"):
+        if schedule.get(key):
+            return str(schedule[key])
+    for key in ("interval_ms", "interval"):
+        if schedule.get(key):
+            return (
+                f"every {formats.duration(schedule[key])}"
+                if key == "interval_ms"
+                else f"every {schedule[key]}"
+            )
+    return formats.compact_json(schedule)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("perfect_ui"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        cache_size=-1,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        "ansi": ansi,
+        "duration": formats.duration,
+        "percent": formats.percent,
+        "time": formats.time_tag,
+        "tone": tone,
+        "short_id": formats.short_id,
+        "number": formats.number,
+        "compact_json": formats.compact_json,
+        "task_window": task_window,
+    }
+    environment.tests["final"] = formats.is_final
+    environment.globals |= {
+        "asset_url": asset_url,
+        "asset_version": asset_version,
+        "elapsed_ms": formats.milliseconds_between,
+        "fields": fields,
+        "schedule_text": schedule_text,
+        "strip": strip,
+        "timeline": timeline,
+    }
+    return environment

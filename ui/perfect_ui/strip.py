@@ -1,0 +1,44 @@
+"""The strip of last outcomes: one bar a run, oldest on the left, as high as the run was long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from perfect_ui.formats import duration, tone
+
+SHOWN = 24
+HEIGHT = 28
+PITCH = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    x: int
+    y: float
+    height: float
+    tone: str
+    title: str
+    href: str
+
+
+def strip(recent: list[dict[str, Any]]) -> list[Column]:
+    """`recent` is newest first; the newest stands at the right edge, so strips of several flows align."""
+    shown = recent[:SHOWN]
+    longest = max([run["duration_ms"] or 0 for run in shown], default=0) or 1
+    columns = []
+    for place, run in enumerate(shown):
+        share = 0.35 if run["duration_ms"] is None else 0.22 + 0.78 * run["duration_ms"] / longest
+        height = round(HEIGHT * share, 1)
+        spent = "" if run["duration_ms"] is None else f" in {duration(run['duration_ms'])}"
+        columns.append(
+            Column(
+                x=(SHOWN - 1 - place) * PITCH,
+                y=round(HEIGHT - height, 1),
+                height=height,
+                tone=tone(run["state"]),
+                title=f"{run['state'].capitalize()}{spent}",
+                href=f"/runs/{run['id']}",
+            )
+        )
+    return columns[::-1]
