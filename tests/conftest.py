@@ -70,9 +70,7 @@ async def bus(make_bus: Callable[..., Awaitable[Bus]]) -> Bus:
     return made
 
 
-async def eventually(
-    get: Callable[[], Any], *, timeout_s: float = 10.0, every_s: float = 0.02
-) -> Any:
+async def eventually(get: Callable[[], Any], *, timeout_s: float = 10.0, every_s: float = 0.02) -> Any:
     """The first true value of `get()`: for what happens in other processes, where nothing can be awaited."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
@@ -84,3 +82,35 @@ async def eventually(
             return value
         assert loop.time() < deadline, f"did not come true within {timeout_s} s"
         await asyncio.sleep(every_s)
+
+
+@pytest.fixture
+async def start_service(
+    make_bus: Callable[..., Awaitable[Bus]], settings: Settings
+) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
+    """`service = await start_service(EngineService)`: the service on a connection of its own, ready, in this process.
+
+    `await service.stop()` ends it early. A failure in its background fails the test.
+    """
+    import structlog
+
+    from perfect_runtime.service import Context, Service
+
+    started: list[Service] = []
+
+    async def start(kind: type[Service], *, settings: Settings = settings) -> Service:
+        service_bus = await make_bus(kind.name)
+        await service_bus.ensure_streams()
+        service = kind(Context(bus=service_bus, settings=settings, log=structlog.stdlib.get_logger(kind.name)))
+        await service.answer_health()
+        started.append(service)
+        await service.start()
+        service.status = "ready"
+        return service
+
+    yield start
+    for service in started:
+        await service.stop()
+        await service.context.cancel_spawned()
+        if service.context.failure.done():
+            service.context.failure.result()

@@ -4,7 +4,10 @@ Runs that have ended leave the board at once. Everything here follows from the e
 """
 
 import bisect
+import time
+import weakref
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from perfect_engine.placement import Lane, Waiting
 from perfect_runtime.decider import Aggregate
@@ -21,7 +24,7 @@ HOLDING = frozenset({RunState.RUNNING, RunState.CANCELLING})
 class Run(Aggregate[RunLife]):
     """One run's fold; tells the board of each change, by whatever way the event came."""
 
-    __slots__ = ("_board", "id")
+    __slots__ = ("__weakref__", "_board", "id")
 
     def __init__(self, run_id: str, board: "Board") -> None:
         super().__init__(subjects.run(run_id), fold.evolve)
@@ -35,27 +38,42 @@ class Run(Aggregate[RunLife]):
             self._board.moved(self, before)
 
 
+class Handed(NamedTuple):
+    """since: monotonic seconds."""
+
+    lane: Lane
+    queued_seq: int
+    since: float
+
+
 class Board:
     """changed(run, before): called after each change of a run's life. Quiet until `open()` is called."""
 
     def __init__(self, changed: Callable[[Run, RunLife | None], None]) -> None:
         self._changed = changed
         self._is_open = False
+        self._known: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
         self.runs: dict[str, Run] = {}
         self.held: dict[str, set[str]] = {}  # client id → runs that it holds, child runs included
         self.slots_taken: dict[str, int] = {}  # client id → runs that take a slot: child runs do not
         self.flows: dict[str, set[str]] = {}  # flow id → live runs
         self.children: dict[str, set[str]] = {}  # run id → live child runs
         self.pending: dict[Lane, list[Waiting]] = {}  # queued, not handed over, in order of turn
-        self.handed: dict[str, tuple[Lane, int]] = {}  # handed over, not claimed: run id → lane, queued_seq
+        self.handed: dict[str, Handed] = {}  # handed over, not claimed
         self.unanswered: dict[Lane, int] = {}
 
     def open(self) -> None:
         self._is_open = True
 
     def run(self, run_id: str) -> Run:
-        """The run on the board, or an empty fold of one that is not (it joins the board with its first event)."""
-        return self.runs.get(run_id) or Run(run_id, self)
+        """The run on the board, or an empty fold of one that is not: it joins the board with its first event.
+
+        One object a run, as long as anybody holds it: the follower and a command fold into the same.
+        """
+        run = self._known.get(run_id)
+        if run is None:
+            run = self._known[run_id] = Run(run_id, self)
+        return run
 
     def lives(self) -> Iterator[RunLife]:
         return (run.state for run in list(self.runs.values()) if run.state is not None)
@@ -66,14 +84,14 @@ class Board:
         run = self.runs.get(waiting.run_id)
         if run is None or run.state is None or run.state.queued_seq != waiting.queued_seq:
             return None
-        self.handed[waiting.run_id] = (lane, waiting.queued_seq)
+        self.handed[waiting.run_id] = Handed(lane, waiting.queued_seq, time.monotonic())
         self.unanswered[lane] = self.unanswered.get(lane, 0) + 1
         return run.state
 
     def take_back(self, run_id: str, queued_seq: int) -> None:
         """The hand-over did not get onto the bus: the run waits again."""
-        lane_and_seq = self.handed.get(run_id)
-        if lane_and_seq is not None and lane_and_seq[1] == queued_seq:
+        handed = self.handed.get(run_id)
+        if handed is not None and handed.queued_seq == queued_seq:
             self._answered(run_id)
             life = self.runs[run_id].state
             assert life is not None
@@ -128,8 +146,7 @@ class Board:
                 del self.pending[lane]
 
     def _answered(self, run_id: str) -> None:
-        lane, _ = self.handed.pop(run_id)
-        _decrease(self.unanswered, lane)
+        _decrease(self.unanswered, self.handed.pop(run_id).lane)
 
 
 def lane_of(life: RunLife) -> Lane:

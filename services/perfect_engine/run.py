@@ -34,11 +34,10 @@ OWN_ORIGINS = frozenset({"api", "schedule", "fork"})  # runs that start by a han
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """What a decision needs from outside: the time and the ids of the events it may make."""
+    """What a decision needs from outside: the time and the id of the event it may make."""
 
     now: datetime
     event_id: str
-    cause: str | None = None
 
 
 def schedule(life: RunLife | None, command: TriggerRun, flow: Flow, stamp: Stamp) -> tuple[Event, ...]:
@@ -66,28 +65,30 @@ def schedule(life: RunLife | None, command: TriggerRun, flow: Flow, stamp: Stamp
 
 
 def needs_queueing(life: RunLife, now: datetime) -> bool:
-    """It is due and not queued: freshly scheduled, its delay over, or given back (lost, resumed, retried)."""
+    """It is due and not queued: freshly scheduled, its delay over, or given back (lost, resumed, retried).
+
+    Child runs never are: the run that called them goes on with them in its own process.
+    """
+    if life.origin == "child":
+        return False
     if life.state is RunState.SCHEDULED:
         if life.epoch == 0 and life.origin not in OWN_ORIGINS:
             return False  # its own process starts it
         return life.due_at is None or life.due_at <= now
-    return life.state is RunState.PENDING and life.queued_seq != life.last_seq and life.origin != "child"
+    return life.state is RunState.PENDING and life.queued_seq != life.last_seq
 
 
 def queue(life: RunLife | None, stamp: Stamp) -> tuple[Event, ...]:
     if life is None or not needs_queueing(life, stamp.now):
         return ()
-    return (
-        RunQueued(
-            id=stamp.event_id,
-            at=stamp.now,
-            source=SOURCE,
-            run_id=life.id,
-            queue=life.queue,
-            priority=life.priority,
-            cause=stamp.cause,
-        ),
-    )
+    return _queued(life, stamp)
+
+
+def queue_again(life: RunLife | None, queued_seq: int, stamp: Stamp) -> tuple[Event, ...]:
+    """The hand-over named by `queued_seq` got lost: nobody who has room takes it."""
+    if life is None or life.state is not RunState.PENDING or life.queued_seq != queued_seq:
+        return ()
+    return _queued(life, stamp)
 
 
 def lose(life: RunLife | None, client_id: str, stamp: Stamp, *, is_served: bool) -> tuple[Event, ...]:
@@ -196,6 +197,19 @@ def as_utc(at: datetime | None) -> datetime | None:
     if at is None:
         return None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def _queued(life: RunLife, stamp: Stamp) -> tuple[Event, ...]:
+    return (
+        RunQueued(
+            id=stamp.event_id,
+            at=stamp.now,
+            source=SOURCE,
+            run_id=life.id,
+            queue=life.queue,
+            priority=life.priority,
+        ),
+    )
 
 
 def _cancelled(life: RunLife, stamp: Stamp, reason: str) -> tuple[Event, ...]:

@@ -61,4 +61,3 @@ def month_of(stored_ns: int) -> str:
     if month is None:
         month = _months[day] = datetime.fromtimestamp(day * 86_400, tz=UTC).strftime("%Y_%m")
     return month
-

@@ -170,6 +170,18 @@ class Duck:
         """Remember when the stream was made, to recognise it."""
         self.connection.execute(statement("set_created"), [stream, timestamp(created)])
 
+    def rewind(self, stream: str, seq: int) -> None:
+        """The stream has lost what came after `seq`: what the file has of it leaves the log, so that what takes
+        those sequences now is read.
+        """
+        with self.transaction():
+            for month in self.months:
+                name = f"logs_{month}" if stream == "LOGS" else f"events_{month}"
+                which = "" if stream == "LOGS" else " AND stream = $stream"
+                values: dict[str, Any] = {"seq": seq} if stream == "LOGS" else {"seq": seq, "stream": stream}
+                self.connection.execute(f"DELETE FROM {name} WHERE seq > $seq{which}", values)  # noqa: S608
+            self.connection.execute(statement("set_offsets"), [[stream], [seq]])
+
     def behind(self, behind: bool) -> None:
         """Checkpoint seldom while catching up: a checkpoint stalls the writer by some 4 ms a MB."""
         wanted = CHECKPOINT_BEHIND if behind else CHECKPOINT_LIVE
@@ -210,7 +222,7 @@ class Duck:
         return self.connection.execute(statement(name), list(parameters)).fetchall()
 
     def offsets(self) -> dict[str, tuple[int, datetime | None]]:
-        """stream → (last sequence in the file, when the stream was made)."""
+        """For each stream: (last sequence in the file, when the stream was made)."""
         return {stream: (seq, instant(created)) for stream, seq, created in self.load("load_offsets")}
 
     def load_runs(self, run_ids: Iterable[str]) -> tuple[list[Row], list[Row]]:

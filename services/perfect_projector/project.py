@@ -232,7 +232,11 @@ class Projection:
         history = entry.history
         key = event.task_key
         before = history.tasks.get(key)
-        if before is None and type(event) in _TASK_EVENTS and not (is_id(event.task_run_id) and is_id(event.task_id)):
+        if (
+            before is None
+            and type(event) in _TASK_EVENTS
+            and not (is_id(event.task_run_id) and is_id(event.task_id))
+        ):
             self.invalid += 1
             return False
         changed = history.apply(event, message.seq)
@@ -328,9 +332,7 @@ class Projection:
 
     # -- rows
 
-    def _rows(
-        self, batch: Batch, touched: dict[str, Entry], tasks: dict[tuple[str, str], Entry]
-    ) -> None:
+    def _rows(self, batch: Batch, touched: dict[str, Entry], tasks: dict[tuple[str, str], Entry]) -> None:
         for run_id, entry in touched.items():
             run = entry.history.run
             if run is not None:

@@ -11,16 +11,16 @@ from typing import Any, ClassVar, TypeVar
 import duckdb
 import msgspec
 
-from perfect_projector.batch import Message
+from perfect_projector.batch import Batch, Message
 from perfect_projector.duck import Duck
 from perfect_projector.journal import STREAMS, Journal, stream_state
-from perfect_projector.project import Decoded, Projection, decode
-from perfect_projector.replies import Replies
+from perfect_projector.project import Projection, decode
+from perfect_projector.readers import Readers
 from perfect_projector.statistic import of_flow_row, of_task_row
 from perfect_runtime.service import Context, Service
 from perfect_schemas import codec, subjects
 from perfect_schemas.commands import Health
-from perfect_schemas.errors import Failed
+from perfect_schemas.errors import BusUnavailable, Failed
 from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.streams import DUPLICATE_WINDOW_S
 
@@ -45,9 +45,9 @@ class ProjectorService(Service):
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="duck-writer")
         self._duck: Duck | None = None
         self._journal: Journal | None = None
-        self._replies: Replies | None = None
+        self._readers: Readers | None = None
         self._loop_task: asyncio.Task[None] | None = None
-        self._idle = asyncio.Event()
+        self._refused: set[str] = set()
         self._events = self._batches = self._repaired = 0
         self._commit_ms = 0.0
 
@@ -66,8 +66,8 @@ class ProjectorService(Service):
         self.committed = await self._check_streams()
         journal = self._journal = Journal(self.bus, self.committed)
         await self._definitions_first(journal)
-        self._replies = Replies(self._duck, self.context)
-        await self._replies.start()
+        self._readers = await self._in_writer(Readers, self._duck)
+        await self._readers.start(self.bus)
         followed = [stream for stream in ("EVENTS", "LOGS") if stream not in self._refused]
         await journal.follow(*followed)
         self._loop_task = self.context.spawn(self._run(journal), "projector")
@@ -80,8 +80,8 @@ class ProjectorService(Service):
         if self._loop_task is not None:
             self._loop_task.cancel()
             await asyncio.gather(self._loop_task, return_exceptions=True)
-        if self._replies is not None:
-            await self._replies.stop()
+        if self._readers is not None:
+            await self._readers.stop()
         if self._duck is not None:
             with contextlib.suppress(duckdb.Error):
                 await self._in_writer(self._duck.close)
@@ -113,7 +113,6 @@ class ProjectorService(Service):
         """Where to go on on each stream. What does not fit together raises an alarm: health is `degraded`."""
         known = await self._in_writer(self._open_duck.offsets)
         positions: dict[str, int] = {}
-        self._refused: set[str] = set()
         for stream in STREAMS:
             state = await stream_state(self.bus, stream)
             seq, created = known.get(stream, (0, None))
@@ -145,10 +144,14 @@ class ProjectorService(Service):
         return positions
 
     def _alarm(self, about: str, text: str) -> None:
-        self.alarms[about] = text
-        self.log.error(text, about=about)
-        if self.status == "ready":
-            self.status = "degraded"
+        if self.alarms.get(about) != text:
+            self.alarms[about] = text
+            self.log.error(text, about=about)
+        self._settle()
+
+    def _settle(self) -> None:
+        if self.status in ("ready", "degraded"):
+            self.status = "degraded" if self.alarms else "ready"
 
     async def _definitions_first(self, journal: Journal) -> None:
         """Have the definitions in memory and in the file before the first run is folded."""
@@ -170,12 +173,10 @@ class ProjectorService(Service):
         await self._until_there_is_room()
         begin = time.perf_counter()
         try:
-            decoded, missing = await self._in_writer(self._prepare, messages)
-            batch, warned = await self._in_writer(self._fold, decoded, missing)
-            if warned:
+            batch, warned = await self._in_writer(self._project, messages, journal.is_behind)
+            if warned:  # said before what they follow from is committed: a crash in between repeats both
                 await self._publish(warned)
-            await self._in_writer(self._open_duck.behind, journal.is_behind)
-            await self._in_writer(self._write, batch)
+                await self._in_writer(self._write, batch)
         except duckdb.FatalException as error:
             raise Failed(
                 f"DuckDB has given up {FILE}, the process has to be started again (is the disk full?): {error}"
@@ -185,3 +186,89 @@ class ProjectorService(Service):
         self._batches += 1
         self._commit_ms = (time.perf_counter() - begin) * 1000
         self.projection.forget(keep_batches=KEEP_BATCHES, max_runs=MAX_RUNS, max_tasks=MAX_TASKS)
+
+    def _project(
+        self, messages: list[Message], behind: bool
+    ) -> tuple[Batch, list[tuple[Message, PerformanceWarned]]]:
+        """In the writer's thread: fold, and write unless there are warnings to be said first."""
+        decoded = decode(messages)
+        missing = self.projection.missing(decoded)
+        if missing:
+            self.projection.restore(*self._open_duck.load_runs(missing))
+        batch, warned = self.projection.fold(decoded)
+        self._open_duck.behind(behind)
+        if not warned:
+            self._write(batch)
+        return batch, warned
+
+    def _write(self, batch: Batch) -> None:
+        try:
+            self._open_duck.write(batch)
+        except duckdb.ConversionException as error:
+            repaired = self._open_duck.repair(batch)
+            self.log.warning("values that DuckDB cannot read were left out", values=repaired, error=str(error))
+            self._repaired += repaired
+            if not repaired:
+                raise
+            self._open_duck.write(batch)
+
+    async def _publish(self, warned: list[tuple[Message, PerformanceWarned]]) -> None:
+        await asyncio.gather(*(self._warn(message, warning) for message, warning in warned))
+
+    async def _warn(self, about: Message, warning: PerformanceWarned) -> None:
+        """Say the warning once. Its id keeps a repeat off the stream while the server remembers it; of an older
+        completion, which is read again only when the file is made anew, the stream itself is asked.
+        """
+        subject = subjects.task(warning.run_id or "")
+        age_s = time.time() - about.stored_ns / 1e9
+        if age_s > DUPLICATE_WINDOW_S * 0.9:
+            later = await self.bus.read(subject, after=about.seq)
+            if any(event.id == warning.id for _, event in later):
+                return
+        data = codec.encode(warning)
+        while True:
+            try:
+                ack = await self.bus.outbox.send(subject, data, warning.id)
+            except BusUnavailable:
+                if self.bus.nc.is_connected:
+                    raise
+                continue
+            if ack.error is not None:
+                self.log.error("a warning was refused", subject=subject, error=ack.error.description)
+            return
+
+    async def _until_there_is_room(self) -> None:
+        """A full disk makes DuckDB's file unusable until a restart: stop before."""
+        folder = self.settings.data_dir
+        while shutil.disk_usage(folder).free < MIN_FREE_BYTES:
+            self._alarm(
+                "disk",
+                f"less than {MIN_FREE_BYTES // 2**20} MB are free on the disk of {folder}: nothing is written to "
+                f"{FILE} until there is room; events wait on the bus",
+            )
+            await asyncio.sleep(DISK_RETRY_S)
+        if self.alarms.pop("disk", None):
+            self.log.info("there is room on the disk again")
+            self._settle()
+
+    # -- health
+
+    def lag(self) -> tuple[int, int]:
+        return self._journal.lag() if self._journal is not None else (0, 0)
+
+    def health(self) -> Health:
+        return msgspec.structs.replace(super().health(), detail="; ".join(self.alarms.values()))
+
+    def metrics(self) -> dict[str, float]:
+        projection = self.projection
+        return {
+            "events_total": self._events,
+            "batches_total": self._batches,
+            "last_batch_ms": round(self._commit_ms, 3),
+            "runs_held": len(projection.entries),
+            "events_unknown_total": projection.unknown,
+            "events_ignored_total": projection.ignored,
+            "events_invalid_total": projection.invalid + projection.definitions.invalid,
+            "values_repaired_total": self._repaired,
+            **{f"seq_{stream.lower()}": seq for stream, seq in self.committed.items()},
+        }

@@ -58,7 +58,8 @@ def remove(flow: Flow | None, flow_id: str, *, event_id: str, now: datetime) -> 
 def version_of(command: RegisterFlow) -> str:
     """First 12 hex digits of the SHA-256 over the definition, for a flow that comes without a version."""
     definition = msgspec.json.encode(
-        [command.description, command.tags, command.tasks, command.parameters, command.schedule], order="sorted"
+        [command.description, command.tags, command.tasks, command.parameters, command.schedule],
+        order="sorted",
     )
     return hashlib.sha256(definition).hexdigest()[:12]
 
@@ -67,9 +68,7 @@ def with_ids(flow_id: str, tasks: list[TaskDefinition]) -> list[TaskDefinition]:
     """One task a name, the first, each with the id that follows from its name."""
     by_name: dict[str, TaskDefinition] = {}
     for task in tasks:
-        by_name.setdefault(
-            task.name, msgspec.structs.replace(task, id=ids.task_id(flow_id, task.name))
-        )
+        by_name.setdefault(task.name, msgspec.structs.replace(task, id=ids.task_id(flow_id, task.name)))
     return list(by_name.values())
 
 
@@ -77,16 +76,16 @@ def check(command: RegisterFlow) -> None:
     """Raises InvalidInput naming every wrong field."""
     errors = _name_errors("name", command.name)
     if len(command.flow_version) > VERSION_LENGTH or not command.flow_version.isprintable():
-        errors.append(FieldError("flow_version", f"is longer than {VERSION_LENGTH} characters or not printable"))
+        errors.append(
+            FieldError("flow_version", f"is longer than {VERSION_LENGTH} characters or not printable")
+        )
     for n, task in enumerate(command.tasks):
         errors += _name_errors(f"tasks.{n}.name", task.name)
         if not (task.weight > 0 and math.isfinite(task.weight)):
             errors.append(FieldError(f"tasks.{n}.weight", "must be greater than 0"))
         if task.estimated_time is not None and task.estimated_time < 0:
             errors.append(FieldError(f"tasks.{n}.estimated_time", "must be 0 or more milliseconds"))
-    errors += [
-        error for n, tag in enumerate(command.tags) for error in _name_errors(f"tags.{n}", tag)
-    ]
+    errors += [error for n, tag in enumerate(command.tags) for error in _name_errors(f"tags.{n}", tag)]
     errors += _schema_errors(command.parameters)
     if errors:
         raise InvalidInput(

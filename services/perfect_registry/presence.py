@@ -41,7 +41,9 @@ class Roll:
         self._following = await self._bus.follow(STREAM, heard, after=seq, subject=subjects.ALL_CLIENTS)
         await self.attendance.start()
         self.attendance.judge(
-            client_id for client_id, one in self._clients.items() if one.state is not None and one.state.connected
+            client_id
+            for client_id, one in self._clients.items()
+            if one.state is not None and one.state.connected
         )
 
     async def stop(self) -> None:

@@ -8,7 +8,7 @@ from perfect_runtime.definitions import Flows
 from perfect_runtime.service import Context
 from perfect_schemas import ids, subjects
 from perfect_schemas.codec import encode
-from perfect_schemas.commands import Done, LiveRuns, RegisterFlow, Registered, RemoveFlow, Reply
+from perfect_schemas.commands import Done, LiveRuns, Registered, RegisterFlow, RemoveFlow, Reply
 from perfect_schemas.errors import Conflicting, InvalidInput, NotFound
 
 _decode_register = msgspec.json.Decoder(RegisterFlow).decode
@@ -54,7 +54,9 @@ class Replies:
         if flow is None:
             raise NotFound(f"there is no flow {command.flow_id}")
         if not flow.hidden:
-            reply = await self._bus.ask(subjects.command("engine", "live"), LiveRuns(flow_id=flow.id), timeout_s=5)
+            reply = await self._bus.ask(
+                subjects.command("engine", "live"), LiveRuns(flow_id=flow.id), timeout_s=5
+            )
             live = _decode_ids(reply.value)
             if live:
                 raise Conflicting(
@@ -65,7 +67,7 @@ class Replies:
                 self._bus,
                 self._flows.aggregate(flow.id),
                 lambda now: flows.remove(now, flow.id, event_id=ids.uuid7(), now=self._context.clock()),
-                )
+            )
             self._context.log.info("flow removed", flow=flow.name)
         return _reply(Done())
 

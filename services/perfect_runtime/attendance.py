@@ -6,7 +6,7 @@ outage of the bus, which keeps clients from renewing, is nobody's loss.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Protocol
 
 from perfect_bus import Bus, presence
@@ -100,9 +100,7 @@ class Attendance:
 
     async def _compare(self) -> None:
         await asyncio.sleep(self._lease_s)
-        found, _ = await self._bus.last_of_each(
-            subjects.presence("*"), stream=f"KV_{subjects.CLIENTS}"
-        )
+        found, _ = await self._bus.last_of_each(subjects.presence("*"), stream=f"KV_{subjects.CLIENTS}")
         alive = {subject.rpartition(".")[2] for subject, (_, data) in found.items() if data}
         for client_id in [client_id for client_id in self.clients if client_id not in alive]:
             self._gone(client_id)

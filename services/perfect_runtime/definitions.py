@@ -58,7 +58,8 @@ class Flows:
         if found is not None and found.state is not None:
             return found.state
         return next(
-            (one.state for one in self._flows.values() if one.state is not None and one.state.name == flow), None
+            (one.state for one in self._flows.values() if one.state is not None and one.state.name == flow),
+            None,
         )
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 import urllib.request
@@ -18,6 +19,7 @@ from rich.table import Table
 
 from perfect_bus import Bus
 from perfect_bus.settings import Settings
+from perfect_runtime import child
 from perfect_runtime.up import System
 from perfect_runtime.verify import Report, verify
 from perfect_schemas import codec, queries, subjects
@@ -47,16 +49,15 @@ STATE_STYLES = {
 class Demo:
     """Create, `await run()` (the exit code), look at `url`, `await stop()` always."""
 
-    def __init__(self, settings: Settings, examples: Path) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, examples: list[Path]) -> None:
         self._examples = examples
         self._system = System(settings)
         self._console = Console()
-        self._worker: asyncio.subprocess.Process | None = None
+        self._worker: subprocess.Popen[bytes] | None = None
         self._bus: Bus | None = None
         self._histories: dict[str, History] = {}
         self._flows: dict[str, FlowView] = {}
-        self.url = f"http://{settings.host}:{settings.port}"
+        self.url = self._system.url
 
     async def run(self) -> int:
         """0 when every run completed and the read model agrees with the event log, else 1."""
@@ -85,12 +86,8 @@ class Demo:
         if self._bus is not None:
             with contextlib.suppress(Exception):
                 await self._bus.close(0.5)
-        if self._worker is not None and self._worker.returncode is None:
-            self._worker.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(self._worker.wait(), 3)
-            except TimeoutError:
-                self._worker.kill()
+        if self._worker is not None:
+            await asyncio.to_thread(child.end, self._worker, 3)
         await self._system.stop()
 
     async def _start_worker(self, bus: Bus) -> list[str]:
@@ -104,21 +101,17 @@ class Demo:
                 ready.set_result(event.flows)
 
         subscription = await bus.follow("DEFS", heard, after=before, subject=subjects.ALL_CLIENTS)
-        log = self._settings.data_dir / "logs" / "demo-worker.log"
+        log = self._system.settings.data_dir / "logs" / "demo-worker.log"
         log.parent.mkdir(exist_ok=True, parents=True)
+        command = [sys.executable, "-m", "perfect_sdk.worker", *self._examples, "--name", WORKER_NAME]
         with log.open("ab") as out:
-            self._worker = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "perfect_sdk.worker",
-                *(str(self._examples / name) for name in ("weather.py", "digits.py", "monitor.py")),
-                "--name",
-                WORKER_NAME,
-                env={**os.environ, **self._settings.environment()},
-                stdout=out,
-                stderr=out,
+            self._worker = child.spawn(
+                command,
+                env={**os.environ, **self._system.settings.environment()},
+                output=out,
+                death_signal=signal.SIGTERM,
             )
-        ended = asyncio.ensure_future(self._worker.wait())
+        ended = asyncio.ensure_future(child.exited(self._worker))
         done, _ = await asyncio.wait({ready, ended}, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
         await subscription.unsubscribe()
         ended.cancel()

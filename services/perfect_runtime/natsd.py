@@ -166,7 +166,9 @@ class NatsServer:
         if code is None and time.monotonic() < deadline:
             return
         log = self.data_dir / "logs" / "nats.log"
-        what = f"ended with exit code {code}" if code is not None else f"did not answer within {READY_S:.0f} s"
+        what = (
+            f"ended with exit code {code}" if code is not None else f"did not answer within {READY_S:.0f} s"
+        )
         raise CannotStart(f"nats-server {what}. Its log is {log}:\n{last_lines(log, 5)}")
 
     def _prepared(self) -> Access:

@@ -41,7 +41,7 @@ def run_services(names: Sequence[str], settings: Settings) -> int:
     try:
         services = load_services(names)
     except InvalidInput as error:
-        log.error(error.detail)
+        log.error(error.detail)  # noqa: TRY400  # said for people: no traceback
         return WRONG_USAGE
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_run(services, settings, log))
@@ -55,9 +55,7 @@ def _loop_factory():  # noqa: ANN202
     return uvloop.new_event_loop
 
 
-async def _run(
-    kinds: list[type[Service]], settings: Settings, log: structlog.stdlib.BoundLogger
-) -> int:
+async def _run(kinds: list[type[Service]], settings: Settings, log: structlog.stdlib.BoundLogger) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for sig in (signal.SIGTERM, signal.SIGINT):
@@ -66,7 +64,7 @@ async def _run(
     try:
         bus = await connect(settings, name, log)
     except PerfectError as error:
-        log.error(error.detail)
+        log.error(error.detail)  # noqa: TRY400  # said for people: no traceback
         return FAILED
     context = Context(bus=bus, settings=settings, log=log)
     services = [kind(context) for kind in kinds]
@@ -79,7 +77,7 @@ async def _run(
             await _until(stopping, context, asyncio.Event().wait())
         code = STOPPED
     except PerfectError as error:
-        log.error(error.detail)
+        log.error(error.detail)  # noqa: TRY400  # said for people: no traceback
     except Exception as error:
         log.exception("failed", error=repr(error))
     for service in reversed(services):
@@ -87,7 +85,7 @@ async def _run(
         try:
             await asyncio.wait_for(service.stop(), STOP_S)
         except Exception as error:
-            log.error("did not stop cleanly", service=service.name, error=repr(error))
+            log.error("did not stop cleanly", service=service.name, error=repr(error))  # noqa: TRY400
     await context.cancel_spawned()
     left = 0
     with contextlib.suppress(Exception):

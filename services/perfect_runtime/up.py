@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import msgspec
 
@@ -93,7 +94,7 @@ class System:
     def services(self) -> list[str]:
         return [name for one in self.children for name in one.names]
 
-    async def __aenter__(self) -> "System":
+    async def __aenter__(self) -> Self:
         try:
             await self.start()
             await self.wait_ready()
@@ -125,7 +126,9 @@ class System:
     async def wait_ready(self, timeout_s: float = READY_S) -> None:
         """Until every service says that it is ready. Raises CannotStart when one does not come up."""
         deadline = time.monotonic() + timeout_s
-        await asyncio.gather(*(self._wait_ready(one, name, deadline) for one in self.children for name in one.names))
+        await asyncio.gather(
+            *(self._wait_ready(one, name, deadline) for one in self.children for name in one.names)
+        )
 
     async def health(self, service: str, timeout_s: float = 0.2) -> Health | None:
         """What the service says of itself, or None when it does not answer."""

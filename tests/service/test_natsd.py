@@ -36,7 +36,13 @@ def test_next_start_keeps_port_and_credentials(settings):
 
 def test_everything_is_private(nats_server):
     folder = nats_server.data_dir
-    for name, mode in {".": 0o700, "nats": 0o700, "nats.conf": 0o600, "nats.json": 0o600, "lock": 0o600}.items():
+    for name, mode in {
+        ".": 0o700,
+        "nats": 0o700,
+        "nats.conf": 0o600,
+        "nats.json": 0o600,
+        "lock": 0o600,
+    }.items():
         assert stat.S_IMODE((folder / name).stat().st_mode) == mode, name
 
 

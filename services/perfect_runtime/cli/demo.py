@@ -46,7 +46,7 @@ async def _demo(settings, *, stay: bool) -> int:  # noqa: ANN001
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    demo = Demo(settings, examples_folder())
+    demo = Demo(settings, example_files())
     work = asyncio.ensure_future(demo.run())
     stopped = asyncio.ensure_future(stop.wait())
     try:
@@ -66,7 +66,7 @@ async def _demo(settings, *, stay: bool) -> int:  # noqa: ANN001
         await demo.stop()
 
 
-def examples_folder() -> Path:
+def example_files() -> list[Path]:
     """The example workflows: packed into the wheel, or beside the source tree in an editable installation.
 
     Raises NotFound when neither is there.
@@ -75,6 +75,7 @@ def examples_folder() -> Path:
 
     package = Path(__file__).parent.parent
     for folder in (package / "examples", package.parent.parent / "examples" / "workflows"):
-        if all((folder / name).is_file() for name in EXAMPLES):
-            return folder
+        files = [folder / name for name in EXAMPLES]
+        if all(file.is_file() for file in files):
+            return files
     raise NotFound(f"the example workflows {', '.join(EXAMPLES)} are not part of this installation")

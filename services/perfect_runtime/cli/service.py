@@ -16,7 +16,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("names", nargs="+", metavar="NAME")
     parser.add_argument(
-        "--nats", dest="nats_url", metavar="URL", help="nats://USER:PASSWORD@HOST:PORT (default: the running system)"
+        "--nats",
+        dest="nats_url",
+        metavar="URL",
+        help="nats://USER:PASSWORD@HOST:PORT (default: the running system)",
     )
     parser.add_argument("--data-dir", type=Path, help="folder of the local system's data (default .perfect)")
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"])

@@ -23,13 +23,17 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--port", type=int, help="of the web interface (default 3000)")
     parser.add_argument("--host", help="of the web interface (default 127.0.0.1)")
     parser.add_argument("--nats-url", help="use this NATS server instead of starting one")
-    parser.add_argument("--nats-port", type=int, help="of the embedded nats-server (default: any free one, kept)")
+    parser.add_argument(
+        "--nats-port", type=int, help="of the embedded nats-server (default: any free one, kept)"
+    )
     parser.add_argument(
         "--durability", choices=["default", "strict"], help="strict: sync to disk before each acknowledgement"
     )
     parser.add_argument("--workflows-dir", type=Path, help="folder with the workflow files")
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
-    parser.add_argument("--logs", action="store_true", help="show the services' logs here instead of in files")
+    parser.add_argument(
+        "--logs", action="store_true", help="show the services' logs here instead of in files"
+    )
     parser.set_defaults(run=run)
 
 
@@ -53,7 +57,9 @@ async def _up(settings: Settings, *, show_logs: bool) -> int:
     for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(sig, stopping.set)
     began = time.monotonic()
-    system = System(settings, notice=lambda text: print(text, file=sys.stderr, flush=True), show_logs=show_logs)
+    system = System(
+        settings, notice=lambda text: print(text, file=sys.stderr, flush=True), show_logs=show_logs
+    )
     try:
         work = asyncio.create_task(_start(system, began))
         stop = asyncio.create_task(stopping.wait())

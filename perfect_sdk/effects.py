@@ -1,0 +1,187 @@
+"""What executing a run does to the world, one class an effect, each in a blocking and an asynchronous form.
+
+The rules of execution (`execution.py`, `session.py`) are generators that yield effects and get their outcome back, so
+that sync and async code follow the same rules: `drive` carries them out in the calling thread, `drive_async` on the
+running loop.
+"""
+
+import concurrent.futures
+from collections.abc import Callable, Generator, Iterable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from perfect_schemas.envelope import Event
+    from perfect_sdk.session import RunSession
+
+T = TypeVar("T")
+
+
+class Effect(Protocol):
+    def run(self) -> Any: ...
+
+    async def run_async(self) -> Any: ...
+
+
+Steps = Generator[Effect, Any, T]
+
+
+def drive(steps: Steps[T]) -> T:
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                got = effect.run()
+            except BaseException as error:
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(got)
+    except StopIteration as end:
+        return end.value
+
+
+async def drive_async(steps: Steps[T]) -> T:
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                got = await effect.run_async()
+            except BaseException as error:
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(got)
+    except StopIteration as end:
+        return end.value
+
+
+class Commit:
+    """Store an event; see `Journal.commit`."""
+
+    __slots__ = ("event", "session")
+
+    def __init__(self, session: "RunSession", event: "Event") -> None:
+        self.session = session
+        self.event = event
+
+    def run(self) -> None:
+        try:
+            self.session.journal.commit(self.event)
+        except BaseException as error:
+            self.session.refused(self.event, error)
+            raise
+        self.session.stored(self.event)
+
+    async def run_async(self) -> None:
+        try:
+            await self.session.journal.commit_async(self.event)
+        except BaseException as error:
+            self.session.refused(self.event, error)
+            raise
+        self.session.stored(self.event)
+
+
+class Sleep:
+    """Ends early, with RunCancelledError or its like, when the run is to stop."""
+
+    __slots__ = ("seconds", "session")
+
+    def __init__(self, session: "RunSession", seconds: float) -> None:
+        self.session = session
+        self.seconds = seconds
+
+    def run(self) -> None:
+        self.session.stop.sleep(self.seconds)
+
+    async def run_async(self) -> None:
+        import asyncio
+
+        if self.seconds > 0:
+            await asyncio.sleep(self.seconds)
+        if self.session.stop.kind is not None:
+            self.session.stop.raise_()
+
+
+class Blocking:
+    """I/O that only has a blocking form; async code leaves it to a thread."""
+
+    __slots__ = ("work",)
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.work = work
+
+    def run(self) -> Any:
+        return self.work()
+
+    async def run_async(self) -> Any:
+        import asyncio
+
+        return await asyncio.to_thread(self.work)
+
+
+class Waiting(Protocol):
+    def wait(self) -> None: ...
+
+    async def wait_async(self) -> None: ...
+
+
+class WaitFor:
+    """Until all of these futures are done, whatever became of them."""
+
+    __slots__ = ("futures",)
+
+    def __init__(self, futures: Iterable[Waiting]) -> None:
+        self.futures = futures
+
+    def run(self) -> None:
+        for future in self.futures:
+            future.wait()
+
+    async def run_async(self) -> None:
+        for future in self.futures:
+            await future.wait_async()
+
+
+class CallHook:
+    """A hook of the user's: its failure is logged and changes nothing."""
+
+    __slots__ = ("arguments", "hook", "session")
+
+    def __init__(self, session: "RunSession", hook: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self.session = session
+        self.hook = hook
+        self.arguments = arguments
+
+    def run(self) -> None:
+        try:
+            made = self.hook(*self.arguments)
+            if hasattr(made, "__await__"):
+                import asyncio
+
+                asyncio.run(_awaited(made))
+        except Exception as error:
+            self._failed(error)
+
+    async def run_async(self) -> None:
+        try:
+            made = self.hook(*self.arguments)
+            if hasattr(made, "__await__"):
+                await made
+        except Exception as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        name = getattr(self.hook, "__name__", repr(self.hook))
+        self.session.say(40, f"hook {name!r} failed: {type(error).__name__}: {error}", error=error)
+
+
+async def _awaited(work: Any) -> Any:
+    return await work
+
+
+def settle(future: "concurrent.futures.Future[Any]", steps: Steps[Any]) -> None:
+    """Drive `steps` and put what became of them into `future`."""
+    try:
+        value = drive(steps)
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(value)

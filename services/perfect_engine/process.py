@@ -1,0 +1,296 @@
+"""The shell around the decisions: what happens to a run, a client or the clock leads to the next decision here.
+
+Each change of a run, however it became known, passes through `_changed`; each reaction is a decision by `handle()`,
+so that two engines, or the same one after a kill, decide everything once.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
+
+from perfect_bus.outbox import Ack
+from perfect_engine import loading, placement
+from perfect_engine import run as rules
+from perfect_engine.board import HOLDING, Board, Run, lane_of
+from perfect_engine.placement import Lane, Worker
+from perfect_engine.run import Stamp
+from perfect_engine.timers import Timers
+from perfect_runtime.attendance import Attendance
+from perfect_runtime.decider import handle, read
+from perfect_runtime.service import Context
+from perfect_schemas import codec, ids, subjects
+from perfect_schemas.codec import encode
+from perfect_schemas.commands import Control, Presence
+from perfect_schemas.envelope import Event
+from perfect_schemas.errors import BusUnavailable, PerfectError
+from perfect_schemas.events.run import RunRetried
+from perfect_schemas.folds.run import RunLife
+from perfect_schemas.states import RunState
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+    from perfect_bus.follow import Following
+
+HAND_OVER_AGAIN_S = 30.0
+CANCEL_MARGIN_S = 2.0
+PREFIX = len(subjects.run(""))
+
+
+class Process:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._bus = context.bus
+        self._log = context.log
+        self._lease_s = context.settings.lease_s
+        self._cancel_after_s = context.settings.cancel_grace_s + CANCEL_MARGIN_S
+        self.board = Board(self._changed)
+        self.attendance = Attendance(context, self)
+        self.timers = Timers(context, self._due)
+        self.pending = 0
+        self._workers: dict[str, Worker] = {}
+        self._served: dict[Lane, int] = {}
+        self._turn = 0
+        self._is_admitting = False
+        self._recheck: asyncio.TimerHandle | None = None
+        self._deadlines: set[asyncio.TimerHandle] = set()
+        self._following: Following | None = None
+        self._ended = False
+
+    async def start(self) -> None:
+        seq = await loading.load(self._bus, self.board)
+        self._following = await self._bus.follow("EVENTS", self._heard, after=seq, subject=subjects.ALL_RUNS)
+        await self.timers.start()
+        await self.attendance.start()
+        self.board.open()
+        for run in list(self.board.runs.values()):
+            self._changed(run, None)
+
+    async def stop(self) -> None:
+        self._ended = True
+        self.attendance.stop()
+        for timer in [*self._deadlines, *([self._recheck] if self._recheck else [])]:
+            timer.cancel()
+        await self.timers.stop()
+        if self._following is not None:
+            await self._following.unsubscribe()
+
+    def stamp(self) -> Stamp:
+        return Stamp(now=self._context.clock(), event_id=ids.uuid7())
+
+    # -- what happens
+
+    async def _heard(self, msg: "Msg", seq: int) -> None:
+        self.pending = int(msg.reply.rpartition(".")[2])
+        run = self.board.run(msg.subject[PREFIX:])
+        event = codec.decode(msg.data)
+        if run.state is None and isinstance(event, RunRetried):  # of a run that had left the board
+            await read(self._bus, run)
+            return
+        run.apply(event, seq)
+
+    def _changed(self, run: Run, before: RunLife | None) -> None:
+        life = run.state
+        assert life is not None
+        if before is not None and before.state is RunState.SCHEDULED and life.state is not RunState.SCHEDULED:
+            self.timers.disarm(run.id)
+        _REACTIONS[life.state](self, run, life)
+        if before is None or before.state in HOLDING or before.state is RunState.PENDING:
+            self._admit_soon()
+
+    def _on_scheduled(self, run: Run, life: RunLife) -> None:
+        if rules.needs_queueing(life, self._context.clock()):
+            self._spawn(self._decide(run, lambda life: rules.queue(life, self.stamp())), "queue")
+        elif life.origin == "local" and life.epoch == 0:
+            self._later(
+                2 * self._lease_s, lambda: self._decide(run, lambda life: rules.abandon(life, self.stamp()))
+            )
+        elif life.due_at is not None and life.origin != "child":
+            self.timers.arm(run.id, life.due_at)
+
+    def _on_pending(self, run: Run, life: RunLife) -> None:
+        if rules.needs_queueing(life, self._context.clock()):
+            self._spawn(self._give_back(run), "queue again")
+        else:
+            self._admit_soon()
+
+    def _on_held(self, run: Run, life: RunLife) -> None:
+        if life.client_id is not None:
+            self.attendance.judge([life.client_id])
+        if life.state is RunState.CANCELLING:
+            self._later(
+                self._cancel_after_s,
+                lambda: self._decide(run, lambda life: rules.end_cancelling(life, self.stamp())),
+            )
+
+    def _on_paused(self, run: Run, life: RunLife) -> None:
+        """Nobody runs it: what wakes it comes from elsewhere."""
+
+    def _on_final(self, run: Run, life: RunLife) -> None:
+        for child_id in list(self.board.children.get(run.id, ())):
+            child = self.board.run(child_id)
+            self._spawn(
+                self._decide(child, lambda child: rules.end_child(child, life, self.stamp())), "end child"
+            )
+
+    def _due(self, run_id: str) -> None:
+        run = self.board.runs.get(run_id)
+        if run is not None and run.state is not None and run.state.state is RunState.SCHEDULED:
+            self._on_scheduled(run, run.state)
+
+    # -- clients
+
+    def client_changed(self, client: Presence) -> None:
+        self._workers.pop(client.client_id, None)
+        if client.slots > 0 and not client.draining:
+            self._workers[client.client_id] = Worker(
+                client_id=client.client_id,
+                slots=client.slots,
+                held=0,
+                flows=frozenset(client.flows),
+                queues=frozenset(client.queues),
+            )
+        self._admit_soon()
+
+    def client_gone(self, client_id: str) -> None:
+        self._workers.pop(client_id, None)
+
+    def client_lost(self, client_id: str) -> None:
+        for run_id in sorted(self.board.held.get(client_id, ())):
+            run = self.board.run(run_id)
+            self._log.warning("run lost", run=run_id, client=client_id)
+            self._spawn(
+                self._decide(
+                    run,
+                    lambda life: rules.lose(
+                        life, client_id, self.stamp(), is_served=life is not None and self._is_served(life)
+                    ),
+                ),
+                "lose",
+            )
+
+    def _is_served(self, life: RunLife) -> bool:
+        return any(worker.serves(lane_of(life)) for worker in self._workers.values())
+
+    async def _give_back(self, run: Run) -> None:
+        losses = await loading.losses_in_a_row(self._bus, run.id, rules.INFRA_RETRIES)
+        if losses >= rules.INFRA_RETRIES:
+            await self._decide(run, lambda life: rules.give_up(life, losses, self.stamp()))
+        else:
+            await self._decide(run, lambda life: rules.queue(life, self.stamp()))
+
+    # -- commands
+
+    async def cancel(self, run_id: str, by: str) -> None:
+        """Raises NotFound, Conflicting."""
+        run = self.board.run(run_id)
+        if run.state is None:
+            run.seq = 0
+            await read(self._bus, run)
+        await handle(self._bus, run, lambda life: rules.cancel(life, by, self.stamp()))
+        life = run.state
+        if life is not None and life.state is RunState.CANCELLING and life.client_id is not None:
+            await self._bus.nc.publish(
+                subjects.control(life.client_id), encode(Control(verb="cancel", run_id=run_id))
+            )
+
+    # -- hand-over
+
+    def _admit_soon(self) -> None:
+        if not self._is_admitting and not self._ended:
+            self._is_admitting = True
+            asyncio.get_running_loop().call_soon(self._admit)
+
+    def _admit(self) -> None:
+        self._is_admitting = False
+        board = self.board
+        if not board.pending or not self._workers:
+            return
+        for lane, waiting in placement.admit(board.pending, self.workers(), board.unanswered, self._served):
+            self._turn += 1
+            self._served[lane] = self._turn
+            life = board.hand(lane, waiting)
+            if life is not None:
+                self._hand_over(life)
+        if board.handed and self._recheck is None:
+            self._recheck = asyncio.get_running_loop().call_later(HAND_OVER_AGAIN_S, self._check_handed)
+
+    def workers(self) -> list[Worker]:
+        """Those that take work, with what they hold now."""
+        taken = self.board.slots_taken
+        return [
+            Worker(one.client_id, one.slots, taken.get(one.client_id, 0), one.flows, one.queues)
+            for one in self._workers.values()
+        ]
+
+    def _hand_over(self, life: RunLife) -> None:
+        def done(answer: Ack | BusUnavailable) -> None:
+            if isinstance(answer, BusUnavailable) or answer.error is not None:
+                self._log.error("hand-over refused", run=life.id, error=str(answer))
+                self.board.take_back(life.id, life.queued_seq)
+                self._later(1.0, self._admit_soon)
+
+        self._bus.outbox.put(
+            subjects.work(life.queue, life.flow_id),
+            encode(rules.hand_over(life)),
+            f"{life.id}:{life.queued_seq}",
+            done=done,
+        )
+
+    def _check_handed(self) -> None:
+        """A hand-over that nobody takes for long although somebody has room was lost: queue the run again."""
+        self._recheck = None
+        free = [worker for worker in self.workers() if worker.held < worker.slots]
+        before = time.monotonic() - HAND_OVER_AGAIN_S
+        for run_id, handed in list(self.board.handed.items()):
+            if handed.since <= before and any(worker.serves(handed.lane) for worker in free):
+                self._log.warning("hand-over was not taken, queued again", run=run_id)
+                run, seq = self.board.run(run_id), handed.queued_seq
+                self._spawn(
+                    self._decide(run, lambda life, seq=seq: rules.queue_again(life, seq, self.stamp())),
+                    "queue again",
+                )
+        if self.board.handed:
+            self._recheck = asyncio.get_running_loop().call_later(HAND_OVER_AGAIN_S, self._check_handed)
+
+    # -- doing
+
+    async def _decide(self, run: Run, decide: Callable[[RunLife | None], Sequence[Event]]) -> None:
+        """Carry a decision of our own through, however long the bus is away."""
+        while True:
+            try:
+                await handle(self._bus, run, decide)
+            except BusUnavailable as error:
+                self._log.warning("the bus is away, deciding again", run=run.id, error=error.detail)
+            except PerfectError as error:
+                self._log.error("a decision failed", run=run.id, error=error.detail)
+                return
+            else:
+                return
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        self._context.spawn(work, name)
+
+    def _later(self, delay_s: float, what: Callable[[], Coroutine[Any, Any, None] | None]) -> None:
+        def fire() -> None:
+            self._deadlines.discard(timer)
+            work = what()
+            if work is not None:
+                self._spawn(work, "deadline")
+
+        timer = asyncio.get_running_loop().call_later(delay_s, fire)
+        self._deadlines.add(timer)
+
+
+_REACTIONS: dict[RunState, Callable[[Process, Run, RunLife], None]] = {
+    RunState.SCHEDULED: Process._on_scheduled,
+    RunState.PENDING: Process._on_pending,
+    RunState.RUNNING: Process._on_held,
+    RunState.CANCELLING: Process._on_held,
+    RunState.PAUSED: Process._on_paused,
+    RunState.COMPLETED: Process._on_final,
+    RunState.FAILED: Process._on_final,
+    RunState.CANCELLED: Process._on_final,
+    RunState.CRASHED: Process._on_final,
+}

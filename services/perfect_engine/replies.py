@@ -1,0 +1,133 @@
+"""The engine's commands (`perfect.cmd.engine.trigger`, `.cancel`, `.live`) and its query (`perfect.qry.waiting`)."""
+
+import re
+
+import msgspec
+
+from perfect_bus.append import check_size
+from perfect_engine import idempotency, waiting
+from perfect_engine import run as rules
+from perfect_engine.parameters import Checker
+from perfect_engine.process import Process
+from perfect_runtime.decider import handle
+from perfect_runtime.definitions import Flows
+from perfect_runtime.service import Context
+from perfect_schemas import ids, subjects
+from perfect_schemas.codec import encode
+from perfect_schemas.commands import CancelRun, Done, LiveRuns, Reply, Triggered, TriggerRun
+from perfect_schemas.errors import FieldError, InvalidInput, NotFound
+from perfect_schemas.folds.flow import Flow
+from perfect_schemas.queries import RunDetail
+
+QUEUE = "engine"
+TEXT_LENGTH = 200
+_trigger = msgspec.json.Decoder(TriggerRun).decode
+_cancel = msgspec.json.Decoder(CancelRun).decode
+_live = msgspec.json.Decoder(LiveRuns).decode
+_detail = msgspec.json.Decoder(RunDetail).decode
+
+
+class Replies:
+    def __init__(self, context: Context, flows: Flows, process: Process, checker: Checker) -> None:
+        self._bus = context.bus
+        self._flows = flows
+        self._process = process
+        self._checker = checker
+
+    async def start(self) -> None:
+        for verb, answer in (("trigger", self.trigger), ("cancel", self.cancel), ("live", self.live)):
+            await self._bus.answer(subjects.command("engine", verb), answer, queue=QUEUE)
+        await self._bus.answer(subjects.query("waiting"), self.waiting, queue=QUEUE)
+
+    async def trigger(self, data: bytes) -> Reply:
+        try:
+            command = _trigger(data)
+        except msgspec.ValidationError as error:
+            raise _invalid(error) from error
+        flow = self._flows.get(command.flow)
+        if flow is None or flow.hidden:
+            raise NotFound(
+                f"there is no flow {command.flow[:TEXT_LENGTH]!r}: "
+                + ("it was removed" if flow else "start a worker that serves it, or register it first")
+            )
+        _check(command)
+        self._checker.check(flow, command.parameters)
+        [event] = rules.schedule(None, command, flow, self._process.stamp())
+        check_size(subjects.run(command.run_id), encode(event))
+        is_first = True
+        if command.idempotency_key is not None:
+            run_id = await idempotency.reserve(
+                self._bus, flow.id, command.idempotency_key, command.run_id, command.parameters
+            )
+            is_first = run_id == command.run_id
+            command = msgspec.structs.replace(command, run_id=run_id)
+        return await self._schedule(command, flow, is_first=is_first)
+
+    async def _schedule(self, command: TriggerRun, flow: Flow, *, is_first: bool) -> Reply:
+        """What follows the stored `run.scheduled` is on its way already when this returns."""
+        run = self._process.board.run(command.run_id)
+        await handle(self._bus, run, lambda life: rules.schedule(life, command, flow, self._process.stamp()))
+        life = run.state
+        assert life is not None
+        return _reply(
+            Triggered(
+                run_id=life.id,
+                flow_id=life.flow_id,
+                flow_name=life.flow_name,
+                flow_version=life.flow_version or "",
+                state=life.state.value,
+                created_at=life.created_at,
+                new=is_first,
+            ),
+            seq=run.seq,
+        )
+
+    async def cancel(self, data: bytes) -> Reply:
+        command = _cancel(data)
+        if not ids.is_id(command.run_id):
+            raise NotFound(f"there is no run {command.run_id[:TEXT_LENGTH]!r}")
+        await self._process.cancel(command.run_id, command.by)
+        return _reply(Done())
+
+    async def live(self, data: bytes) -> Reply:
+        return _reply(sorted(self._process.board.flows.get(_live(data).flow_id, ())))
+
+    async def waiting(self, data: bytes) -> Reply:
+        board = self._process.board
+        run = board.runs.get(_detail(data).run_id)
+        return _reply(
+            waiting.reason(
+                run.state if run else None,
+                self._process.workers(),
+                is_handed=run is not None and run.id in board.handed,
+            )
+        )
+
+
+def _check(command: TriggerRun) -> None:
+    errors = []
+    if not ids.is_id(command.run_id):
+        errors.append(FieldError("run_id", "must be a UUID in the dashed lower-case form"))
+    for n, tag in enumerate(command.tags):
+        if not tag.strip() or len(tag) > TEXT_LENGTH:
+            errors.append(FieldError(f"tags.{n}", f"must have 1 to {TEXT_LENGTH} characters"))
+    if command.name is not None and not 0 < len(command.name) <= TEXT_LENGTH:
+        errors.append(FieldError("name", f"must have 1 to {TEXT_LENGTH} characters"))
+    if command.idempotency_key is not None and not 0 < len(command.idempotency_key) <= TEXT_LENGTH:
+        errors.append(FieldError("idempotency_key", f"must have 1 to {TEXT_LENGTH} characters"))
+    if errors:
+        raise InvalidInput(
+            "the run cannot be triggered: " + "; ".join(f"{one.field} {one.message}" for one in errors),
+            errors,
+        )
+
+
+def _invalid(error: msgspec.ValidationError) -> InvalidInput:
+    """Msgspec says `… - at `$.configuration``: the field as the caller knows it."""
+    found = re.fullmatch(r"(.*) - at `\$\.?(.*)`", str(error))
+    message, field = found.groups() if found else (str(error), "")
+    return InvalidInput(f"the run cannot be triggered: {error}", [FieldError(field, message)])
+
+
+def _reply(value: object, seq: int | None = None) -> Reply:
+    return Reply(value=msgspec.Raw(encode(value)), seq=seq)

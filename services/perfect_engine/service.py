@@ -1,0 +1,49 @@
+"""The engine: decides what happens to runs, and when."""
+
+import asyncio
+
+from perfect_engine.parameters import Checker
+from perfect_engine.process import Process
+from perfect_engine.replies import Replies
+from perfect_runtime.definitions import Flows
+from perfect_runtime.service import Context, Service
+from perfect_schemas.folds.flow import Flow
+
+PREPARE_S = 0.5
+
+
+class EngineService(Service):
+    name = "engine"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._checker = Checker()
+        self.flows = Flows(context.bus, changed=self._flow_changed)
+        self.process = Process(context)
+        self.replies = Replies(context, self.flows, self.process, self._checker)
+
+    async def start(self) -> None:
+        await self.flows.start()
+        await self.process.start()
+        await self.replies.start()
+
+    async def stop(self) -> None:
+        await self.process.stop()
+        await self.flows.stop()
+
+    def lag(self) -> tuple[int, int]:
+        return self.process.pending, 0
+
+    def metrics(self) -> dict[str, float]:
+        board = self.process.board
+        return {
+            "live_runs": len(board.runs),
+            "pending_runs": sum(map(len, board.pending.values())),
+            "handed_over_runs": len(board.handed),
+            "workers": len(self.process.workers()),
+        }
+
+    def _flow_changed(self, flow: Flow) -> None:
+        """Compile its validator in a quiet moment: the first trigger does not wait for it."""
+        if flow.parameters and not flow.hidden:
+            asyncio.get_running_loop().call_later(PREPARE_S, self._checker.prepare, flow)

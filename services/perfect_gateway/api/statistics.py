@@ -1,0 +1,45 @@
+"""Statistics, clients and the integrity report: projector answers passed on as they are."""
+
+from typing import Any
+
+import msgspec
+from litestar import Response, get
+
+from perfect_gateway.parts import Parts
+from perfect_gateway.wire import AnyRequest, json, query
+from perfect_schemas import queries
+from perfect_schemas.views import ClientView, StatisticsView
+
+
+class StatisticsQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """flow: id or name."""
+
+    flow: str | None = None
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    pass
+
+
+def routes(parts: Parts) -> list[Any]:
+    async def passed_on(name: str, wanted: msgspec.Struct) -> Response[bytes]:
+        return json(bytes((await parts.asker.query(name, wanted)).value))
+
+    @get("/api/statistics", opt={"query": StatisticsQuery, "answers": {200: StatisticsView}})
+    async def statistics(request: AnyRequest) -> Response[bytes]:
+        """Durations of every task and flow that ran to completion: count, mean, m2, standard deviation."""
+        return await passed_on(
+            "statistics", queries.Statistics(flow=query(request, StatisticsQuery).flow)
+        )
+
+    @get("/api/clients", opt={"answers": {200: list[ClientView]}})
+    async def clients() -> Response[bytes]:
+        """Workers and scripts that are or were connected."""
+        return await passed_on("clients", queries.ClientList())
+
+    @get("/api/integrity", opt={"answers": {200: queries.IntegrityReport}})
+    async def integrity() -> Response[bytes]:
+        """Whether the read model holds together, checked by SQL over the log and the tables."""
+        return await passed_on("integrity", queries.Integrity())
+
+    return [statistics, clients, integrity]

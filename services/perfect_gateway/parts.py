@@ -1,0 +1,27 @@
+"""What the routes work with, made once by the service."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from perfect_bus import Bus
+from perfect_gateway.ask import Asker
+from perfect_gateway.facts import FlowBook
+from perfect_gateway.live.hub import Hub
+from perfect_schemas.commands import Health
+
+SERVICES = ("registry", "engine", "projector", "gateway")
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """own_health: the gateway's, which needs no asking. requests: responses by (method, status)."""
+
+    bus: Bus
+    asker: Asker
+    flows: FlowBook
+    hub: Hub
+    clock: Callable[[], datetime]
+    own_health: Callable[[], Health]
+    requests: Callable[[], dict[tuple[str, int], int]]
+    version: str = ""

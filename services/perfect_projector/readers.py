@@ -1,0 +1,69 @@
+"""A few threads with a cursor each, in which queries run beside the writer."""
+
+import asyncio
+import functools
+from collections import deque
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import duckdb
+import msgspec
+
+from perfect_bus import Bus
+from perfect_projector import replies
+from perfect_projector.duck import Duck
+from perfect_schemas import subjects
+from perfect_schemas.codec import encode
+from perfect_schemas.commands import Reply
+from perfect_schemas.errors import Failed, TimedOut
+
+READERS = 3
+
+
+class Readers:
+    def __init__(self, duck: Duck) -> None:
+        self._cursors: deque[duckdb.DuckDBPyConnection] = deque(duck.reader() for _ in range(READERS))
+        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="duck-reader")
+        self._closed = False
+
+    async def start(self, bus: Bus) -> None:
+        for name, (kind, reply) in replies.REPLIES.items():
+            await bus.answer(subjects.query(name), self._handler(name, kind, reply))
+
+    async def stop(self) -> None:
+        """Let what is being answered end, then close the cursors."""
+        self._closed = True
+        await asyncio.to_thread(self._pool.shutdown)
+        for cursor in self._cursors:
+            cursor.close()
+
+    def _handler(
+        self, name: str, kind: type, reply: Callable[[Any, Any], Any]
+    ) -> Callable[[bytes], Awaitable[Reply]]:
+        decode = msgspec.json.Decoder(kind).decode
+
+        async def handle(data: bytes) -> Reply:
+            if self._closed:
+                raise Failed("the projector is stopping")
+            loop = asyncio.get_running_loop()
+            work = functools.partial(self._answer, name, reply, decode(data or b"{}"))
+            return await loop.run_in_executor(self._pool, work)
+
+        return handle
+
+    def _answer(self, name: str, reply: Callable[[Any, Any], Any], query: Any) -> Reply:
+        cursor = self._cursors.pop()
+        try:
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            try:
+                seq = replies.offsets(cursor).get("EVENTS", 0)
+                return Reply(value=msgspec.Raw(encode(reply(cursor, query))), seq=seq)
+            finally:
+                cursor.execute("ROLLBACK")
+        except duckdb.InterruptException as error:
+            raise TimedOut(
+                f"query {name} took too long and was stopped: narrow it, by time for example"
+            ) from error
+        finally:
+            self._cursors.append(cursor)

@@ -1,0 +1,207 @@
+"""The read side: one function a query, over a cursor on which a read-only transaction is open.
+
+Each function takes the cursor and the query and returns what `perfect_schemas.queries` says. The offsets are read in
+the same transaction, so an answer is exactly as of its `seq`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from perfect_projector import cursor as page_cursor
+from perfect_projector import view
+from perfect_projector.sql import statement, statements
+from perfect_projector.values import timestamp
+from perfect_schemas import queries as q
+from perfect_schemas.errors import NotFound
+from perfect_schemas.ids import is_id
+from perfect_schemas.views import ClientView, FlowView, RecentRun, RunView, StatisticsView, StatisticView
+
+Cursor = Any
+MAX_PAGE = 1_000
+MAX_LINES = 10_000
+
+
+def select(
+    cursor: Cursor, name: str, where: dict[str, Any] | None = None, **values: Any
+) -> list[tuple[Any, ...]]:
+    """Run the statement `name`. `where`: condition → parameters of its own, for the conditions that are to hold.
+
+    Values that begin with `_` fill a placeholder of the statement with text from another statement.
+    """
+    text = statement(name)
+    conditions = [statement(f"{name}.where.{condition}") for condition in where or {}]
+    text = text.replace("{where}", "WHERE " + " AND ".join(conditions) if conditions else "")
+    parameters: dict[str, Any] = {}
+    for part in (where or {}).values():
+        parameters |= part
+    for key, value in values.items():
+        if key.startswith("_"):
+            text = text.replace("{" + key[1:] + "}", value)
+        else:
+            parameters[key] = value
+    return cursor.execute(text, parameters).fetchall()
+
+
+def offsets(cursor: Cursor) -> dict[str, int]:
+    return dict(cursor.execute(statement("offsets")).fetchall())
+
+
+def runs(cursor: Cursor, query: q.RunPage) -> q.Runs:
+    where: dict[str, Any] = {}
+    if query.ids:
+        where["ids"] = {"ids": [run_id for run_id in query.ids if is_id(run_id)]}
+    if query.flow is not None:
+        where |= _flow(query.flow)
+    for name in ("state", "tag", "configuration", "text"):
+        if value := getattr(query, name):
+            where[name] = {name: value}
+    for name in ("since", "until"):
+        if value := getattr(query, name):
+            where[name] = {name: timestamp(value)}
+    if query.cursor is not None:
+        kind = str if query.sort == "start" else int
+        after, after_id = page_cursor.decode(query.cursor, tuple[kind, str])
+        where[f"after.{query.sort}"] = {"after": after, "after_id": after_id}
+    limit = _clamp(query.limit, MAX_PAGE)
+    rows = select(cursor, "runs", where, _order=statement(f"runs.order.{query.sort}"), limit=limit + 1)
+    found = [view.run_of(row) for row in rows[:limit]]
+    more = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        key = last[7].isoformat() if query.sort == "start" else -1 if last[10] is None else last[10]
+        more = page_cursor.encode(key, last[0])
+    return q.Runs(runs=found, next=more)
+
+
+def run(cursor: Cursor, query: q.RunDetail) -> RunView:
+    _check_run_id(query.run_id)
+    order = statement("runs.order.start")
+    rows = select(cursor, "runs", {"ids": {"ids": [query.run_id]}}, _order=order, limit=1)
+    if not rows:
+        raise _no_run(query.run_id)
+    return view.run_of(rows[0])
+
+
+def task_runs(cursor: Cursor, query: q.TaskRunPage) -> q.TaskRuns:
+    _check_run(cursor, query.run_id)
+    limit = _clamp(query.limit, MAX_LINES)
+    after = page_cursor.decode(query.cursor, tuple[int])[0] if query.cursor else 0
+    rows = select(cursor, "task_runs", run_id=query.run_id, after=after, limit=limit + 1)
+    more = page_cursor.encode(rows[limit - 1][17]) if len(rows) > limit else None
+    return q.TaskRuns(task_runs=[view.task_run_of(row) for row in rows[:limit]], next=more)
+
+
+def logs(cursor: Cursor, query: q.LogPage) -> q.Logs:
+    _check_run_id(query.run_id)
+    where: dict[str, Any] = {"run_id": {"run_id": query.run_id}}
+    if query.level > 0:
+        where["level"] = {"level": query.level}
+    if query.text:
+        where["text"] = {"text": query.text}
+    if query.task_run_id is not None:
+        if not is_id(query.task_run_id):
+            raise NotFound(f"there is no task run {query.task_run_id!r}")
+        where["task_run_id"] = {"task_run_id": query.task_run_id}
+    if query.cursor is not None:
+        seq, n = page_cursor.decode(query.cursor, tuple[int, int])
+        where["before" if query.tail else "after"] = {"seq": seq, "n": n}
+    limit = _clamp(query.limit, MAX_LINES)
+    rows = select(cursor, "logs", where, _direction="DESC" if query.tail else "ASC", limit=limit + 1)
+    more = page_cursor.encode(rows[limit - 1][0], rows[limit - 1][1]) if len(rows) > limit else None
+    rows = rows[:limit]
+    if query.tail:
+        rows.reverse()
+    if not rows and query.cursor is None:
+        _check_run(cursor, query.run_id)
+    return q.Logs(logs=[view.log_of(row) for row in rows], seq=offsets(cursor).get("LOGS", 0), next=more)
+
+
+def events(cursor: Cursor, query: q.EventPage) -> q.Events:
+    after = page_cursor.decode(query.cursor, tuple[int])[0] if query.cursor else 0
+    where: dict[str, Any] = {"stream": {"after": after}}
+    if query.run_id is not None:
+        _check_run(cursor, query.run_id)
+        where["run_id"] = {"run_id": query.run_id}
+    limit = _clamp(query.limit, MAX_LINES)
+    rows = select(cursor, "events", where, limit=limit + 1)
+    more = page_cursor.encode(rows[limit - 1][0]) if len(rows) > limit else None
+    return q.Events(events=[view.event_of(row) for row in rows[:limit]], next=more)
+
+
+def flows(cursor: Cursor, query: q.FlowList) -> list[FlowView]:
+    return _flows(cursor, {} if query.hidden else {"visible": {}})
+
+
+def flow(cursor: Cursor, query: q.FlowDetail) -> FlowView:
+    where = {"id": {"flow_id": query.flow}} if is_id(query.flow) else {"name": {"flow_name": query.flow}}
+    found = _flows(cursor, where)
+    if not found:
+        raise NotFound(f"there is no flow {query.flow!r}: register it by starting a worker that has it")
+    return found[0]
+
+
+def _flows(cursor: Cursor, where: dict[str, Any]) -> list[FlowView]:
+    rows = select(cursor, "flows", where)
+    recent: dict[str, list[RecentRun]] = {row[0]: [] for row in rows}
+    for row in select(cursor, "recent_runs", flow_ids=list(recent)) if rows else []:
+        recent[row[0]].append(view.recent_of(row))
+    return [view.flow_of(row, recent[row[0]]) for row in rows]
+
+
+def statistics(cursor: Cursor, query: q.Statistics) -> StatisticsView:
+    where = {} if query.flow is None else _flow(query.flow)
+
+    def found(name: str) -> list[StatisticView]:
+        return [view.statistic_of(row) for row in select(cursor, name, where)]
+
+    return StatisticsView(tasks=found("task_statistics"), flows=found("flow_statistics"))
+
+
+def clients(cursor: Cursor, _: q.ClientList) -> list[ClientView]:
+    return [view.client_of(row) for row in select(cursor, "clients")]
+
+
+def integrity(cursor: Cursor, _: q.Integrity) -> q.IntegrityReport:
+    checks = []
+    for name in statements():
+        if name.startswith("integrity."):
+            ok, detail = cursor.execute(statement(name)).fetchone()
+            checks.append(q.IntegrityCheck(name=name.removeprefix("integrity."), ok=bool(ok), detail=detail))
+    return q.IntegrityReport(offsets=offsets(cursor), checks=checks)
+
+
+REPLIES: dict[str, tuple[type, Callable[[Cursor, Any], Any]]] = {
+    "runs": (q.RunPage, runs),
+    "run": (q.RunDetail, run),
+    "task_runs": (q.TaskRunPage, task_runs),
+    "logs": (q.LogPage, logs),
+    "events": (q.EventPage, events),
+    "flows": (q.FlowList, flows),
+    "flow": (q.FlowDetail, flow),
+    "statistics": (q.Statistics, statistics),
+    "clients": (q.ClientList, clients),
+    "integrity": (q.Integrity, integrity),
+}
+
+
+def _flow(flow: str) -> dict[str, Any]:
+    return {"flow_id": {"flow_id": flow}} if is_id(flow) else {"flow_name": {"flow_name": flow}}
+
+
+def _clamp(limit: int, most: int) -> int:
+    return min(max(limit, 1), most)
+
+
+def _check_run_id(run_id: str) -> None:
+    if not is_id(run_id):
+        raise _no_run(run_id)
+
+
+def _check_run(cursor: Cursor, run_id: str) -> None:
+    _check_run_id(run_id)
+    if not select(cursor, "run_exists", run_id=run_id)[0][0]:
+        raise _no_run(run_id)
+
+
+def _no_run(run_id: str) -> NotFound:
+    return NotFound(f"there is no run {run_id!r}")
