@@ -79,7 +79,7 @@ def connected_run(
 
 
 class LocalClient:
-    """This process as a client: its connection and its presence."""
+    """The process as a client: its connection and its presence."""
 
     _of_process: "LocalClient | None" = None
     _making = threading.Lock()

@@ -7,7 +7,7 @@ keys follow the order of creation (`keys.py`).
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 
 class Frame:
-    """call: the task that runs, None in the flow's body. deadline: of the call, on the monotonic clock."""
+    """call: the task that runs, None in the flow's body. deadline: of the call or of the one around it that ends
+    first, on the monotonic clock; `limited` is that one. prints: whether `print` becomes log lines.
+    """
 
-    __slots__ = ("call", "deadline", "parent", "prints", "scope", "session")
+    __slots__ = ("call", "deadline", "limited", "prints", "scope", "session")
 
     def __init__(
         self,
@@ -39,9 +41,16 @@ class Frame:
         self.session = session
         self.scope = scope
         self.call = call
-        self.parent = parent
-        self.deadline = deadline
         self.prints = prints
+        self.deadline = deadline
+        self.limited = self
+        if (
+            parent is not None
+            and parent.deadline is not None
+            and (deadline is None or parent.deadline < deadline)
+        ):
+            self.deadline = parent.deadline
+            self.limited = parent.limited
 
     def check(self) -> None:
         """Every SDK call begins with it. Raises when the run is to stop here, or the time of a call is up."""
@@ -49,24 +58,33 @@ class Frame:
         if stop.kind is not None:
             stop.raise_()
         if self.deadline is not None and time.monotonic() > self.deadline:
-            self.time_out()
+            raise self.limited.timed_out()
 
-    def time_out(self) -> None:
+    def timed_out(self) -> TimeoutError:
         if self.call is not None:
-            raise TaskTimeoutError(
+            return TaskTimeoutError(
                 f"task {self.call.place.key!r} took longer than its {self.call.policy.timeout_seconds:g} s"
             )
-        raise FlowTimeoutError(
-            f"flow {self.session.run.flow_name!r} took longer than its {self.session.flow.timeout_seconds:g} s"
+        return FlowTimeoutError(
+            f"flow {self.session.run.flow_name!r} took longer than its {self.session.flow.policy.timeout_seconds:g} s"
         )
 
     def with_scope(self, scope: Scope) -> "Frame":
-        return Frame(
-            self.session, scope, self.call, parent=self.parent, deadline=self.deadline, prints=self.prints
-        )
+        return Frame(self.session, scope, self.call, parent=self, prints=self.prints)
 
 
 current: ContextVar[Frame | None] = ContextVar("perfect_frame", default=None)
+
+
+@contextmanager
+def entered(frame: Frame) -> Iterator[None]:
+    """Code inside runs in `frame`. Also left from another context, when an unfinished coroutine is thrown away."""
+    token = current.set(frame)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            current.reset(token)
 
 
 def require(what: str) -> Frame:

@@ -4,6 +4,7 @@
 its `task.completed` is stored, so whatever the flow does next builds on what a resume will find.
 """
 
+import functools
 import hashlib
 import time
 from collections.abc import Callable
@@ -16,12 +17,12 @@ from perfect_schemas.events import TaskCompleted, TaskFailed, TaskRetrying, Task
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import FINAL_TASK_STATES, TaskState
 from perfect_sdk import failures, results
-from perfect_sdk.context import Frame, current
+from perfect_sdk.context import Frame, current, entered
 from perfect_sdk.effects import Blocking, CallHook, Commit, Sleep, Steps, WaitFor
 from perfect_sdk.exceptions import NonDeterministicFlowError, TaskTimeoutError, UpstreamTaskError
 from perfect_sdk.keys import Scope
 from perfect_sdk.policy import Policy
-from perfect_sdk.states import Completed, Failed, Retrying, Running, State
+from perfect_sdk.states import Completed, Failed, Running, State, raise_state_exception
 from perfect_sdk.values import encode_ordered
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Call:
             futures.replace(self.wait_for)
             self.args, self.kwargs = futures.replace(self.args), futures.replace(self.kwargs)
         except UpstreamTaskError as error:
-            if session_record(self) is None:
+            if self.session.replay is None or self.place.key not in self.session.replay.keys:
                 yield Commit(self.session, self.event(TaskSkipped, reason=str(error)))
             raise
 
@@ -160,7 +161,7 @@ class Call:
         session, policy = self.session, self.policy
         while True:
             self.frame.check()
-            session.journal.emit(self.event(TaskStarted, client_id=session.run.client_id or None))
+            session.emit(self.event(TaskStarted, client_id=session.run.client_id or None))
             for hook in policy.hooks.running:
                 yield CallHook(session, hook, (self.what, self, Running()))
             body = Body(self)
@@ -169,7 +170,8 @@ class Call:
                 value = yield body
                 body.check_time()
                 if isinstance(value, State):
-                    value = yield from _value_of(value)
+                    raise_state_exception(value)
+                    value = value.data
             except Exception as error:
                 duration_ms = int((time.perf_counter() - begin) * 1000)
                 if isinstance(error, NonDeterministicFlowError):
@@ -186,7 +188,7 @@ class Call:
     def _completed(self, value: Any, duration_ms: int) -> Steps[None]:
         stored = None
         if self.policy.persist:
-            stored = yield from keep(self, value)
+            stored = yield from keep(self.session, self.policy.name, value, self.policy.serializer)
         yield Commit(self.session, self.event(TaskCompleted, duration_ms=duration_ms, result=stored))
         for hook in self.policy.hooks.completion:
             yield CallHook(self.session, hook, (self.what, self, Completed(data=value)))
@@ -226,8 +228,6 @@ class Call:
         )
         info = failures.describe(error, with_variables=session.shows_variables)
         yield Commit(session, self.event(TaskRetrying, next_at=next_at, error=info))
-        for hook in self.policy.hooks.failure if False else ():
-            yield CallHook(session, hook, (self.what, self, Retrying()))
         yield Sleep(session, delay)
 
     # -- what others see of it
@@ -270,17 +270,14 @@ class Body:
         policy, caller = call.policy, call.frame
         seconds = policy.timeout_seconds
         self.call = call
-        self.deadline = time.monotonic() + seconds if seconds is not None else None
-        deadline = self.deadline
-        if caller.deadline is not None and (deadline is None or caller.deadline < deadline):
-            deadline = None  # the caller's own frame is checked, too
+        self.deadline = None if seconds is None else time.monotonic() + seconds
         self.frame = Frame(
             call.session,
             Scope(call.place.key),
             call,
             parent=caller,
-            deadline=deadline,
-            prints=caller.prints if policy.prints is None else policy.prints,
+            deadline=self.deadline,
+            prints=caller.prints if policy.prints is None else policy.prints and call.session.captures_prints,
         )
 
     def run(self) -> Any:
@@ -293,29 +290,71 @@ class Body:
 
     async def run_async(self) -> Any:
         call = self.call
-        seconds = call.policy.timeout_seconds
-        token = current.set(self.frame)
-        try:
+        with entered(self.frame):
             made = call.fn(*call.args, **call.kwargs)
             if not hasattr(made, "__await__"):
                 return made
-            if seconds is None:
+            if self.deadline is None:
                 return await made
             import asyncio
 
             try:
-                async with asyncio.timeout(seconds) as limit:
+                async with asyncio.timeout(call.policy.timeout_seconds) as limit:
                     return await made
             except TimeoutError:
                 if limit.expired():
-                    self.frame.deadline = 0.0
-                    self.frame.time_out()
+                    raise self._timed_out() from None
                 raise
-        finally:
-            current.reset(token)
 
     def check_time(self) -> None:
+        """A sync function cannot be interrupted: that it took too long is seen when it is done."""
         if self.deadline is not None and time.monotonic() > self.deadline:
-            raise TaskTimeoutError(
-                f"task {self.call.place.key!r} took longer than its {self.call.policy.timeout_seconds:g} s"
+            raise self._timed_out()
+
+    def _timed_out(self) -> TaskTimeoutError:
+        return TaskTimeoutError(
+            f"task {self.call.place.key!r} took longer than its {self.call.policy.timeout_seconds:g} s"
+        )
+
+
+def keep(
+    session: "RunSession", name: str, value: Any, serializer: results.Serializer
+) -> Steps[StoredValue | None]:
+    """The result as an event keeps it. None, with one warning, when it cannot be kept."""
+    if value is None:
+        return results.NOTHING
+    try:
+        data = results.encode_result(value, serializer)
+    except results.NotStorable as error:
+        if session.warn_once(("result", name)):
+            session.say(
+                _WARNING,
+                f"the result of {name!r} cannot be stored as {serializer} ({error}); it runs again when the run is "
+                'resumed. Return builtins, dataclasses or Structs, or use result_serializer="pickle"',
             )
+        return None
+    if not results.is_large(data):
+        return results.inline(data, serializer)
+    ref = yield Blocking(lambda: session.journal.store(f"{session.run.run_id}/{ids.uuid7()}", data))
+    return results.by_reference(ref, data, serializer)
+
+
+def digest_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+    """Hex SHA-256 of the inputs as JSON; None when they have no JSON form that is always the same."""
+    if not args and not kwargs:
+        return _NO_INPUTS
+    try:
+        return hashlib.sha256(encode_ordered((args, kwargs))).hexdigest()
+    except Exception:
+        return None
+
+
+_NO_INPUTS = hashlib.sha256(b"[[],{}]").hexdigest()
+
+
+@functools.cache
+def returns_of(fn: Callable[..., Any]) -> Any:
+    """The return annotation, Any when there is none (or one that cannot be resolved)."""
+    from perfect_sdk.parameters import type_hints
+
+    return type_hints(fn).get("return", Any)

@@ -22,7 +22,9 @@ VARIABLE_CHARS = 200
 VARIABLES = 50
 
 _HERE = str(Path(__file__).parent)
-_WORDS = r"passw|pwd|secret|token|api_?key|access_?key|private_?key|credential|authoriz|auth_|cookie|dsn|conn_?str"
+_WORDS = (
+    r"passw|pwd|secret|token|api_?key|access_?key|private_?key|credential|authoriz|auth_|cookie|dsn|conn_?str"
+)
 _SECRET = re.compile(rf"{_WORDS}|(^|_)(key|auth)s?($|_)", re.IGNORECASE)
 _SECRET_ITEM = re.compile(
     rf"""((?:['"]?)[\w-]*(?:{_WORDS}|\bkey\b)[\w-]*(?:['"]?)\s*[:=]\s*)('[^']*'?|"[^"]*"?|[^,\s)}}\]]+)""",
@@ -57,7 +59,7 @@ def _message(error: BaseException) -> str:
         return f"<its message cannot be made: {broken!r}>"
 
 
-def _arguments(error: BaseException) -> msgspec.Raw | None:
+def _arguments(error: BaseException) -> list[Any] | None:
     # Only an exception that is made of its arguments can be made again from them.
     reduced: Any = None
     with contextlib.suppress(Exception):
@@ -67,7 +69,7 @@ def _arguments(error: BaseException) -> msgspec.Raw | None:
         encoded = encode(list(arguments))
     except Exception:
         return None
-    return msgspec.Raw(encoded) if len(encoded) <= ARGS_BYTES else None
+    return msgspec.json.decode(encoded) if len(encoded) <= ARGS_BYTES else None
 
 
 def format_traceback(error: BaseException) -> str:
@@ -150,7 +152,7 @@ def _class_of(name: str) -> type[BaseException] | None:
 
 
 def _make(kind: type[BaseException], info: ErrorInfo) -> BaseException | None:
-    arguments = msgspec.json.decode(info.args) if info.args is not None else [info.message]
+    arguments = info.args if info.args is not None else [info.message]
     try:
         return kind(*arguments)
     except Exception:

@@ -72,7 +72,7 @@ def _load_name(name: str) -> ModuleType:
 
 
 def flows_in(module: ModuleType) -> "dict[str, Flow]":
-    """variable → flow, in the order of definition; a flow that has several variables appears once."""
+    """By variable, in the order of definition; a flow that has several variables appears once."""
     from perfect_sdk.flow import Flow
 
     found: dict[str, Flow] = {}

@@ -46,7 +46,9 @@ class Parameters:
         if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in self._list):
             known = self.signature.parameters
             errors += [
-                FieldError(name, f"there is no parameter of this name; there are: {', '.join(known) or 'none'}")
+                FieldError(
+                    name, f"there is no parameter of this name; there are: {', '.join(known) or 'none'}"
+                )
                 for name in parameters
                 if name not in known
             ]

@@ -11,19 +11,56 @@ journal; whoever makes it has written `run.scheduled` and `run.started` before. 
 answers within 100 ms; entering it (blocks) registers the flow, keeps presence and appends `run.scheduled` (origin
 "local") and `run.started`; it yields the run completed with client and claim, and its journal; leaving it (blocks)
 flushes and withdraws.
+
+A flow's own `retries` are carried out here: the next try is the run's next epoch (`run.started` by the same client),
+in which what completed before is replayed and what failed runs again.
 """
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from perfect_schemas.envelope import Configuration, StoredValue
+from perfect_schemas import ids
+from perfect_schemas.envelope import Configuration, Event, StoredValue, utc_now
+from perfect_schemas.events import (
+    LogLine,
+    RunCancelled,
+    RunCancelling,
+    RunCompleted,
+    RunFailed,
+    RunStarted,
+)
+from perfect_schemas.folds.history import History
+from perfect_sdk import failures
+from perfect_sdk.context import Frame, branching, entered
+from perfect_sdk.effects import CallHook, Commit, Sleep, Steps, WaitFor, drive, drive_async
+from perfect_sdk.exceptions import NonDeterministicFlowError
+from perfect_sdk.journal import RunCancelledError, RunSupersededError
+from perfect_sdk.keys import Scope
+from perfect_sdk.replay import Replay
+from perfect_sdk.states import (
+    Cancelled,
+    Completed,
+    Crashed,
+    Failed,
+    Running,
+    State,
+    raise_state_exception,
+)
+from perfect_sdk.stopping import Stop
 
 if TYPE_CHECKING:
-    from perfect_schemas.folds.history import History
+    from perfect_sdk.execution import Call
     from perfect_sdk.flow import Flow
+    from perfect_sdk.futures import Pool
     from perfect_sdk.journal import Journal
+
+LEVELS = {"debug": 10, "development": 20, "release": 30}
 
 
 class RunContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -67,17 +104,107 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     error: BaseException | None = None
     stored: StoredValue | None = None
 
+    def as_state(self) -> State[Any]:
+        message = None if self.error is None else f"{type(self.error).__name__}: {self.error}"
+        if self.state == "completed":
+            return Completed(data=self.value)
+        make = {"failed": Failed, "cancelled": Cancelled}.get(self.state, Crashed)
+        return make(message=message, data=self.error)
+
+
+class FlowRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What hooks get as `flow_run`."""
+
+    id: str
+    name: str | None
+    flow_id: str
+    parameters: dict[str, Any]
+    tags: list[str]
+    run_count: int
+    state: State[Any]
+
 
 class RunSession:
+    """caller: the frame that calls this flow as a child run. values: the parameters as Python values, when the caller
+    has them already. interruptible: a KeyboardInterrupt, or a cancellation of the caller's asyncio task, is somebody's
+    wish that the run end; otherwise (a worker that shuts down) nothing is written.
+
+    replay: what an earlier execution has done, None when there is none. has_futures: whether any were made, so that
+    inputs need looking through. epoch: of the events that are written now. loop: that an async flow runs on.
+    """
+
     def __init__(
-        self, run: RunContext, flow: "Flow", journal: "Journal", history: "History | None" = None
-    ) -> None: ...
+        self,
+        run: RunContext,
+        flow: "Flow[..., Any]",
+        journal: "Journal",
+        history: History | None = None,
+        *,
+        values: dict[str, Any] | None = None,
+        caller: Frame | None = None,
+        interruptible: bool = False,
+    ) -> None:
+        self.run = run
+        self.flow = flow
+        self.journal = journal
+        self.caller = caller
+        self.interruptible = interruptible
+        self.stop = Stop()
+        self.epoch = run.epoch
+        self.retry_failed = run.retry_failed
+        self.replay = Replay(history.tasks.values()) if history is not None and history.tasks else None
+        self.has_futures = False
+        self.level = LEVELS[run.configuration]
+        self.captures_prints = run.configuration != "release"
+        self.shows_variables = run.configuration == "debug"
+        self.loop: Any = None
+        self._values = values
+        self._memory = (history or History()) if flow.policy.retries else None
+        self._task_ids: dict[str, str] = {}
+        self._warned: set[object] = set()
+        self._left: NonDeterministicFlowError | None = None
+        self._pool: Pool | None = None
+        self._lock = threading.Lock()
+        self._begin = 0.0
+        self._cancellations = 0
+
+    # -- for whoever executes the run
 
     def execute_sync(self) -> Outcome:
-        """Run the flow in the calling thread; an async flow gets a loop of its own. Never raises."""
+        """Run the flow in the calling thread; an async flow gets a loop of its own."""
+        if self.flow.is_async:
+            import asyncio
+
+            return asyncio.run(self.execute_async())
+        from perfect_sdk import logs
+
+        with self._following_caller(), logs.captured(self):
+            return drive(self._steps())
 
     async def execute_async(self) -> Outcome:
         """Run an async flow on the current loop. Raises CancelledError only when the caller's own task is cancelled."""
+        import asyncio
+
+        from perfect_sdk import logs
+
+        loop = self.loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        self._cancellations = task.cancelling()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(task.cancel)
+
+        if self.caller is None:
+            self.stop.add(wake)
+        try:
+            with self._following_caller(), logs.captured(self), branching(loop):
+                return await drive_async(self._steps())
+        finally:
+            if self.caller is None:
+                self.stop.remove(wake)
+                while self.stop.kind is not None and task.cancelling() > self._cancellations:
+                    task.uncancel()
 
     def cancel(self, by: str | None = None) -> None:
         """End the run soon; from any thread, more than once. An async flow gets CancelledError where it waits, sync
@@ -85,6 +212,332 @@ class RunSession:
 
         by: None when `run.cancelling` is written already (the engine's cancel); otherwise the session writes it.
         """
+        self.stop.cancel(by)
 
     def abandon(self) -> None:
         """Like cancel, but nothing more is written: the run belongs to somebody else. From any thread."""
+        self.stop.abandon()
+
+    @contextmanager
+    def _following_caller(self) -> Iterator[None]:
+        """A child run stops with its parent."""
+        if self.caller is None:
+            yield
+            return
+        parent = self.caller.session
+
+        def follow() -> None:
+            if parent.stop.kind == "abandon":
+                self.stop.abandon(parent.stop.reason)
+            else:
+                self.stop.cancel(f"run {parent.run.run_id}")
+
+        parent.stop.add(follow)
+        try:
+            yield
+        finally:
+            parent.stop.remove(follow)
+
+    # -- the rules
+
+    def _steps(self) -> Steps[Outcome]:
+        self._begin = time.perf_counter()
+        try:
+            try:
+                outcome = yield from self._tries()
+            except (Exception, GeneratorExit, RunSupersededError):
+                raise
+            except BaseException as error:
+                outcome = yield from self._ended_by(error)
+            finally:
+                self._close_pool()
+        except RunSupersededError:
+            reason = self.stop.reason
+            outcome = Outcome(state="superseded" if reason is None else "crashed", error=reason)
+        yield from self._end_hooks(outcome)
+        return outcome
+
+    def _tries(self) -> Steps[Outcome]:
+        flow, policy = self.flow, self.flow.policy
+        try:
+            values = flow.convert_parameters(self.run.parameters) if self._values is None else self._values
+            args, kwargs = flow.signature.arguments(values)
+        except Exception as error:
+            return (yield from self._failed(error))
+        for hook in policy.hooks.running:
+            state = Running()
+            yield CallHook(self, hook, (flow, self.flow_run(state), state))
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                value = yield FlowBody(self, args, kwargs)
+                if self._pool is not None:
+                    yield WaitFor(self._pool.open())
+                if self._left is not None:
+                    raise self._left
+                if isinstance(value, State):
+                    value = self._value_of(value)
+            except Exception as error:
+                if self._pool is not None:
+                    self._pool.drop_waiting()
+                    yield WaitFor(self._pool.open())
+                if tries > policy.retries or self._left is not None:
+                    return (yield from self._failed(self._left or error))
+                yield from self._next_try(error, tries)
+            else:
+                return (yield from self._completed(value))
+
+    def _value_of(self, state: State[Any]) -> Any:
+        """A flow that returns a state sets it."""
+        if state.is_cancelled():
+            self.stop.cancel(self.run.source)
+            self.stop.raise_()
+        raise_state_exception(state)
+        return state.data
+
+    def _next_try(self, error: Exception, tries: int) -> Steps[None]:
+        delay = self.flow.policy.delay_before(tries)
+        self.say(
+            30,
+            f"flow {self.run.flow_name!r} failed (try {tries} of {self.flow.policy.retries + 1}); "
+            f"next try {f'in {delay:g} s' if delay else 'now'}",
+            error=error,
+        )
+        yield Sleep(self, delay)
+        run = self.run
+        self.epoch += 1
+        claim = RunStarted(
+            id=ids.uuid7(),
+            at=utc_now(),
+            source=run.source,
+            run_id=run.run_id,
+            epoch=self.epoch,
+            flow_version=run.flow_version,
+            client_id=run.client_id,
+            client_name=run.client_name,
+        )
+        yield Commit(self, claim)
+        self.retry_failed = True
+        assert self._memory is not None
+        self.replay = Replay(self._memory.tasks.values())
+
+    def _completed(self, value: Any) -> Steps[Outcome]:
+        from perfect_sdk.execution import keep
+
+        policy = self.flow.policy
+        stored = (yield from keep(self, policy.name, value, policy.serializer)) if policy.persist else None
+        yield Commit(self, self._event(RunCompleted, duration_ms=self._duration_ms(), result=stored))
+        return Outcome(state="completed", value=value, stored=stored)
+
+    def _failed(self, error: BaseException) -> Steps[Outcome]:
+        self.say(40, f"flow {self.run.flow_name!r} failed", error=error)
+        info = failures.describe(error, with_variables=self.shows_variables)
+        yield Commit(self, self._event(RunFailed, duration_ms=self._duration_ms(), error=info))
+        return Outcome(state="failed", error=error)
+
+    def _ended_by(self, error: BaseException) -> Steps[Outcome]:
+        """The flow's code was left by what is no Exception: a cancellation, an interrupt, `sys.exit()`."""
+        try:
+            if self.stop.kind == "abandon":
+                self.stop.raise_()
+            if self.stop.kind is None and not isinstance(error, RunCancelledError):
+                by = self._interrupted_by(error)
+                if by is None:
+                    return (yield from self._failed(error))
+                self.stop.cancel(by)
+            return (yield from self._cancelled(error))
+        except RunCancelledError as late:  # the end was refused: somebody wants the run cancelled
+            return (yield from self._cancelled(late))
+
+    def _interrupted_by(self, error: BaseException) -> str | None:
+        """Whose wish it was that the code end here; None when it is the code's own failure.
+
+        Raises `error` again when the caller goes away and the run is to be left as it is.
+        """
+        kind = type(error).__name__
+        if kind == "CancelledError":
+            import asyncio
+
+            task = asyncio.current_task() if self.loop is not None else None
+            if task is None or task.cancelling() <= self._cancellations:
+                return None
+        elif kind != "KeyboardInterrupt":
+            return None
+        if self.caller is not None:
+            return f"run {self.caller.session.run.run_id}"
+        if not self.interruptible:
+            raise error
+        return "keyboard"
+
+    def _cancelled(self, error: BaseException) -> Steps[Outcome]:
+        """Write that the run was cancelled; first that it is being cancelled, unless the engine has written that."""
+        by = self.stop.by
+        if by is not None:
+            yield Commit(self, self._event(RunCancelling, by=by))
+        yield Commit(self, self._event(RunCancelled, reason=f"cancelled by {by}" if by else ""))
+        return Outcome(state="cancelled", error=error)
+
+    def _end_hooks(self, outcome: Outcome) -> Steps[None]:
+        hooks = self.flow.policy.hooks
+        of_state = {
+            "completed": hooks.completion,
+            "failed": hooks.failure,
+            "cancelled": hooks.cancellation,
+            "crashed": hooks.crashed,
+        }
+        for hook in of_state.get(outcome.state, ()):
+            state = outcome.as_state()
+            yield CallHook(self, hook, (self.flow, self.flow_run(state), state))
+
+    # -- for what runs inside
+
+    def emit(self, event: Event) -> None:
+        self.journal.emit(event)
+        if self._memory is not None:
+            self.stored(event)
+
+    def stored(self, event: Event) -> None:
+        """Remember it for the next try of the flow, if there may be one."""
+        if self._memory is not None:
+            with self._lock:
+                self._memory.apply(event, self._memory.seq + 1)
+
+    def refused(self, event: Event, error: BaseException) -> None:
+        """The journal did not take it: everything of this run stops. Raises what the caller is to see."""
+        if isinstance(error, RunCancelledError):
+            self.stop.cancel(None)
+        elif isinstance(error, RunSupersededError):
+            self.stop.abandon()
+        elif isinstance(error, Exception):
+            self.stop.abandon(error)
+            raise RunSupersededError(f"{event.type} could not be stored: {error}") from error
+
+    def left_history(self, error: NonDeterministicFlowError) -> None:
+        """Fails the run, even if the flow catches the error."""
+        with self._lock:
+            self._left = self._left or error
+
+    def task_id(self, name: str) -> str:
+        found = self._task_ids.get(name)
+        if found is None:
+            found = self._task_ids[name] = ids.task_id(self.run.flow_id, name)
+        return found
+
+    def warn_once(self, subject: object) -> bool:
+        """Whether this run has not been warned of `subject` before."""
+        with self._lock:
+            if subject in self._warned:
+                return False
+            self._warned.add(subject)
+            return True
+
+    def say(
+        self, level: int, message: str, *, call: "Call | None" = None, error: BaseException | None = None
+    ) -> None:
+        """A log line of the SDK itself. `error`: with its traceback, unless an earlier line had it."""
+        if level < self.level:
+            return
+        if error is not None:
+            message = f"{message}: {type(error).__name__}: {error}"
+            if getattr(error, "__perfect_said__", None) is None:
+                message = f"{message}\n{failures.format_traceback(error).rstrip()}"
+                with suppress(Exception):
+                    error.__perfect_said__ = True  # type: ignore[attr-defined]
+        self.journal.log(
+            LogLine(
+                at=utc_now(),
+                level=level,
+                message=message,
+                logger="perfect",
+                task_run_id=call.id if call is not None else None,
+                task_key=call.place.key if call is not None else None,
+            )
+        )
+
+    def pool(self) -> "Pool":
+        """Where submitted calls run; made when first needed."""
+        with self._lock:
+            if self._pool is None:
+                from perfect_sdk.futures import Pool
+
+                self._pool = Pool(self)
+                self.has_futures = True
+            return self._pool
+
+    def flow_run(self, state: State[Any]) -> FlowRun:
+        run = self.run
+        return FlowRun(
+            id=run.run_id,
+            name=run.name,
+            flow_id=run.flow_id,
+            parameters=run.parameters,
+            tags=run.tags,
+            run_count=self.epoch,
+            state=state,
+        )
+
+    def _close_pool(self) -> None:
+        if self._pool is not None:
+            self._pool.close()
+
+    def _duration_ms(self) -> int:
+        return int((time.perf_counter() - self._begin) * 1000)
+
+    def _event(self, kind: type[Any], **fields: Any) -> Any:
+        run = self.run
+        return kind(
+            id=ids.uuid7(),
+            at=utc_now(),
+            source=run.source,
+            run_id=run.run_id,
+            epoch=self.epoch,
+            flow_version=run.flow_version,
+            **fields,
+        )
+
+
+class FlowBody:
+    """Effect: call the flow's function."""
+
+    __slots__ = ("args", "deadline", "frame", "kwargs", "session")
+
+    def __init__(self, session: RunSession, args: list[Any], kwargs: dict[str, Any]) -> None:
+        policy = session.flow.policy
+        seconds = policy.timeout_seconds
+        self.session = session
+        self.args = args
+        self.kwargs = kwargs
+        self.deadline = None if seconds is None else time.monotonic() + seconds
+        prints = policy.prints
+        if prints is None:
+            prints = session.caller.prints if session.caller is not None else True
+        self.frame = Frame(
+            session,
+            Scope(),
+            parent=session.caller,
+            deadline=self.deadline,
+            prints=prints and session.captures_prints,
+        )
+
+    def run(self) -> Any:
+        with entered(self.frame):
+            value = self.session.flow.fn(*self.args, **self.kwargs)
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise self.frame.timed_out()
+        return value
+
+    async def run_async(self) -> Any:
+        with entered(self.frame):
+            made = self.session.flow.fn(*self.args, **self.kwargs)
+            if self.deadline is None:
+                return await made
+            import asyncio
+
+            try:
+                async with asyncio.timeout(self.session.flow.policy.timeout_seconds) as limit:
+                    return await made
+            except TimeoutError:
+                if limit.expired():
+                    raise self.frame.timed_out() from None
+                raise

@@ -1,6 +1,5 @@
 """Fixtures that all tests share. NATS is never mocked: each test gets a nats-server of its own (20 ms)."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -70,20 +69,6 @@ async def bus(make_bus: Callable[..., Awaitable[Bus]]) -> Bus:
     return made
 
 
-async def eventually(get: Callable[[], Any], *, timeout_s: float = 10.0, every_s: float = 0.02) -> Any:
-    """The first true value of `get()`: for what happens in other processes, where nothing can be awaited."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout_s
-    while True:
-        value = get()
-        if isinstance(value, Awaitable):
-            value = await value
-        if value:
-            return value
-        assert loop.time() < deadline, f"did not come true within {timeout_s} s"
-        await asyncio.sleep(every_s)
-
-
 @pytest.fixture
 async def start_service(
     make_bus: Callable[..., Awaitable[Bus]], settings: Settings
@@ -101,7 +86,9 @@ async def start_service(
     async def start(kind: type[Service], *, settings: Settings = settings) -> Service:
         service_bus = await make_bus(kind.name)
         await service_bus.ensure_streams()
-        service = kind(Context(bus=service_bus, settings=settings, log=structlog.stdlib.get_logger(kind.name)))
+        service = kind(
+            Context(bus=service_bus, settings=settings, log=structlog.stdlib.get_logger(kind.name))
+        )
         await service.answer_health()
         started.append(service)
         await service.start()

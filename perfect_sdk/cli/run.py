@@ -1,7 +1,6 @@
 """`perfect run FILE:FLOW -p k=v`: call a flow here and now, recorded when a system is running."""
 
 import argparse
-import asyncio
 import inspect
 import json
 import sys
@@ -42,6 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         value = flow(**parameters)
         if inspect.isawaitable(value):
+            import asyncio
+
             value = asyncio.run(_result(value))
     except Exception:
         traceback.print_exc()

@@ -14,15 +14,7 @@ def register(subparsers: Any) -> None:
 def run(_: argparse.Namespace) -> int:
     import platform
 
+    from perfect_sdk.release import version
+
     print(f"perfect-flow {version()} (Python {platform.python_version()})")
     return OK
-
-
-def version() -> str:
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        return installed("perfect-flow")
-    except PackageNotFoundError:
-        return "unknown (not installed)"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from perfect_sdk.worker.frames import Abandon, Cancel, Ended, Frame, FrameStream, Ready, Serve, Start, Stop
 
-REAP_S = 2.0
+REAP_S = 0.5
 
 
 class Child:

@@ -13,14 +13,11 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from perfect_bus.claim import read_history
-from perfect_schemas.errors import BusUnavailable, InvalidInput
+from perfect_schemas.errors import BusUnavailable
 from perfect_sdk.bus_journal import BusJournal
 from perfect_sdk.io import IO
 from perfect_sdk.worker.frames import (
@@ -30,16 +27,15 @@ from perfect_sdk.worker.frames import (
     Ended,
     Frame,
     FrameStream,
-    LoadFailure,
     Ready,
     Serve,
     Start,
     Stop,
     unpack,
 )
+from perfect_sdk.worker.targets import load
 
 if TYPE_CHECKING:
-    from perfect_schemas.commands import RegisterFlow
     from perfect_schemas.folds.history import History
     from perfect_sdk.flow import Flow
     from perfect_sdk.session import RunSession
@@ -62,10 +58,10 @@ class _Running:
 class Executor:
     """Everything but `run_forever` happens on the I/O loop."""
 
-    def __init__(self, serve: Serve, io: IO) -> None:
+    def __init__(self, serve: Serve, io: IO, flows: "dict[str, Flow]") -> None:
         self._serve = serve
         self._io = io
-        self._flows: dict[str, Flow] = {}
+        self._flows = flows
         self._running: dict[tuple[str, int], _Running] = {}
         self._cancelled: set[str] = set()  # runs whose cancellation came before they had begun
         self._stream = FrameStream(self._heard, self._orphaned)
@@ -74,35 +70,6 @@ class Executor:
         )
         self._main_loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-
-    def load(self) -> Ready:
-        """Import the targets. A target that fails leaves the others alone."""
-        from perfect_schemas import ids
-        from perfect_sdk.loading import load_flows
-
-        definitions: list[RegisterFlow] = []
-        failures: list[LoadFailure] = []
-        for target in self._serve.targets:
-            try:
-                for flow in load_flows(target):
-                    definition = _definition(flow, target)
-                    flow_id = ids.flow_id(definition.name)
-                    if self._flows.get(flow_id) not in (None, flow):
-                        failures.append(
-                            LoadFailure(
-                                target=target,
-                                error=f"two flows are called {definition.name!r}: give one of them another name",
-                            )
-                        )
-                        continue
-                    if flow_id not in self._flows:
-                        self._flows[flow_id] = flow
-                        definitions.append(definition)
-            except InvalidInput as error:
-                failures.append(LoadFailure(target=target, error=error.detail))
-            except (Exception, SystemExit):
-                failures.append(LoadFailure(target=target, error=_user_traceback()))
-        return Ready(flows=definitions, failures=failures)
 
     def run_forever(self, sock: socket.socket, ready: Ready) -> None:
         """The main thread's part: the event loop of the async flows."""
@@ -230,25 +197,6 @@ class Executor:
         os._exit(0)
 
 
-def _definition(flow: "Flow", target: str) -> "RegisterFlow":
-    from perfect_sdk.definition import define
-
-    definition = define(flow)
-    return definition if definition.entrypoint else msgspec.structs.replace(definition, entrypoint=target)
-
-
-def _user_traceback() -> str:
-    """The traceback of the current exception without the frames of the machinery that imported the module."""
-    _, error, trace = sys.exc_info()
-    here = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120
-    while trace is not None and (
-        trace.tb_frame.f_code.co_filename.startswith((here, "<frozen importlib"))
-        or "importlib" in trace.tb_frame.f_code.co_filename
-    ):
-        trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
-
-
 def die_with_parent() -> None:
     """On Linux the kernel ends this process when the supervisor ends, also where no Python code gets to run."""
     if not sys.platform.startswith("linux"):
@@ -275,12 +223,18 @@ def _exactly(sock: socket.socket, count: int) -> bytes:
     return bytes(parts)
 
 
+def _report(text: str) -> None:
+    """What the server refused. That the connection is lost, the supervisor says for all."""
+    if text.startswith("perfect."):
+        print(f"perfect executor: {text}", file=sys.stderr, flush=True)
+
+
 def _connected(serve: Serve) -> IO:
     """A new executor may come to life while NATS is away: it waits."""
     io = IO(
         serve.connection,
         name=f"{serve.client_name} executor {os.getpid()}",
-        on_error=lambda text: print(f"perfect executor: {text}", file=sys.stderr, flush=True),
+        on_error=_report,
     )
     while True:
         try:
@@ -306,8 +260,8 @@ def main() -> None:
         os._exit(EXIT_ORPHANED)
     assert isinstance(serve, Serve)
     io = _connected(serve)
-    executor = Executor(serve, io)
-    ready = executor.load()
+    flows, ready = load(serve.targets)
+    executor = Executor(serve, io, flows)
     sock.setblocking(False)
     threading.current_thread().name = "perfect-flows"
     executor.run_forever(sock, ready)

@@ -5,6 +5,7 @@ the same event id until it is known: a run must never be claimed by somebody who
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -87,10 +88,8 @@ class Runs:
             answer = b"-NAK"
         finally:
             self._claiming.discard(key)
-        try:
+        with contextlib.suppress(NatsError):  # else it is delivered again, and the claim then refused
             await self._bus.nc.publish(msg.reply, answer)
-        except NatsError:
-            pass  # it is delivered again, and the claim then refused
         if claimed is None:
             self._freed()
             return

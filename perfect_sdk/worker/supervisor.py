@@ -6,9 +6,7 @@ any more (it is dead), the supervisor says in its place.
 
 import asyncio
 import contextlib
-import os
 import signal
-import socket
 import sys
 from collections.abc import Coroutine
 from typing import Any
@@ -17,23 +15,20 @@ import msgspec
 from nats.aio.msg import Msg
 
 from perfect_bus import Bus
-from perfect_bus.presence import keep, withdraw
-from perfect_schemas import codec, ids, subjects
-from perfect_schemas.commands import Control, Presence, RegisterFlow
-from perfect_schemas.envelope import Event, utc_now
-from perfect_schemas.errors import BusUnavailable, PerfectError, Rejected
-from perfect_schemas.events import ClientConnected, ClientDisconnected
+from perfect_schemas import ids, subjects
+from perfect_schemas.commands import Control, RegisterFlow
+from perfect_schemas.errors import BusUnavailable
 from perfect_sdk.worker.child import Child
 from perfect_sdk.worker.clock import boot_time
 from perfect_sdk.worker.crew import Crew
 from perfect_sdk.worker.frames import Ready, Serve
 from perfect_sdk.worker.intake import Intake
+from perfect_sdk.worker.membership import Membership
 from perfect_sdk.worker.options import WorkerOptions
 from perfect_sdk.worker.runs import Runs
 
 CONNECT_S = 10.0
 GOODBYE_S = 1.0
-SDK_VERSION = "0.1.0"
 
 _decode_control = msgspec.json.Decoder(Control).decode
 
@@ -49,18 +44,18 @@ class Supervisor:
         self.options = options
         self.client_id = ids.uuid7()
         self.flows: dict[str, RegisterFlow] = {}
-        self.serving = asyncio.Event()  # set once presence is announced
         self._draining = False
         self._failed = False
+        self._away = False
         self._stop = asyncio.Event()
         self._now = asyncio.Event()  # a second signal: do not wait for runs
-        self._changed = asyncio.Event()
         self._last_tick = boot_time()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._bus: Bus
         self._crew: Crew
         self._runs: Runs
         self._intake: Intake
+        self._membership: Membership
 
     # -- life
 
@@ -90,7 +85,7 @@ class Supervisor:
                     self.options.connection,
                     name=f"worker {self.options.name}",
                     timeout_s=CONNECT_S,
-                    on_error=lambda text: say(f"NATS: {text}"),
+                    on_error=self._bus_error,
                 )
             except BusUnavailable as error:
                 if not said:
@@ -110,8 +105,8 @@ class Supervisor:
             serve,
             options.processes,
             on_ready=self._child_ready,
-            on_ended=lambda child, frame: self._runs.ended(child, frame),
-            on_died=lambda child: self._child_died(child),
+            on_ended=lambda child, frame: self._runs.ended(child, frame),  # noqa: PLW0108  # made below
+            on_died=self._child_died,
             on_hopeless=self._give_up,
         )
         self._runs = Runs(
@@ -120,10 +115,13 @@ class Supervisor:
             client_id=self.client_id,
             client_name=options.name,
             cancel_grace_s=options.cancel_grace_s,
-            changed=lambda: self._intake.pull(),
+            changed=lambda: self._intake.pull(),  # noqa: PLW0108  # made below
             say=say,
         )
         self._intake = Intake(self._bus, free=self._free, take=self._runs.take, say=say)
+        self._membership = Membership(
+            self._bus, options, client_id=self.client_id, spawn=self._spawn, say=say
+        )
         await self._intake.start()
         self._bus.reconnected.append(self._reconnected)
         await self._bus.nc.subscribe(subjects.control(self.client_id), cb=self._controlled)
@@ -138,21 +136,14 @@ class Supervisor:
     async def _end(self) -> None:
         self._draining = True
         self._intake.stop()
-        self._changed.set()
+        self._membership.drain()
         if self._runs.count:
             say(f"stopping: waits up to {self.options.drain_s:g} s for {self._runs.count} runs")
             await self._wait_for_runs()
         if self._runs.count:
             say(f"{self._runs.count} runs are left to other workers")
         await self._crew.stop()
-        for task in list(self._tasks):
-            task.cancel()  # presence must not be renewed behind the good-bye
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self.serving.is_set():
-            self._put(ClientDisconnected(**self._envelope(), client_id=self.client_id))
-            with contextlib.suppress(PerfectError, TimeoutError):
-                async with asyncio.timeout(GOODBYE_S):
-                    await withdraw(self._bus, self.client_id)
+        await self._membership.leave()
 
     async def _wait_for_runs(self) -> None:
         empty = asyncio.ensure_future(self._runs.wait_empty())
@@ -163,7 +154,7 @@ class Supervisor:
 
     # -- executors
 
-    def _child_ready(self, child: Child, frame: Ready) -> None:
+    def _child_ready(self, _: Child, frame: Ready) -> None:
         first = not self.flows
         if first:
             for failure in frame.failures:
@@ -175,7 +166,7 @@ class Supervisor:
                 flow_id = ids.flow_id(definition.name)
                 self.flows[flow_id] = definition
                 self._runs.versions[flow_id] = definition.flow_version or None
-            self._spawn(self._serve())
+            self._spawn(self._serve(self.flows))
         self._runs.place()
 
     def _child_died(self, child: Child) -> None:
@@ -187,72 +178,15 @@ class Supervisor:
         self._failed = True
         self.stop()
 
-    async def _serve(self) -> None:
-        """Be known, then take work."""
-        self._put(
-            ClientConnected(
-                **self._envelope(),
-                client_id=self.client_id,
-                name=self.options.name,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                slots=self.options.slots,
-                flows=list(self.flows),
-                queues=[self.options.queue],
-                sdk_version=SDK_VERSION,
-            )
+    async def _serve(self, flows: dict[str, RegisterFlow]) -> None:
+        """Flows first, then presence, then be known: whoever hears of this client can have its flows run."""
+        queue = self.options.queue
+        await asyncio.gather(
+            self._membership.register(flows), *(self._intake.serve(queue, flow_id) for flow_id in flows)
         )
-        for definition in self.flows.values():
-            self._spawn(self._register(definition))
-        await asyncio.gather(*(self._intake.serve(self.options.queue, flow_id) for flow_id in self.flows))
-        self._spawn(
-            keep(
-                self._bus,
-                self._presence,
-                lease_s=self.options.lease_s,
-                every_s=self.options.presence_every_s,
-                renewed=self._renewed,
-                changed=self._changed,
-            )
-        )
+        self._membership.join()
 
-    def _renewed(self) -> None:
-        if not self.serving.is_set():
-            self.serving.set()
-            names = ", ".join(definition.name for definition in self.flows.values())
-            say(f"{self.options.name} serves {names} ({self.options.slots} slots)")
-
-    async def _register(self, definition: RegisterFlow) -> None:
-        """Again until the registry answers."""
-        subject = subjects.command("registry", "register")
-        said = False
-        while True:
-            try:
-                await self._bus.ask(subject, definition)
-            except Rejected as error:
-                say(f"flow {definition.name!r} was not registered: {error.detail}")
-                return
-            except PerfectError as error:
-                if not said:
-                    said = True
-                    say(f"flow {definition.name!r} is not registered yet, trying again: {error.detail}")
-                await asyncio.sleep(0.5)
-            else:
-                return
-
-    # -- presence and control
-
-    def _presence(self) -> Presence:
-        return Presence(
-            client_id=self.client_id,
-            name=self.options.name,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            slots=self.options.slots,
-            flows=list(self.flows),
-            queues=[self.options.queue],
-            draining=self._draining,
-        )
+    # -- messages
 
     async def _controlled(self, msg: Msg) -> None:
         control = _decode_control(msg.data)
@@ -261,8 +195,18 @@ class Supervisor:
         elif control.run_id is not None:
             self._runs.cancel(control.run_id)
 
+    def _bus_error(self, text: str) -> None:
+        """Once an outage, not once an attempt."""
+        if self._away or not hasattr(self, "_bus"):
+            return
+        self._away = not self._bus.nc.is_connected
+        say(f"NATS is away ({text}); runs go on as far as they can" if self._away else f"NATS: {text}")
+
     def _reconnected(self) -> None:
-        self._changed.set()
+        if self._away:
+            self._away = False
+            say("NATS is back")
+        self._membership.renew()
         self._spawn(self._runs.review())
 
     def _tick(self) -> None:
@@ -281,18 +225,11 @@ class Supervisor:
             self._crew.kill_all("the worker was suspended for longer than its lease")
             say(f"was suspended for {paused:.1f} s, longer than its lease: executors are started anew")
 
-    # -- small things
-
-    def _envelope(self) -> dict[str, Any]:
-        return {"id": ids.uuid7(), "at": utc_now(), "source": f"worker:{self.client_id}"}
-
-    def _put(self, event: Event) -> None:
-        self._bus.outbox.put(subjects.client(self.client_id), codec.encode(event), event.id)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext, api
@@ -334,10 +335,10 @@ class Bus:
 
     async def answer(
         self, subject: str, handler: Callable[[bytes], Awaitable[Reply]], *, queue: str = ""
-    ) -> None:
+    ) -> Subscription:
         """Answer every request on `subject` with what `handler` returns; a PerfectError becomes a problem.
 
-        Requests are handled concurrently.
+        Requests are handled concurrently. End it with `.unsubscribe()`: who asks then tries again elsewhere.
         """
         tasks: set[asyncio.Task[None]] = set()
 
@@ -358,7 +359,7 @@ class Bus:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-        await self.nc.subscribe(subject, queue=queue, cb=each)
+        return await self.nc.subscribe(subject, queue=queue, cb=each)
 
     async def _respond(self, msg: Msg, data: bytes) -> None:
         if len(data) <= streams.REPLY_CHUNK_BYTES:

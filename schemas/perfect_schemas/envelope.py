@@ -1,7 +1,7 @@
 """What every event carries, and the values that several events share."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -57,14 +57,15 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An exception as an event keeps it.
 
     kind: "module:qualified.name" of its class, so that a replay raises the original class when it is importable.
-    args: the exception's arguments as a JSON list, None when they cannot be encoded.
+    args: the exception's arguments as JSON values, None when they cannot be encoded. (Not msgspec.Raw: a union of
+        Raw and None decodes nothing but null.)
     variables: local variables of the failing frame (configuration `debug` only), already redacted.
     """
 
     kind: str
     message: str
     traceback: str = ""
-    args: msgspec.Raw | None = None
+    args: list[Any] | None = None
     variables: dict[str, str] | None = None
 
 

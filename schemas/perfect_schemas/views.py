@@ -46,7 +46,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     origin: str = "api"
     parent_run_id: str | None = None
-    result: msgspec.Raw | None = None
+    result: Any = None
 
 
 class TaskRunView(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 import msgspec
+from nats.js.errors import NotFoundError
 
 from perfect_bus import Bus
 from perfect_bus.outbox import WRONG_LAST_SEQUENCE
@@ -44,11 +45,12 @@ async def reserve(bus: Bus, flow_id: str, key: str, run_id: str, parameters: dic
             return run_id
         if ack.error.err_code != WRONG_LAST_SEQUENCE:
             raise Failed(f"the idempotency key could not be kept: {ack.error.description}")
-        stored = await bus.read_raw(subject, stream=STREAM)
-        if not stored:
+        try:
+            stored = await bus.js.get_last_msg(STREAM, subject)
+        except NotFoundError:
             expected = 0
             continue
-        seq, _, data = stored[-1]
+        seq, data = stored.seq or 0, stored.data
         if not data:  # the mark of one that has expired
             expected = seq
             continue

@@ -45,8 +45,13 @@ class Checker:
 
 def _validator(schema: dict[str, Any]) -> "Validator":
     from jsonschema import Draft202012Validator
+    from referencing import Registry
 
-    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return Draft202012Validator(
+        schema,
+        registry=Registry(),  # an empty one: without it, references would be fetched from the network
+        format_checker=Draft202012Validator.FORMAT_CHECKER,
+    )
 
 
 def _unknown(schema: dict[str, Any], parameters: dict[str, Any]) -> Iterator[FieldError]:

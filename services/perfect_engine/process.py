@@ -66,6 +66,8 @@ class Process:
         self.board.open()
         for run in list(self.board.runs.values()):
             self._changed(run, None)
+            if run.state is not None and run.state.origin == "child":
+                self._spawn(lambda run=run: self._check_orphan(run), "check for orphan")
 
     async def stop(self) -> None:
         self._ended = True
@@ -86,7 +88,7 @@ class Process:
         run = self.board.run(msg.subject[PREFIX:])
         event = codec.decode(msg.data)
         if run.state is None and isinstance(event, RunRetried):  # of a run that had left the board
-            await read(self._bus, run)
+            self._spawn(lambda: self._read(run), "read a retried run")
             return
         run.apply(event, seq)
 
@@ -101,17 +103,18 @@ class Process:
 
     def _on_scheduled(self, run: Run, life: RunLife) -> None:
         if rules.needs_queueing(life, self._context.clock()):
-            self._spawn(self._decide(run, lambda life: rules.queue(life, self.stamp())), "queue")
+            self._decide_soon(run, lambda life: rules.queue(life, self.stamp()), "queue")
         elif life.origin == "local" and life.epoch == 0:
             self._later(
-                2 * self._lease_s, lambda: self._decide(run, lambda life: rules.abandon(life, self.stamp()))
+                2 * self._lease_s,
+                lambda: self._decide_soon(run, lambda life: rules.abandon(life, self.stamp()), "abandon"),
             )
         elif life.due_at is not None and life.origin != "child":
             self.timers.arm(run.id, life.due_at)
 
     def _on_pending(self, run: Run, life: RunLife) -> None:
         if rules.needs_queueing(life, self._context.clock()):
-            self._spawn(self._give_back(run), "queue again")
+            self._spawn(lambda: self._give_back(run), "queue again")
         else:
             self._admit_soon()
 
@@ -121,7 +124,9 @@ class Process:
         if life.state is RunState.CANCELLING:
             self._later(
                 self._cancel_after_s,
-                lambda: self._decide(run, lambda life: rules.end_cancelling(life, self.stamp())),
+                lambda: self._decide_soon(
+                    run, lambda life: rules.end_cancelling(life, self.stamp()), "end cancelling"
+                ),
             )
 
     def _on_paused(self, run: Run, life: RunLife) -> None:
@@ -130,9 +135,7 @@ class Process:
     def _on_final(self, run: Run, life: RunLife) -> None:
         for child_id in list(self.board.children.get(run.id, ())):
             child = self.board.run(child_id)
-            self._spawn(
-                self._decide(child, lambda child: rules.end_child(child, life, self.stamp())), "end child"
-            )
+            self._decide_soon(child, lambda child: rules.end_child(child, life, self.stamp()), "end child")
 
     def _due(self, run_id: str) -> None:
         run = self.board.runs.get(run_id)
@@ -160,18 +163,30 @@ class Process:
         for run_id in sorted(self.board.held.get(client_id, ())):
             run = self.board.run(run_id)
             self._log.warning("run lost", run=run_id, client=client_id)
-            self._spawn(
-                self._decide(
-                    run,
-                    lambda life: rules.lose(
-                        life, client_id, self.stamp(), is_served=life is not None and self._is_served(life)
-                    ),
+            self._decide_soon(
+                run,
+                lambda life: rules.lose(
+                    life, client_id, self.stamp(), is_served=life is not None and self._is_served(life)
                 ),
                 "lose",
             )
 
     def _is_served(self, life: RunLife) -> bool:
         return any(worker.serves(lane_of(life)) for worker in self._workers.values())
+
+    async def _read(self, run: Run) -> None:
+        await read(self._bus, run)
+
+    async def _check_orphan(self, run: Run) -> None:
+        """A child whose parent had ended before this engine started."""
+        parent_id = run.state.parent_run_id if run.state is not None else None
+        if parent_id is None or parent_id in self.board.runs:
+            return
+        parent = self.board.run(parent_id)
+        await read(self._bus, parent)
+        ended = parent.state
+        if ended is not None and ended.state.is_final:
+            await self._decide(run, lambda life: rules.end_child(life, ended, self.stamp()))
 
     async def _give_back(self, run: Run) -> None:
         losses = await loading.losses_in_a_row(self._bus, run.id, rules.INFRA_RETRIES)
@@ -247,9 +262,8 @@ class Process:
             if handed.since <= before and any(worker.serves(handed.lane) for worker in free):
                 self._log.warning("hand-over was not taken, queued again", run=run_id)
                 run, seq = self.board.run(run_id), handed.queued_seq
-                self._spawn(
-                    self._decide(run, lambda life, seq=seq: rules.queue_again(life, seq, self.stamp())),
-                    "queue again",
+                self._decide_soon(
+                    run, lambda life, seq=seq: rules.queue_again(life, seq, self.stamp()), "queue again"
                 )
         if self.board.handed:
             self._recheck = asyncio.get_running_loop().call_later(HAND_OVER_AGAIN_S, self._check_handed)
@@ -257,27 +271,33 @@ class Process:
     # -- doing
 
     async def _decide(self, run: Run, decide: Callable[[RunLife | None], Sequence[Event]]) -> None:
-        """Carry a decision of our own through, however long the bus is away."""
+        try:
+            await handle(self._bus, run, decide)
+        except BusUnavailable:
+            raise
+        except PerfectError as error:
+            self._log.error("a decision failed", run=run.id, error=error.detail)
+
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        self._context.spawn(self._persist(work), name)
+
+    async def _persist(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """However long the bus is away: it is done when it is back."""
         while True:
             try:
-                await handle(self._bus, run, decide)
+                await work()
             except BusUnavailable as error:
-                self._log.warning("the bus is away, deciding again", run=run.id, error=error.detail)
-            except PerfectError as error:
-                self._log.error("a decision failed", run=run.id, error=error.detail)
-                return
+                self._log.warning("the bus is away, trying again", error=error.detail)
             else:
                 return
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        self._context.spawn(work, name)
+    def _decide_soon(self, run: Run, decide: Callable[[RunLife | None], Sequence[Event]], name: str) -> None:
+        self._spawn(lambda: self._decide(run, decide), name)
 
-    def _later(self, delay_s: float, what: Callable[[], Coroutine[Any, Any, None] | None]) -> None:
+    def _later(self, delay_s: float, what: Callable[[], None]) -> None:
         def fire() -> None:
             self._deadlines.discard(timer)
-            work = what()
-            if work is not None:
-                self._spawn(work, "deadline")
+            what()
 
         timer = asyncio.get_running_loop().call_later(delay_s, fire)
         self._deadlines.add(timer)

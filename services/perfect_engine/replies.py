@@ -18,6 +18,7 @@ from perfect_schemas.commands import CancelRun, Done, LiveRuns, Reply, Triggered
 from perfect_schemas.errors import FieldError, InvalidInput, NotFound
 from perfect_schemas.folds.flow import Flow
 from perfect_schemas.queries import RunDetail
+from perfect_schemas.streams import MAX_PAYLOAD_BYTES
 
 QUEUE = "engine"
 TEXT_LENGTH = 200
@@ -46,14 +47,17 @@ class Replies:
             raise _invalid(error) from error
         flow = self._flows.get(command.flow)
         if flow is None or flow.hidden:
+            flow = await self._flows.find(command.flow)
+        if flow is None or flow.hidden:
             raise NotFound(
                 f"there is no flow {command.flow[:TEXT_LENGTH]!r}: "
                 + ("it was removed" if flow else "start a worker that serves it, or register it first")
             )
         _check(command)
-        self._checker.check(flow, command.parameters)
-        [event] = rules.schedule(None, command, flow, self._process.stamp())
-        check_size(subjects.run(command.run_id), encode(event))
+        flow = await self._check_parameters(flow, command)
+        if len(data) > MAX_PAYLOAD_BYTES // 2:
+            [event] = rules.schedule(None, command, flow, self._process.stamp())
+            check_size(subjects.run(command.run_id), encode(event))
         is_first = True
         if command.idempotency_key is not None:
             run_id = await idempotency.reserve(
@@ -62,6 +66,18 @@ class Replies:
             is_first = run_id == command.run_id
             command = msgspec.structs.replace(command, run_id=run_id)
         return await self._schedule(command, flow, is_first=is_first)
+
+    async def _check_parameters(self, flow: Flow, command: TriggerRun) -> Flow:
+        """Raises InvalidInput. A newer version may have been registered a moment ago: then that one counts."""
+        try:
+            self._checker.check(flow, command.parameters)
+        except InvalidInput:
+            newest = await self._flows.find(flow.id)
+            if newest is None or newest.version == flow.version:
+                raise
+            self._checker.check(newest, command.parameters)
+            return newest
+        return flow
 
     async def _schedule(self, command: TriggerRun, flow: Flow, *, is_first: bool) -> Reply:
         """What follows the stored `run.scheduled` is on its way already when this returns."""

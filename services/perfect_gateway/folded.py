@@ -12,12 +12,13 @@ from perfect_gateway.facts import FlowFacts
 from perfect_schemas import codec, subjects
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event
-from perfect_schemas.events import RunCompleted, TaskAdopted, TaskCached, TaskCompleted
+from perfect_schemas.events import LogBatch, RunCompleted, TaskAdopted, TaskCached, TaskCompleted
 from perfect_schemas.folds.history import History
+from perfect_schemas.folds.run import RunLife
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.progress import progress
 from perfect_schemas.states import FINAL_TASK_STATES
-from perfect_schemas.views import RunView, TaskRunView, run_view, task_run_view
+from perfect_schemas.views import LogView, RunView, TaskRunView, level_name, run_view, task_run_view
 
 _WITH_RESULT = (RunCompleted, TaskCompleted, TaskCached, TaskAdopted)
 
@@ -60,16 +61,18 @@ def run_of(history: History, facts: FlowFacts) -> RunView | None:
         run,
         progress=progress(facts.plan, seen, finished),
         tasks_done=finished.total(),
-        tasks_total=expected_count(facts, seen),
+        tasks_total=expected_count(run, facts, seen),
         expected_ms=facts.run_expected_ms,
     )
 
 
-def expected_count(facts: FlowFacts, seen: Counter[str]) -> int:
+def expected_count(run: RunLife, facts: FlowFacts, seen: Counter[str]) -> int:
     """How many task runs the run will have: what is planned, and what has begun beyond it."""
+    if run.state == "COMPLETED":
+        return seen.total()
     planned = {task.task_id: task.expected_count for task in facts.plan}
     extra = sum(max(count - planned.get(task_id, 0), 0) for task_id, count in seen.items())
-    return round(sum(planned.values()) + extra)
+    return max(round(sum(planned.values()) + extra), seen.total())
 
 
 def task_of(task: TaskLife, facts: FlowFacts) -> TaskRunView:
@@ -80,7 +83,9 @@ def task_of(task: TaskLife, facts: FlowFacts) -> TaskRunView:
 
 def active_of(history: History, facts: FlowFacts) -> list[dict[str, object]]:
     """The running tasks as browsers animate them: each one's share (0–1) of the run's whole weight."""
-    running = [task for task in history.tasks.values() if task.state == "RUNNING" and task.start_time is not None]
+    running = [
+        task for task in history.tasks.values() if task.state == "RUNNING" and task.start_time is not None
+    ]
     if not running:
         return []
     seen = Counter(task.task_id for task in history.tasks.values())
@@ -96,4 +101,21 @@ def active_of(history: History, facts: FlowFacts) -> list[dict[str, object]]:
         }
         for task in running[:50]
         if task.task_id in facts.expected_ms
+    ]
+
+
+def lines_of(seq: int, batch: LogBatch) -> list[LogView]:
+    """The lines of one message on LOGS, as the projector shows them."""
+    return [
+        LogView(
+            seq=seq,
+            n=n,
+            at=line.at,
+            level=level_name(line.level),
+            message=line.message,
+            logger=line.logger,
+            task_run_id=line.task_run_id,
+            task_key=line.task_key,
+        )
+        for n, line in enumerate(batch.lines)
     ]

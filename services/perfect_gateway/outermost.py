@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MOST_DRAINED_BYTES = 64 * 1024 * 1024
 SECURITY_HEADERS: list[tuple[bytes, bytes]] = [
     (
         b"content-security-policy",
@@ -57,11 +58,12 @@ def foreign(method: str, headers: dict[bytes, bytes]) -> str | None:
 
 
 class Outermost:
-    """`requests` counts (method, status) of every response that began."""
+    """most_bytes: of a body. `requests` counts (method, status) of every response that began."""
 
-    def __init__(self, app: "ASGIApp", *, names: Iterable[str] = LOOPBACK_NAMES) -> None:
+    def __init__(self, app: "ASGIApp", *, names: Iterable[str] = LOOPBACK_NAMES, most_bytes: int) -> None:
         self.app = app
         self.names = frozenset(names)
+        self.most_bytes = most_bytes
         self.requests: Counter[tuple[str, int]] = Counter()
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -87,11 +89,31 @@ class Outermost:
                 guarded, 403, f"a page of {origin} may not change anything here; open this server's own pages"
             )
             return
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > self.most_bytes:
+            await _drain(receive)
+            await _refuse(
+                guarded,
+                413,
+                f"a body of {int(length):,} bytes is larger than the {self.most_bytes:,} that this server takes; "
+                "pass large values by reference (a file or object name)",
+            )
+            return
         await self.app(scope, receive, guarded)
 
 
+async def _drain(receive: "Receive") -> None:
+    """Read a body that is too large, up to a bound: closing before it is sent would lose the answer on its way."""
+    left = MOST_DRAINED_BYTES
+    while left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return
+
+
 async def _refuse(send: Any, status: int, detail: str) -> None:
-    title = {400: "Bad request", 403: "Forbidden"}[status]
+    title = {400: "Bad request", 403: "Forbidden", 413: "Too large"}[status]
     body = msgspec.json.encode(Problem(status=status, title=title, detail=detail))
     await send(
         {

@@ -1,6 +1,6 @@
 """What the routes work with, made once by the service."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -23,5 +23,5 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     hub: Hub
     clock: Callable[[], datetime]
     own_health: Callable[[], Health]
-    requests: Callable[[], dict[tuple[str, int], int]]
+    requests: Callable[[], Mapping[tuple[str, int], int]]
     version: str = ""

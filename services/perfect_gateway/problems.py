@@ -52,7 +52,7 @@ def _field(entry: dict[str, Any]) -> FieldError:
 
 
 def invalid(error: msgspec.ValidationError) -> InvalidInput:
-    """msgspec's sentence about the first wrong value as an InvalidInput that names it."""
+    """Msgspec's sentence about the first wrong value as an InvalidInput that names it."""
     found = _AT.match(str(error))
     what, path = (found["what"], found["path"] or "") if found else (str(error), "")
     for pattern, message in ((_MISSING, "is required"), (_UNKNOWN, "is not known")):
@@ -91,7 +91,7 @@ def handler(error_page: ErrorPage) -> Callable[[Request[Any, Any, Any], Exceptio
                 page = error_page(problem.status, problem.title, problem.detail)
                 return Response(page, media_type="text/html", status_code=problem.status, headers=headers)
             except Exception as second:
-                log.error("the error page failed too", error=repr(second))
+                log.exception("the error page failed too", error=repr(second))
         return Response(
             msgspec.json.encode(problem), media_type=PROBLEM_JSON, status_code=problem.status, headers=headers
         )

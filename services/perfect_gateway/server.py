@@ -17,8 +17,9 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
-from perfect_schemas.errors import Conflicting, InvalidInput
+from perfect_schemas.errors import Conflicting, Failed, InvalidInput
 
+START_S = 5.0
 STOP_S = 1.0
 BACKLOG = 1024
 MOST_REQUESTS = 8192  # at once, open streams included
@@ -77,6 +78,20 @@ class HttpServer:
     async def serve(self) -> None:
         """Until `stop()`. Returning earlier than that is a failure of the server."""
         await self._server.serve()
+
+    async def listening(self) -> None:
+        """Returns when connections are accepted. Raises Failed when they are not after `START_S` seconds."""
+        deadline = asyncio.get_running_loop().time() + START_S
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(self.host, self.port)
+            except OSError as error:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise Failed(f"nobody listens on {self.host}:{self.port}: {error}") from error
+                await asyncio.sleep(0.005)
+            else:
+                writer.close()
+                return
 
     async def stop(self, task: "asyncio.Task[None] | None") -> None:
         """New connections are refused at once; answers under way get `STOP_S` seconds."""

@@ -12,7 +12,7 @@ import msgspec
 from litestar import Request, Response
 
 from perfect_gateway.problems import invalid
-from perfect_schemas.errors import FieldError, InvalidInput, NotFound
+from perfect_schemas.errors import FieldError, InvalidInput, NotFound, Rejected
 from perfect_schemas.ids import is_id
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -35,7 +35,9 @@ def page(
     headers = dict(headers or {})
     if following is not None:
         query = [(key, text) for key, text in request.query_params.multi_items() if key != "cursor"]
-        headers["link"] = f'<{request.scope["path"]}?{urlencode([*query, ("cursor", following)])}>; rel="next"'
+        headers["link"] = (
+            f'<{request.scope["path"]}?{urlencode([*query, ("cursor", following)])}>; rel="next"'
+        )
     return json(value, headers=headers)
 
 
@@ -64,7 +66,7 @@ def query(request: AnyRequest, kind: type[T]) -> T:
 
 
 async def body(request: AnyRequest, kind: type[T], *, optional: bool = False) -> T:
-    """The JSON body as a struct. Raises InvalidInput naming the field; TooLarge comes from reading it."""
+    """The JSON body as a struct. Raises InvalidInput naming the field, Rejected for what is no JSON."""
     data = await request.body()
     if not data and optional:
         return kind()
@@ -73,7 +75,7 @@ async def body(request: AnyRequest, kind: type[T], *, optional: bool = False) ->
     except msgspec.ValidationError as error:
         raise invalid(error) from error
     except msgspec.DecodeError as error:
-        raise InvalidInput(f"the body is not JSON: {error}", [FieldError("", "is not JSON")]) from error
+        raise Rejected(f"the body is not JSON: {error}") from error
 
 
 def run_id(request: AnyRequest) -> str:

@@ -5,6 +5,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from perfect_schemas.codec import UnknownEvent
+from perfect_schemas.envelope import Event
+
 Row = tuple[Any, ...]
 
 
@@ -21,6 +24,9 @@ class Message(NamedTuple):
     def month(self) -> str:
         """In which it was stored: YYYY_MM, UTC."""
         return month_of(self.stored_ns)
+
+
+Decoded = list[tuple[Message, Event | UnknownEvent]]
 
 
 class Batch(msgspec.Struct):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STREAMS = ("DEFS", "EVENTS", "LOGS")
 MAX_MESSAGES = 20_000
 MAX_BYTES = 64 * 1024 * 1024
-BATCH_BYTES = 16 * 1024 * 1024
+BATCH_BYTES = 4 * 1024 * 1024
 BEHIND_FACTOR = 5
 
 
@@ -31,11 +31,13 @@ class StreamState(msgspec.Struct, frozen=True):
     created: datetime
     first_seq: int
     last_seq: int
+    messages: int
 
 
 async def stream_state(bus: "Bus", stream: str) -> StreamState:
     info = await bus.js.stream_info(stream)
-    return StreamState(_created(info), info.state.first_seq, info.state.last_seq)
+    state = info.state
+    return StreamState(_created(info), state.first_seq, state.last_seq, state.messages)
 
 
 def _created(info: Any) -> datetime:
@@ -110,7 +112,7 @@ class Journal:
     async def take(self, limit: int, gather_s: float) -> list[Message]:
         """The next messages: those that came within `gather_s` of the first, or sooner when `limit` are there.
 
-        Behind, five times the limit are taken at once. Never empty.
+        Behind, five times the limit are taken of each stream at once. Never empty.
         """
         self._limit = limit
         await self._some.wait()
@@ -121,11 +123,15 @@ class Journal:
         most = limit * BEHIND_FACTOR if self._count > limit else limit
         taken: list[Message] = []
         size = 0
-        for waiting in self._waiting.values():
-            while waiting and len(taken) < most and size < BATCH_BYTES:
+        for waiting in self._waiting.values():  # each stream has its share: a flood of events holds up no log line
+            share = 0
+            for _ in range(min(most, len(waiting))):
                 message = waiting.popleft()
                 taken.append(message)
-                size += len(message.data)
+                share += len(message.data)
+                if share >= BATCH_BYTES:
+                    break
+            size += share
         self._count -= len(taken)
         self._bytes -= size
         if not self._count:

@@ -10,66 +10,27 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
-
 from perfect_projector import run_row, task_row
-from perfect_projector.batch import Batch, Message, Row
+from perfect_projector.batch import Batch, Message
 from perfect_projector.definition import Definitions
 from perfect_projector.outlier import Finding
 from perfect_projector.run_row import Measured
 from perfect_projector.statistic import Book
-from perfect_projector.tracker import Tracker, plan_of
-from perfect_projector.values import text, timestamp
 from perfect_projector.welford import Summary
-from perfect_schemas import codec
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event
 from perfect_schemas.events import LogBatch, RunCompleted, RunScheduled, TaskCompleted, TaskEvent
 from perfect_schemas.events.statistic import PerformanceWarned
-from perfect_schemas.folds.history import History
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.ids import is_id
 from perfect_schemas.progress import PlannedTask
-from perfect_schemas.states import TaskState
 
 SOURCE = "projector"
 HISTORY_RUNS = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TASK_EVENTS = frozenset(TaskEvent.__args__)
-_FINISHED = frozenset({TaskState.COMPLETED, TaskState.CACHED, TaskState.FAILED, TaskState.SKIPPED})
 
 Decoded = list[tuple[Message, Event | UnknownEvent]]
-
-
-class Entry:
-    """A run that is held. first_seqs: task key → sequence of its first event. counted: keys in the statistics.
-    final_total: how many task runs were expected of it when it ended.
-    """
-
-    __slots__ = (
-        "counted",
-        "final_total",
-        "first_seqs",
-        "history",
-        "launch_ms",
-        "run_id",
-        "touched",
-        "tracker",
-    )
-
-    def __init__(self, run_id: str) -> None:
-        self.run_id = run_id
-        self.history = History()
-        self.tracker = Tracker()
-        self.first_seqs: dict[str, int] = {}
-        self.counted: set[str] = set()
-        self.launch_ms: int | None = None
-        self.final_total: int | None = None
-        self.touched = 0
-
-    @property
-    def is_final(self) -> bool:
-        return self.history.run is not None and self.history.run.state.is_final
 
 
 class Projection:
@@ -80,57 +41,12 @@ class Projection:
     def __init__(self, book: Book | None = None, definitions: Definitions | None = None) -> None:
         self.book = book or Book()
         self.definitions = definitions or Definitions()
-        self.entries: dict[str, Entry] = {}
+        self.held = Held()
         self.counts: dict[str, deque[dict[str, int]]] = {}
         self.batches = 0
         self.unknown = 0
         self.ignored = 0
         self.invalid = 0
-
-    # -- what is not held
-
-    def missing(self, decoded: Decoded) -> list[str]:
-        """The runs that events of this batch speak of, that are not held and may have rows."""
-        wanted: dict[str, None] = {}
-        fresh: set[str] = set()
-        for message, event in decoded:
-            if message.stream != "EVENTS" or isinstance(event, UnknownEvent):
-                continue
-            run_id = message.subject.rpartition(".")[2]
-            if run_id in self.entries or run_id in wanted or run_id in fresh:
-                continue
-            if type(event) is RunScheduled:
-                fresh.add(run_id)
-            elif is_id(run_id):
-                wanted[run_id] = None
-        return list(wanted)
-
-    def restore(self, runs: Iterable[Row], task_runs: Iterable[Row]) -> None:
-        """Put runs back from their rows. `task_runs` in the order of their first events."""
-        for row in runs:
-            life, measured = run_row.life_of(row)
-            entry = self.entries[life.id] = Entry(life.id)
-            entry.history.run = life
-            entry.launch_ms = measured.launch_ms
-            entry.tracker.high = measured.progress / 100
-            if life.state.is_final:
-                entry.final_total = measured.tasks_total
-            if measured.plan is not None:
-                entry.tracker.expect(plan_of(measured.plan))
-        for row in task_runs:
-            task, counted, first_seq = task_row.life_of(row)
-            entry = self.entries.get(task.run_id)
-            if entry is None:
-                entry = self.entries[task.run_id] = Entry(task.run_id)
-            entry.history.tasks[task.key] = task
-            entry.first_seqs[task.key] = first_seq
-            if counted:
-                entry.counted.add(task.key)
-            high = entry.tracker.high
-            entry.tracker.began(task.task_id)
-            if task.state in _FINISHED:
-                entry.tracker.ended(task.task_id)
-            entry.tracker.high = high
 
     def restore_counts(self, rows: Iterable[tuple[str, str, str | None, int]]) -> None:
         """(flow id, run id, task id, how often) of the last completed runs of each flow, oldest first."""
@@ -141,25 +57,6 @@ class Projection:
                 counts[task_id] = count
         for (flow_id, _), counts in runs.items():
             self._counts(flow_id).append(counts)
-
-    def forget(self, *, keep_batches: int, max_runs: int, max_tasks: int) -> None:
-        """Let go of runs that ended `keep_batches` ago, and of the longest untouched ones above the limits.
-
-        Called only when all that was folded is committed: what is let go is loaded again when it is needed.
-        """
-        if self.batches % keep_batches:
-            return
-        before = self.batches - keep_batches
-        for run_id in [e.run_id for e in self.entries.values() if e.touched < before and e.is_final]:
-            del self.entries[run_id]
-        tasks = sum(len(entry.history.tasks) for entry in self.entries.values())
-        if len(self.entries) <= max_runs and tasks <= max_tasks:
-            return
-        for entry in sorted(self.entries.values(), key=lambda entry: entry.touched):
-            if len(self.entries) <= max_runs // 2 and tasks <= max_tasks // 2:
-                return
-            tasks -= len(entry.history.tasks)
-            del self.entries[entry.run_id]
 
     # -- folding
 
@@ -173,9 +70,12 @@ class Projection:
         for message, event in decoded:
             batch.offsets[message.stream] = message.seq
             if message.stream == "LOGS":
-                self._log(batch, message, event)
+                if isinstance(event, LogBatch):
+                    batch.logs.setdefault(message.month, []).extend(line_rows(message, event))
+                else:
+                    self.unknown += 1
                 continue
-            batch.events.setdefault(message.month, []).append(_event_row(message, event))
+            batch.events.setdefault(message.month, []).append(event_row(message, event))
             if isinstance(event, UnknownEvent):
                 self.unknown += 1
             elif message.stream == "DEFS":
@@ -194,12 +94,12 @@ class Projection:
         warned: list[tuple[Message, PerformanceWarned]],
     ) -> None:
         run_id = message.subject.rpartition(".")[2]
-        entry = self.entries.get(run_id)
+        entry = self.held.entries.get(run_id)
         if entry is None:
             if not is_id(run_id):
                 self.invalid += 1
                 return
-            entry = self.entries[run_id] = Entry(run_id)
+            entry = self.held.entries[run_id] = Entry(run_id)
         kind = type(event)
         if kind in _TASK_EVENTS or (kind is PerformanceWarned and event.task_key is not None):
             changed = self._task_event(entry, message, event, warned)
@@ -250,8 +150,8 @@ class Projection:
         if before is None:
             entry.first_seqs[key] = message.seq
             tracker.began(after.task_id)
-        was_finished = before is not None and before.state in _FINISHED
-        if after.state in _FINISHED:
+        was_finished = before is not None and before.state in FINISHED
+        if after.state in FINISHED:
             if not was_finished:
                 tracker.ended(after.task_id)
         elif was_finished:
@@ -343,31 +243,6 @@ class Projection:
         ]
         batch.task_statistics, batch.flow_statistics = self.book.take_rows()
 
-    def _log(self, batch: Batch, message: Message, event: Event | UnknownEvent) -> None:
-        if not isinstance(event, LogBatch):
-            self.unknown += 1
-            return
-        run_id = message.subject.rpartition(".")[2]
-        rows = batch.logs.setdefault(message.month, [])
-        for n, line in enumerate(event.lines):
-            rows.append(
-                (
-                    message.seq,
-                    n,
-                    timestamp(line.at),
-                    run_id,
-                    line.task_run_id,
-                    line.task_key,
-                    min(max(line.level, 0), 255),
-                    line.logger,
-                    line.message,
-                )
-            )
-
-
-def decode(messages: Iterable[Message]) -> Decoded:
-    return [(message, codec.decode(message.data)) for message in messages]
-
 
 def _measured(entry: Entry, run: RunLife) -> Measured:
     tracker = entry.tracker
@@ -379,27 +254,6 @@ def _measured(entry: Entry, run: RunLife) -> Measured:
         tasks_total=max(tracker.total, len(entry.history.tasks)) if total is None else total,
         plan=None if run.state.is_final else tracker.plan_text,
     )
-
-
-def _event_row(message: Message, event: Event | UnknownEvent) -> Row:
-    if isinstance(event, UnknownEvent):
-        payload, at, kind, task_run_id = _readable(message.data), None, event.type, None
-    else:
-        payload, at, kind = message.data.decode(), timestamp(event.at), event.type
-        task_run_id = event.task_run_id
-    if at is None:
-        at = (_EPOCH + timedelta(microseconds=message.stored_ns // 1000)).replace(tzinfo=None)
-    run_id = message.subject.rpartition(".")[2] if message.stream == "EVENTS" else None
-    return message.stream, message.seq, at, kind, run_id, task_run_id, payload
-
-
-def _readable(data: bytes) -> str:
-    """The text of a message that is no event; what is no JSON at all, as one JSON string."""
-    try:
-        msgspec.json.decode(data)
-        return data.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return text(data.decode("utf-8", "replace"))
 
 
 def _warning(run_id: str, event: Any, finding: Finding, before: Summary) -> PerformanceWarned:

@@ -1,6 +1,7 @@
 """A few threads with a cursor each, in which queries run beside the writer."""
 
 import asyncio
+import contextlib
 import functools
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from perfect_projector.duck import Duck
 from perfect_schemas import subjects
 from perfect_schemas.codec import encode
 from perfect_schemas.commands import Reply
-from perfect_schemas.errors import Failed, TimedOut
+from perfect_schemas.errors import TimedOut
 
 READERS = 3
 
@@ -25,15 +26,18 @@ class Readers:
     def __init__(self, duck: Duck) -> None:
         self._cursors: deque[duckdb.DuckDBPyConnection] = deque(duck.reader() for _ in range(READERS))
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="duck-reader")
-        self._closed = False
+        self._subscriptions: list[Any] = []
 
     async def start(self, bus: Bus) -> None:
         for name, (kind, reply) in replies.REPLIES.items():
-            await bus.answer(subjects.query(name), self._handler(name, kind, reply))
+            handler = self._handler(name, kind, reply)
+            self._subscriptions.append(await bus.answer(subjects.query(name), handler))
 
     async def stop(self) -> None:
-        """Let what is being answered end, then close the cursors."""
-        self._closed = True
+        """Take no more questions, let what is being answered end, then close the cursors."""
+        for subscription in self._subscriptions:
+            with contextlib.suppress(Exception):
+                await subscription.unsubscribe()
         await asyncio.to_thread(self._pool.shutdown)
         for cursor in self._cursors:
             cursor.close()
@@ -44,8 +48,6 @@ class Readers:
         decode = msgspec.json.Decoder(kind).decode
 
         async def handle(data: bytes) -> Reply:
-            if self._closed:
-                raise Failed("the projector is stopping")
             loop = asyncio.get_running_loop()
             work = functools.partial(self._answer, name, reply, decode(data or b"{}"))
             return await loop.run_in_executor(self._pool, work)

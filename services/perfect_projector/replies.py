@@ -5,16 +5,28 @@ the same transaction, so an answer is exactly as of its `seq`.
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
+
+import msgspec
 
 from perfect_projector import cursor as page_cursor
 from perfect_projector import view
 from perfect_projector.sql import statement, statements
 from perfect_projector.values import timestamp
 from perfect_schemas import queries as q
+from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import NotFound
 from perfect_schemas.ids import is_id
-from perfect_schemas.views import ClientView, FlowView, RecentRun, RunView, StatisticsView, StatisticView
+from perfect_schemas.views import (
+    ClientView,
+    FlowView,
+    RecentRun,
+    RunView,
+    StatisticsView,
+    StatisticView,
+    SummaryView,
+)
 
 Cursor = Any
 MAX_PAGE = 1_000
@@ -137,7 +149,8 @@ def flow(cursor: Cursor, query: q.FlowDetail) -> FlowView:
     found = _flows(cursor, where)
     if not found:
         raise NotFound(f"there is no flow {query.flow!r}: register it by starting a worker that has it")
-    return found[0]
+    counts = dict(select(cursor, "expected_counts", flow_id=found[0].id))
+    return msgspec.structs.replace(found[0], expected_counts=counts)
 
 
 def _flows(cursor: Cursor, where: dict[str, Any]) -> list[FlowView]:
@@ -161,6 +174,14 @@ def clients(cursor: Cursor, _: q.ClientList) -> list[ClientView]:
     return [view.client_of(row) for row in select(cursor, "clients")]
 
 
+def summary(cursor: Cursor, _: q.Summary) -> SummaryView:
+    since = timestamp(utc_now() - timedelta(hours=24))
+    running, waiting, completed, failed, connected = select(cursor, "summary", since=since)[0]
+    return SummaryView(
+        running=running, waiting=waiting, completed_24h=completed, failed_24h=failed, clients=connected
+    )
+
+
 def integrity(cursor: Cursor, _: q.Integrity) -> q.IntegrityReport:
     checks = []
     for name in statements():
@@ -181,6 +202,7 @@ REPLIES: dict[str, tuple[type, Callable[[Cursor, Any], Any]]] = {
     "statistics": (q.Statistics, statistics),
     "clients": (q.ClientList, clients),
     "integrity": (q.Integrity, integrity),
+    "summary": (q.Summary, summary),
 }
 
 

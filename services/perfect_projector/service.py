@@ -119,7 +119,7 @@ class ProjectorService(Service):
             positions[stream] = seq
             if created is None:
                 await self._in_writer(self._open_duck.set_created, stream, state.created)
-            elif abs((created - state.created).total_seconds()) > 0.001:
+            if created is not None and abs((created - state.created).total_seconds()) > 0.001:
                 self._refused.add(stream)
                 self._alarm(
                     stream,
@@ -127,7 +127,7 @@ class ProjectorService(Service):
                     f"one made at {created:%Y-%m-%d %H:%M:%S}: nothing is read from it. Restore the NATS data that "
                     f"belongs to the file, or move {FILE} away to have it made again from this stream",
                 )
-            elif state.first_seq > seq + 1:
+            elif state.first_seq > seq + 1 and (created is not None or stream != "LOGS"):  # log lines age out
                 self._alarm(
                     stream,
                     f"stream {stream} begins at {state.first_seq}, {FILE} ends at {seq}: "
@@ -157,9 +157,9 @@ class ProjectorService(Service):
         """Have the definitions in memory and in the file before the first run is folded."""
         if "DEFS" in self._refused:
             return
-        end = (await stream_state(self.bus, "DEFS")).last_seq
+        state = await stream_state(self.bus, "DEFS")
         await journal.follow("DEFS")
-        while self.committed["DEFS"] < end:
+        while state.messages and self.committed["DEFS"] < state.last_seq:
             await self._step(journal)
 
     # -- the write loop

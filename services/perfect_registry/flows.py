@@ -110,6 +110,12 @@ def _schema_errors(schema: dict[str, Any]) -> list[FieldError]:
         return []
     import jsonschema
 
+    if (ref := _foreign_ref(schema)) is not None:
+        return [
+            FieldError(
+                "parameters", f"refers to {ref!r}: only references inside the schema ('#/…') are followed"
+            )
+        ]
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
@@ -118,3 +124,15 @@ def _schema_errors(schema: dict[str, Any]) -> list[FieldError]:
     if schema.get("type", "object") != "object":
         return [FieldError("parameters.type", "must be 'object': a flow's parameters have names")]
     return []
+
+
+def _foreign_ref(schema: Any) -> str | None:
+    """The first reference that leads out of the schema: nothing is ever fetched to check a parameter."""
+    if isinstance(schema, dict):
+        ref = schema.get("$ref")
+        if isinstance(ref, str) and not ref.startswith("#"):
+            return ref
+        return next((found for value in schema.values() if (found := _foreign_ref(value)) is not None), None)
+    if isinstance(schema, list):
+        return next((found for value in schema if (found := _foreign_ref(value)) is not None), None)
+    return None

@@ -29,17 +29,21 @@ class Roll:
     async def start(self) -> None:
         last, seq = await self._bus.last_of_each(subjects.ALL_CLIENTS, stream=STREAM)
         for subject, (at, data) in last.items():
-            self._aggregate(subject.rpartition(".")[2]).apply(codec.decode(data), at)
+            self._apply(subject.rpartition(".")[2], data, at)
 
         async def heard(msg: "Msg", at: int) -> None:
             client_id = msg.subject.rpartition(".")[2]
-            aggregate = self._aggregate(client_id)
-            aggregate.apply(codec.decode(msg.data), at)
-            if aggregate.state is not None and aggregate.state.connected:
+            client = self._apply(client_id, msg.data, at)
+            if client is not None and client.connected:
                 self.attendance.judge([client_id])
 
         self._following = await self._bus.follow(STREAM, heard, after=seq, subject=subjects.ALL_CLIENTS)
         await self.attendance.start()
+        for client_id in [
+            client_id for client_id, one in self._clients.items() if one.state and one.state.lost
+        ]:
+            if client_id not in self.attendance.clients:
+                del self._clients[client_id]
         self.attendance.judge(
             client_id
             for client_id, one in self._clients.items()
@@ -78,6 +82,15 @@ class Roll:
                 client, presence, event_id=ids.uuid7(), now=self._context.clock()
             ),
         )
+
+    def _apply(self, client_id: str, data: bytes, seq: int) -> Client | None:
+        """Who said good-bye is forgotten: many come and go, and their events are on the stream."""
+        aggregate = self._aggregate(client_id)
+        aggregate.apply(codec.decode(data), seq)
+        client = aggregate.state
+        if client is None or not (client.connected or client.lost):
+            del self._clients[client_id]
+        return client
 
     def _aggregate(self, client_id: str) -> Aggregate[Client]:
         found = self._clients.get(client_id)

@@ -9,10 +9,15 @@ import time
 from collections.abc import Iterable
 from typing import Protocol
 
+from nats.errors import Error as NatsError
+
 from perfect_bus import Bus, presence
 from perfect_runtime.service import Context
 from perfect_schemas import subjects
 from perfect_schemas.commands import Presence
+from perfect_schemas.errors import PerfectError
+
+CLOCK_S = 0.001
 
 
 class Observer(Protocol):
@@ -64,16 +69,18 @@ class Attendance:
     def _call_at(self, monotonic: float, client_id: str) -> None:
         delay = max(monotonic - time.monotonic(), 0.0)
         loop = asyncio.get_running_loop()
-        self._verdicts[client_id] = loop.call_later(delay, self._verdict, client_id)
+        self._verdicts[client_id] = loop.call_later(delay, self._verdict, client_id, time.monotonic() + delay)
 
-    def _verdict(self, client_id: str) -> None:
+    def _verdict(self, client_id: str, due: float) -> None:
         del self._verdicts[client_id]
         if client_id in self.clients:
             return
         now = time.monotonic()
-        if not self._bus.nc.is_connected:
-            self._call_at(now + self._lease_s, client_id)
-        elif now < self._earliest() - 0.001:
+        if not self._bus.nc.is_connected or now - due > self._lease_s / 2:
+            self._call_at(
+                now + self._lease_s, client_id
+            )  # the bus, or this process itself, was away for a while
+        elif now < self._earliest() - CLOCK_S:
             self._call_at(self._earliest(), client_id)
         else:
             self._observer.client_lost(client_id)
@@ -100,7 +107,11 @@ class Attendance:
 
     async def _compare(self) -> None:
         await asyncio.sleep(self._lease_s)
-        found, _ = await self._bus.last_of_each(subjects.presence("*"), stream=f"KV_{subjects.CLIENTS}")
+        try:
+            found, _ = await self._bus.last_of_each(subjects.presence("*"), stream=f"KV_{subjects.CLIENTS}")
+        except (PerfectError, NatsError, TimeoutError) as error:  # away again: the next reconnection compares
+            self._context.log.warning("the clients' presence could not be read", error=repr(error))
+            return
         alive = {subject.rpartition(".")[2] for subject, (_, data) in found.items() if data}
         for client_id in [client_id for client_id in self.clients if client_id not in alive]:
             self._gone(client_id)

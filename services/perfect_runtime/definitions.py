@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from perfect_bus import Bus
-from perfect_runtime.decider import Aggregate
-from perfect_schemas import codec, subjects
+from perfect_runtime.decider import Aggregate, read
+from perfect_schemas import codec, ids, subjects
 from perfect_schemas.folds import flow as fold
 from perfect_schemas.folds.flow import Flow
 
@@ -53,14 +53,20 @@ class Flows:
         return found
 
     def get(self, flow: str) -> Flow | None:
-        """By id or by name; hidden ones too."""
-        found = self._flows.get(flow)
-        if found is not None and found.state is not None:
-            return found.state
-        return next(
-            (one.state for one in self._flows.values() if one.state is not None and one.state.name == flow),
-            None,
-        )
+        """By id or by name; hidden ones too. As far as has been heard: see `find`."""
+        found = self._flows.get(flow) or self._flows.get(ids.flow_id(flow))
+        return found.state if found is not None else None
+
+    async def find(self, flow: str) -> Flow | None:
+        """By id or by name, as the stream has it now: for what was registered a moment ago."""
+        aggregate = self.aggregate(flow if ids.is_id(flow) else ids.flow_id(flow))
+        before = aggregate.state
+        await read(self._bus, aggregate, stream=STREAM)
+        if aggregate.state is None:
+            self._flows.pop(aggregate.subject.rpartition(".")[2], None)
+        elif aggregate.state is not before:
+            self._changed(aggregate.state)
+        return aggregate.state
 
     def __len__(self) -> int:
         return sum(one.state is not None for one in self._flows.values())

@@ -6,8 +6,6 @@ Said by the worker that holds the run: started, suspended, retrying, completed, 
 
 from typing import Any, Literal
 
-import msgspec
-
 from perfect_schemas.envelope import Configuration, ErrorInfo, Event, Instant, StoredValue
 
 
@@ -57,7 +55,7 @@ class RunSuspended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="ru
 
 
 class RunResumed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.resumed"):
-    input: msgspec.Raw | None = None
+    input: Any = None
 
 
 class RunRetrying(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.retrying"):

@@ -65,7 +65,9 @@ def routes(parts: Parts) -> list[Any]:
         """
         wanted = query(request, EventQuery)
         if wanted.run_id is not None and not is_id(wanted.run_id):
-            raise NotFound(f"there is no run {wanted.run_id!r}: a run's id is a UUID in its dashed lower-case form")
+            raise NotFound(
+                f"there is no run {wanted.run_id!r}: a run's id is a UUID in its dashed lower-case form"
+            )
         since, unknown = position_of(request, wanted.after)
         if unknown:
             message = "is no position: it looks like 12.34, the id of an earlier message"

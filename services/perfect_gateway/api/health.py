@@ -62,7 +62,9 @@ def routes(parts: Parts) -> list[Any]:
     async def health() -> Response[bytes]:
         """200 when every service is ready, 503 otherwise; one entry a service."""
         found = system_health(await ask_all(parts))
-        return json(found, status=200 if found.status == "ready" else 503, headers={"cache-control": "no-store"})
+        return json(
+            found, status=200 if found.status == "ready" else 503, headers={"cache-control": "no-store"}
+        )
 
     @get("/metrics", opt={"answers": {200: None}})
     async def show() -> Response[bytes]:

@@ -8,10 +8,10 @@ from litestar import Response, get, post
 
 from perfect_bus.append import check_size
 from perfect_gateway.parts import Parts
-from perfect_gateway.runs import require
+from perfect_gateway.runs import require, streamed_lines
 from perfect_gateway.wire import AnyRequest, aware, body, json, page, query, run_id
 from perfect_schemas import codec, ids, queries, subjects
-from perfect_schemas.errors import FieldError, InvalidInput
+from perfect_schemas.errors import FieldError, InvalidInput, NotFound
 from perfect_schemas.events.log import LogBatch, LogLine
 from perfect_schemas.views import LEVELS, LogView
 
@@ -115,21 +115,23 @@ def routes(parts: Parts) -> list[Any]:
     async def logs(request: AnyRequest) -> Response[bytes]:
         """The run's log lines in the order written."""
         wanted, wanted_id = query(request, LogQuery), run_id(request)
-        reply = await parts.asker.query(
-            "logs",
-            queries.LogPage(
-                run_id=wanted_id,
-                limit=wanted.limit,
-                cursor=wanted.cursor,
-                level=level_number(wanted.level) if wanted.level is not None else 0,
-                text=wanted.text,
-                task_run_id=wanted.task_run_id,
-                tail=wanted.tail,
-            ),
+        level = level_number(wanted.level) if wanted.level is not None else 0
+        asked = queries.LogPage(
+            run_id=wanted_id,
+            limit=wanted.limit,
+            cursor=wanted.cursor,
+            level=level,
+            text=wanted.text,
+            task_run_id=wanted.task_run_id,
+            tail=wanted.tail,
         )
-        found = _decode_page(reply.value)
-        if bytes(found.logs) == b"[]":
+        try:
+            reply = await parts.asker.query("logs", asked)
+        except NotFound:
             await require(parts, wanted_id)
+            lines, _ = await streamed_lines(parts, wanted_id)
+            return json([line for line in lines if level_number(line.level) >= level])
+        found = _decode_page(reply.value)
         return page(request, bytes(found.logs), found.next)
 
     @post(

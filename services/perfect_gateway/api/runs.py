@@ -7,10 +7,11 @@ import msgspec
 from litestar import Response, get, post
 
 from perfect_gateway.parts import Parts
-from perfect_gateway.runs import require, run_reply
+from perfect_gateway.runs import run_reply, streamed_events, streamed_tasks
 from perfect_gateway.wire import AnyRequest, aware, body, json, page, query, run_id
 from perfect_schemas import commands, ids, queries
 from perfect_schemas.envelope import Configuration
+from perfect_schemas.errors import NotFound
 from perfect_schemas.states import FINAL_RUN_STATES, RunState
 from perfect_schemas.views import EventView, RunView, TaskRunView
 
@@ -164,24 +165,24 @@ def routes(parts: Parts) -> list[Any]:
     async def tasks(request: AnyRequest) -> Response[bytes]:
         """The run's task runs in order of their start."""
         wanted, wanted_id = query(request, PageQuery), run_id(request)
-        reply = await parts.asker.query(
-            "task_runs", queries.TaskRunPage(run_id=wanted_id, limit=wanted.limit, cursor=wanted.cursor)
-        )
+        asked = queries.TaskRunPage(run_id=wanted_id, limit=wanted.limit, cursor=wanted.cursor)
+        try:
+            reply = await parts.asker.query("task_runs", asked)
+        except NotFound:
+            return json(await streamed_tasks(parts, wanted_id))
         found = _decode_page(reply.value)
-        if bytes(found.task_runs) == b"[]":
-            await require(parts, wanted_id)
         return page(request, bytes(found.task_runs), found.next)
 
     @get("/api/engine/runs/{run_id:str}/events", opt={"query": PageQuery, "answers": {200: list[EventView]}})
     async def events(request: AnyRequest) -> Response[bytes]:
         """What was said of the run: the events themselves, in order."""
         wanted, wanted_id = query(request, PageQuery), run_id(request)
-        reply = await parts.asker.query(
-            "events", queries.EventPage(run_id=wanted_id, limit=wanted.limit, cursor=wanted.cursor)
-        )
+        asked = queries.EventPage(run_id=wanted_id, limit=wanted.limit, cursor=wanted.cursor)
+        try:
+            reply = await parts.asker.query("events", asked)
+        except NotFound:
+            return json(await streamed_events(parts, wanted_id))
         found = _decode_page(reply.value)
-        if bytes(found.events) == b"[]":
-            await require(parts, wanted_id)
         return page(request, bytes(found.events), found.next)
 
     @post(

@@ -28,9 +28,7 @@ def routes(parts: Parts) -> list[Any]:
     @get("/api/statistics", opt={"query": StatisticsQuery, "answers": {200: StatisticsView}})
     async def statistics(request: AnyRequest) -> Response[bytes]:
         """Durations of every task and flow that ran to completion: count, mean, m2, standard deviation."""
-        return await passed_on(
-            "statistics", queries.Statistics(flow=query(request, StatisticsQuery).flow)
-        )
+        return await passed_on("statistics", queries.Statistics(flow=query(request, StatisticsQuery).flow))
 
     @get("/api/clients", opt={"answers": {200: list[ClientView]}})
     async def clients() -> Response[bytes]:

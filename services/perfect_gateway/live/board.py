@@ -15,7 +15,7 @@ import perfect_ui
 from perfect_bus import Bus
 from perfect_gateway.ask import Asker
 from perfect_gateway.facts import NO_FACTS, FlowBook
-from perfect_gateway.folded import read_history, without_result
+from perfect_gateway.folded import lines_of, read_history, without_result
 from perfect_gateway.live import fragments
 from perfect_gateway.live.follower import Follower
 from perfect_gateway.live.pace import Pacer
@@ -114,7 +114,7 @@ class Board:
         self._pending_logs.setdefault(run_id, seq)
         self._pacer.ask(("logs", run_id), LOGS_S)
 
-    def on_definition(self, seq: int, kind: str, data: bytes) -> None:
+    def on_definition(self, kind: str, data: bytes) -> None:
         if kind == "flow":
             event = codec.decode(data)
             flow_id = getattr(event, "flow_id", None)
@@ -231,9 +231,7 @@ class Board:
             if life.state.is_final:
                 self._pacer.drop(("timeline", run_id))
                 self._pending.pop(("timeline", run_id), None)
-                html += fragments.run_timeline(
-                    shape, fragments.task_dicts(run.history.tasks.values(), facts)
-                )
+                html += fragments.run_timeline(shape, fragments.task_dicts(run.history.tasks.values(), facts))
             else:
                 self._pacer.ask(("timeline", run_id), self._timeline_interval(run))
             self.send(f"run:{run_id}", html)
@@ -324,7 +322,9 @@ class Board:
         if self._tasks.get(key) is task:
             del self._tasks[key]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("a live update was left out", update=str(key), error=f"{type(error).__name__}: {error}")
+            log.warning(
+                "a live update was left out", update=str(key), error=f"{type(error).__name__}: {error}"
+            )
 
 
 def log_messages(batches: Iterable[tuple[int, bytes]]) -> list[str]:
@@ -333,6 +333,6 @@ def log_messages(batches: Iterable[tuple[int, bytes]]) -> list[str]:
     for seq, data in batches:
         event = codec.decode(data)
         if isinstance(event, LogBatch):
-            lines += fragments.lines_of(seq, event)
+            lines += lines_of(seq, event)
     size = fragments.LINES
     return [fragments.log_lines(lines[start : start + size]) for start in range(0, len(lines), size)]

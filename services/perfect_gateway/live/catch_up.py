@@ -52,7 +52,10 @@ class CatchUp:
                 html += await self._run(name, since.events)
             elif kind == "logs":
                 html += await self._logs(name, since.logs, until.logs)
-        return [perfect_ui.frame(part, id=str(until if n == len(html) else since)) for n, part in enumerate(html, 1)]
+        return [
+            perfect_ui.frame(part, id=str(until if n == len(html) else since))
+            for n, part in enumerate(html, 1)
+        ]
 
     async def _overview(self, topics: set[str], since: int, until: int) -> list[str]:
         if until - since > MOST_EVENTS:
@@ -100,7 +103,9 @@ class CatchUp:
         return [fragments.flow_card(flow) for flow in flows if flow.id in changed]
 
     async def _time_of(self, seq: int) -> datetime:
-        for _, _, data in await self._bus.read_raw("perfect.evt.*.*", after=seq - 1, until=seq) if seq else ():
+        for _, _, data in (
+            await self._bus.read_raw("perfect.evt.*.*", after=seq - 1, until=seq) if seq else ()
+        ):
             event = codec.decode(data)
             if not isinstance(event, UnknownEvent):
                 return event.at
@@ -115,7 +120,9 @@ class CatchUp:
         shape = fragments.run_dict(history, facts)
         if shape is None:
             return []
-        changed = [task for task in history.tasks.values() if task.last_seq > since or task.performance_warning]
+        changed = [
+            task for task in history.tasks.values() if task.last_seq > since or task.performance_warning
+        ]
         rows = fragments.task_rows(fragments.task_dicts(changed[-fragments.ROWS :], facts))
         timeline = fragments.run_timeline(shape, fragments.task_dicts(history.tasks.values(), facts))
         return [fragments.run_header(shape) + rows + timeline]

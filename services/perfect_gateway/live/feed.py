@@ -47,13 +47,13 @@ class Feed:
         for reader in list(self.readers):
             reader.queue.close()
 
-    def on_event(self, seq: int, run_id: str, data: bytes) -> None:
+    def on_event(self, _seq: int, run_id: str, data: bytes) -> None:
         self._give(run_id, data)
 
-    def on_log(self, seq: int, run_id: str, data: bytes) -> None:
+    def on_log(self, _seq: int, run_id: str, data: bytes) -> None:
         self._give(run_id, data, logs=True)
 
-    def on_definition(self, seq: int, kind: str, data: bytes) -> None:
+    def on_definition(self, _kind: str, data: bytes) -> None:
         for reader in self.readers:
             if reader.listening and reader.definitions:
                 reader.queue.push(frame(data, self._follower.position))
@@ -85,8 +85,9 @@ class Feed:
             while not reader.queue.closed:
                 reader.listening = False
                 reader.queue.reset()
-                async for joined, at in self._missed(reader, at):  # noqa: PLW2901
+                async for joined, reached in self._missed(reader, at):
                     yield joined
+                    at = reached
                 async for frames in reader.queue.frames():
                     yield frames
                     last = frames.rfind(b"id: ")
@@ -103,15 +104,15 @@ class Feed:
         while True:
             now = self._follower.position
             if at.events >= now.events and at.logs >= now.logs:
-                reader.listening = True
+                reader.listening = True  # nothing is awaited between this look and the listening
                 return
             frames = []
-            until = min(at.events + PAGE, now.events)
+            until = now.events if reader.run_id else min(at.events + PAGE, now.events)
             if at.events < until:
                 for seq, _, data in await self._bus.read_raw(event_subject, after=at.events, until=until):
                     frames.append(frame(data, Position(seq, at.logs)))
             at = Position(max(until, at.events), at.logs)
-            until = min(at.logs + PAGE, now.logs)
+            until = now.logs if reader.run_id else min(at.logs + PAGE, now.logs)
             if reader.logs and at.logs < until:
                 for seq, _, data in await self._bus.read_raw(
                     log_subject, after=at.logs, until=until, stream="LOGS"

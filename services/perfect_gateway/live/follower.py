@@ -1,7 +1,7 @@
 """The streams, followed once for all who listen, and only while somebody does.
 
-Listeners get every message in order: `on_event(seq, run_id, data)`, `on_log(seq, run_id, data)`, `on_definition(seq,
-kind, id, data)`. `position` is the last message given to them.
+Listeners get every message in order: `on_event(seq, run_id, data)`, `on_log(seq, run_id, data)`, `on_definition(kind,
+data)`. `position` is the last message given to them.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ STREAMS = ("EVENTS", "LOGS", "DEFS")
 
 
 class Listener(Protocol):
-    def on_event(self, seq: int, run_id: str, data: bytes) -> None: ...
-    def on_log(self, seq: int, run_id: str, data: bytes) -> None: ...
-    def on_definition(self, seq: int, kind: str, data: bytes) -> None: ...
+    def on_event(self, seq: int, run_id: str, data: bytes, /) -> None: ...
+    def on_log(self, seq: int, run_id: str, data: bytes, /) -> None: ...
+    def on_definition(self, kind: str, data: bytes, /) -> None: ...
 
 
 class Follower:
@@ -116,7 +116,7 @@ class Follower:
                     elif stream == "LOGS":
                         listener.on_log(seq, name, msg.data)
                     else:
-                        listener.on_definition(seq, kind.rpartition(".")[2], msg.data)
+                        listener.on_definition(kind.rpartition(".")[2], msg.data)
                 except Exception as error:
                     self._bus.report(f"live updates: {stream} {seq}: {type(error).__name__}: {error}")
 

@@ -7,10 +7,9 @@ import perfect_ui
 from perfect_gateway import shapes
 from perfect_gateway.facts import FlowFacts
 from perfect_gateway.folded import active_of, run_of, task_of
-from perfect_schemas.events import LogBatch
 from perfect_schemas.folds.history import History
 from perfect_schemas.folds.task import TaskLife
-from perfect_schemas.views import FlowView, LogView, SummaryView, level_name
+from perfect_schemas.views import FlowView, LogView, SummaryView
 
 ROWS = 300  # task rows a message; a page keeps no more
 LINES = 500  # log lines a message
@@ -63,20 +62,3 @@ def summary(view: SummaryView) -> str:
 
 def log_lines(lines: list[LogView]) -> str:
     return perfect_ui.render("parts/log_lines.html", logs=[shapes.log_shape(line) for line in lines])
-
-
-def lines_of(seq: int, batch: LogBatch) -> list[LogView]:
-    """The lines of one message on LOGS, as the projector shows them."""
-    return [
-        LogView(
-            seq=seq,
-            n=n,
-            at=line.at,
-            level=level_name(line.level),
-            message=line.message,
-            logger=line.logger,
-            task_run_id=line.task_run_id,
-            task_key=line.task_key,
-        )
-        for n, line in enumerate(batch.lines)
-    ]

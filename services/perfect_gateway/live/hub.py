@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-import perfect_ui
 import structlog
+
+import perfect_ui
 from perfect_bus import Bus
 from perfect_gateway.ask import Asker
 from perfect_gateway.facts import FlowBook
@@ -44,7 +45,9 @@ class Hub:
         self.board.close()
         await self.follower.stop()
 
-    async def page(self, topics: frozenset[str], since: Position | None, *, unknown: bool) -> AsyncIterator[bytes]:
+    async def page(
+        self, topics: frozenset[str], since: Position | None, *, unknown: bool
+    ) -> AsyncIterator[bytes]:
         """The stream of one tab, from `since` (None: from now) on. unknown: its position could not be read."""
         resync = perfect_ui.signal("resync")
         subscriber = Subscriber(ping=perfect_ui.signal("ping"), overflow=resync)
@@ -64,9 +67,7 @@ class Hub:
             if self.closing:
                 return
             try:
-                if unknown:
-                    raise Lost
-                for frame in await self._catch_up.frames(topics, since, until) if since is not None else ():
+                for frame in await self._missed(topics, since, until, unknown=unknown):
                     yield frame
             except (Lost, PerfectError) as error:
                 if isinstance(error, PerfectError):
@@ -80,3 +81,10 @@ class Hub:
             audience.remove(subscriber, topics)
             self.board.forget_unwatched()
             self.follower.release()
+
+    async def _missed(
+        self, topics: frozenset[str], since: Position | None, until: Position, *, unknown: bool
+    ) -> list[bytes]:
+        if unknown:
+            raise Lost
+        return [] if since is None else await self._catch_up.frames(topics, since, until)

@@ -185,3 +185,25 @@ flow_name = $flow_name
 SELECT id::VARCHAR, name, host, pid, slots, flows, state, connected_at, last_seen
 FROM clients
 ORDER BY connected_at DESC, id DESC;
+
+-- name: summary
+SELECT
+  count(*) FILTER (state IN ('RUNNING', 'CANCELLING')),
+  count(*) FILTER (state IN ('SCHEDULED', 'PENDING', 'PAUSED')),
+  count(*) FILTER (state = 'COMPLETED' AND end_time >= $since),
+  count(*) FILTER (state IN ('FAILED', 'CRASHED') AND end_time >= $since),
+  (SELECT count(*) FROM clients WHERE clients.state = 'CONNECTED')
+FROM runs;
+
+-- name: expected_counts
+-- How often each task of the flow ran in its last 20 completed runs, on average.
+WITH last AS (
+  SELECT unnest(max_by(id, last_seq, 20)) AS run_id
+  FROM runs
+  WHERE flow_id = $flow_id::UUID AND state = 'COMPLETED'
+)
+SELECT tasks.id::VARCHAR, count(task_runs.id) / (SELECT count(*) FROM last)
+FROM tasks
+LEFT JOIN task_runs ON task_runs.task_id = tasks.id AND task_runs.run_id IN (SELECT run_id FROM last)
+WHERE tasks.flow_id = $flow_id::UUID AND (SELECT count(*) FROM last) > 0
+GROUP BY ALL;

@@ -55,6 +55,8 @@ async def _up(settings: Settings, *, show_logs: bool) -> int:
 
     stopping = asyncio.Event()
     for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(sig) is signal.SIG_IGN:  # nohup
+            continue
         asyncio.get_running_loop().add_signal_handler(sig, stopping.set)
     began = time.monotonic()
     system = System(

@@ -63,9 +63,7 @@ class Worker:
         return _hand_over(msg.data)
 
     async def claim(self, hand_over: HandOver) -> Claim | None:
-        return await claim(
-            self.bus, hand_over, client_id=self.id, client_name="w", flow_version=None
-        )
+        return await claim(self.bus, hand_over, client_id=self.id, client_name="w", flow_version=None)
 
     async def start(self, flow: str, timeout: float = 5.0) -> Claim:
         claimed = await self.claim(await self.take(flow, timeout))

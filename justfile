@@ -1,0 +1,65 @@
+# One command an intent; CI runs the same recipes as a person. `just` lists them.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+[private]
+default:
+    @just --list --unsorted
+
+# Everything to develop with, into the active virtual environment
+setup:
+    pip install -e ".[dev]"
+
+# The system, with services that restart when their files change; NATS and DuckDB stay up
+dev *args:
+    python deploy/dev.py {{ args }}
+
+# Style, formatting, import rules, generated pages
+lint:
+    ruff check .
+    ruff format --check .
+    lint-imports
+    python docs/generate_states.py --check
+
+# Types
+types:
+    pyright
+
+# What to run before a commit: a minute
+check: lint
+    pytest -q tests/unit tests/contract
+
+# All tests
+test *args:
+    pytest {{ args }}
+
+# Whole-system tests only
+e2e *args:
+    pytest tests/e2e tests/browser {{ args }}
+
+# Kill tests only
+chaos *args:
+    pytest tests/chaos {{ args }}
+
+# Measurements, one JSON line each
+bench name="":
+    for file in benchmarks/{{ if name == "" { "*" } else { name } }}.py; do \
+      if grep -q __main__ "$file"; then python "$file"; fi; done
+
+# Bring generated pages up to date
+docs:
+    python docs/generate_states.py
+
+# Take additions to events, commands and queries up into the committed snapshots; refuses other changes
+snapshots:
+    PERFECT_SNAPSHOTS=update pytest -q tests/contract/test_schemas.py
+
+# Bring the pinned requirements up to date (needs uv)
+requirements:
+    for extra in server dev; do \
+      uv pip compile --quiet --upgrade --no-header --generate-hashes --no-emit-index-url --universal \
+        --python-version 3.11 --extra $extra pyproject.toml -o requirements/$extra.txt; done
+
+# What CI does, in a virtual environment of its own
+ci:
+    .ci/run

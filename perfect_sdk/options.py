@@ -1,0 +1,69 @@
+"""The options of `@flow` and `@task` that come from other tools: taken, ignored with one warning, or refused.
+
+Nothing is ignored silently: an option either works, or says what to use instead.
+"""
+
+import warnings
+from typing import Any
+
+from perfect_sdk.exceptions import NotSupported
+
+IGNORED = {
+    "result_storage": "results are kept by the system itself",
+    "cache_result_in_memory": "results are kept by the system itself",
+    "viz_return_value": "flows are drawn from their history",
+}
+REFUSED = {
+    "cache_policy": "a completed task never runs twice within a run; across runs, keep the value yourself",
+    "cache_key_fn": "a completed task never runs twice within a run; across runs, keep the value yourself",
+    "cache_expiration": "a completed task never runs twice within a run; across runs, keep the value yourself",
+    "refresh_cache": "there is no cache between runs, so nothing needs to be refreshed",
+    "result_storage_key": "results are kept under keys of the system's own; return a name of your choice instead",
+    "asset_deps": "say what a task works on in its name or tags",
+    "on_rollback": "undo in an `except` block of the flow, or in an on_failure hook",
+    "on_commit": "act in a task that follows, or in an on_completion hook",
+}
+_warned: set[str] = set()
+
+
+def check(options: dict[str, Any], owner: str) -> None:
+    """Raises NotSupported, or TypeError for a name that nobody knows. None counts as not given."""
+    for name, value in options.items():
+        if name in IGNORED:
+            if value is not None and name not in _warned:
+                _warned.add(name)
+                warnings.warn(f"{name}= has no effect: {IGNORED[name]}", UserWarning, stacklevel=4)
+        elif name in REFUSED:
+            if value is not None:
+                raise NotSupported(f"{owner}: {name}= is not supported: {REFUSED[name]}")
+        else:
+            raise TypeError(f"{owner}: there is no option {name!r}")
+
+
+def positive(value: float | None, name: str, owner: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+        raise NotSupported(f"{owner}: {name} is a number above 0, not {value!r}")
+    return value
+
+
+def count(value: int | None, name: str, owner: str) -> int:
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise NotSupported(f"{owner}: {name} is a whole number from 0, not {value!r}")
+    return value
+
+
+def plain_function(fn: Any, owner: str) -> bool:
+    """Whether `fn` is async. Raises NotSupported for what cannot be run as one call."""
+    if isinstance(fn, (classmethod, staticmethod)):
+        raise NotSupported(f"{owner}: put @{type(fn).__name__} above it, not below")
+    if not callable(fn):
+        raise NotSupported(f"{owner}: only a function can be decorated, not {fn!r}")
+    code = getattr(fn, "__code__", None)
+    flags = code.co_flags if code is not None else 0
+    if flags & (0x20 | 0x200):  # a generator, sync or async
+        raise NotSupported(f"{owner}: it is a generator; return a list, or yield inside of a task's own code")
+    return bool(flags & 0x80)

@@ -1,0 +1,343 @@
+"""`@task`: a function whose calls within a flow are recorded, retried, and never repeated once they completed."""
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+
+from perfect_sdk import options
+from perfect_sdk.annotations import Annotation, allow_failure, quote, unmapped
+from perfect_sdk.context import current
+from perfect_sdk.exceptions import (
+    MappingLengthMismatch,
+    MappingMissingIterable,
+    MissingContextError,
+    NotSupported,
+)
+from perfect_sdk.policy import Delays, Hook, Hooks, Policy, delays_of, exponential_backoff
+from perfect_sdk.results import serializer_of
+
+if TYPE_CHECKING:
+    from perfect_sdk.futures import PerfectFuture, PerfectFutureList
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_UNSET: Any = object()
+
+__all__ = ["Task", "exponential_backoff", "task"]
+
+
+class Task(Generic[P, R]):
+    """What `@task` makes of a function; see `task` for the options. Attributes are not to be changed: `with_options`
+    makes another one.
+
+    fn: the function itself. weight, estimated_time: see `task`.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[P, R],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        tags: Iterable[str] | None = None,
+        version: str | None = None,
+        weight: float = 1.0,
+        estimated_time: int | None = None,
+        task_run_name: str | Callable[[], str] | None = None,
+        retries: int | None = None,
+        retry_delay_seconds: Delays = None,
+        retry_jitter_factor: float | None = None,
+        retry_condition_fn: Callable[..., Any] | None = None,
+        timeout_seconds: float | None = None,
+        persist_result: bool | None = None,
+        result_serializer: str | None = None,
+        serializer: str | None = None,
+        log_prints: bool | None = None,
+        on_completion: list[Hook] | None = None,
+        on_failure: list[Hook] | None = None,
+        on_running: list[Hook] | None = None,
+        **others: Any,
+    ) -> None:
+        self.name = name or getattr(fn, "__name__", None) or type(fn).__name__
+        owner = f"task {self.name!r}"
+        options.check(others, owner)
+        if task_run_name is not None:
+            raise NotSupported(f"{owner}: task_run_name= is not supported: a task run is named by its key")
+        self.is_async = options.plain_function(fn, owner)
+        self.fn = fn
+        self.description = description if description is not None else (fn.__doc__ or "").strip()
+        self.tags = frozenset(tags or ())
+        self.version = version
+        self.weight = _weight(weight, owner)
+        self.estimated_time = _estimate(estimated_time, owner)
+        tries = options.count(retries, "retries", owner)
+        self.policy = Policy(
+            name=self.name,
+            retries=tries,
+            delays=delays_of(retry_delay_seconds, tries, owner),
+            jitter=options.positive(retry_jitter_factor or None, "retry_jitter_factor", owner) or 0.0,
+            retry_condition=retry_condition_fn,
+            timeout_seconds=options.positive(timeout_seconds, "timeout_seconds", owner),
+            serializer=serializer_of(result_serializer or serializer, owner),
+            persist=persist_result is not False,
+            prints=log_prints,
+            hooks=Hooks(
+                running=list(on_running or ()),
+                completion=list(on_completion or ()),
+                failure=list(on_failure or ()),
+            ),
+        )
+        self._options: dict[str, Any] = {
+            "name": self.name,
+            "description": description,
+            "tags": tags,
+            "version": version,
+            "weight": weight,
+            "estimated_time": estimated_time,
+            "retries": retries,
+            "retry_delay_seconds": retry_delay_seconds,
+            "retry_jitter_factor": retry_jitter_factor,
+            "retry_condition_fn": retry_condition_fn,
+            "timeout_seconds": timeout_seconds,
+            "persist_result": persist_result,
+            "result_serializer": result_serializer or serializer,
+            "log_prints": log_prints,
+            **others,
+        }
+        for attribute in ("__name__", "__qualname__", "__module__", "__doc__"):
+            value = getattr(fn, attribute, None)
+            if value is not None:
+                setattr(self, attribute, value)
+        self.__wrapped__ = fn
+
+    def __repr__(self) -> str:
+        return f"<task {self.name!r}>"
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """A task defined in a class is a method."""
+        if instance is None:
+            return self
+        bound = self.with_options()
+        bound.fn = self.fn.__get__(instance, owner)  # type: ignore[attr-defined]
+        return bound
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the task as part of the flow that calls it. Outside of a flow it is the plain function.
+
+        `return_state=True` returns its State instead of its result; `wait_for=[…]`: futures to wait for first.
+        """
+        frame = current.get()
+        if frame is None:
+            return self.fn(*args, **_without_options(kwargs))
+        from perfect_sdk.effects import drive, drive_async
+        from perfect_sdk.execution import Call
+
+        wait_for: Any = ()
+        return_state = False
+        if kwargs and ("wait_for" in kwargs or "return_state" in kwargs):
+            wait_for = kwargs.pop("wait_for", ())  # type: ignore[assignment]
+            return_state = kwargs.pop("return_state", False)  # type: ignore[assignment]
+        call = Call(frame, self, self.policy, self.fn, args, kwargs, wait_for)
+        if self.is_async:
+            made = drive_async(call.steps())
+            return _state_of_async(made) if return_state else made  # type: ignore[return-value]
+        return _state_of(call) if return_state else drive(call.steps())  # type: ignore[return-value]
+
+    @overload
+    def submit(
+        self: "Task[P, Coroutine[Any, Any, T]]", *args: P.args, **kwargs: P.kwargs
+    ) -> "PerfectFuture[T]": ...
+    @overload
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> "PerfectFuture[R]": ...
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        """Start the task and go on: a sync task in a thread, an async one on the flow's loop. Not awaited.
+
+        Futures among the arguments are waited for first, then replaced by their results. `wait_for=[…]`: futures to
+        wait for only. Raises MissingContextError outside of a flow.
+        """
+        frame = current.get()
+        if frame is None:
+            raise MissingContextError(f"task {self.name!r}: submit() needs a running flow; call the task instead")
+        from perfect_sdk.execution import Call
+
+        wait_for: Any = kwargs.pop("wait_for", None) or ()
+        return_state = kwargs.pop("return_state", False)
+        pool = frame.session.pool()
+        call = Call(frame, self, self.policy, self.fn, args, kwargs, wait_for)
+        future = pool.submit(call, is_async=self.is_async)
+        if return_state:
+            future.wait()
+            return future.state
+        return future
+
+    def map(self, *args: Any, **kwargs: Any) -> "PerfectFutureList[Any]":
+        """Submit the task once for each item of its iterable arguments, all of one length.
+
+        Raises MappingMissingIterable, MappingLengthMismatch.
+        """
+        from perfect_sdk.futures import PerfectFutureList
+
+        wait_for = kwargs.pop("wait_for", None) or ()
+        return_state = kwargs.pop("return_state", False)
+        kwargs.pop("deferred", None)
+        positional = [_items(value) for value in args]
+        named = {name: _items(value) for name, value in kwargs.items()}
+        lengths = {len(items) for items in (*positional, *named.values()) if isinstance(items, list)}
+        if not lengths:
+            raise MappingMissingIterable(
+                f"task {self.name!r}: map() got nothing to iterate over; give it a list, or use submit()"
+            )
+        if len(lengths) > 1:
+            raise MappingLengthMismatch(
+                f"task {self.name!r}: map() got iterables of different lengths: {sorted(lengths)}; "
+                "wrap what every call gets as it is in unmapped()"
+            )
+        futures = [
+            self.submit(
+                *[_item(items, i) for items in positional],
+                wait_for=wait_for,
+                **{name: _item(items, i) for name, items in named.items()},  # type: ignore[arg-type]
+            )
+            for i in range(lengths.pop())
+        ]
+        made = PerfectFutureList(futures)
+        if return_state:
+            made.wait()
+            return [future.state for future in made]  # type: ignore[return-value]
+        return made
+
+    def with_options(self, **changes: Any) -> "Task[P, R]":
+        """A task like this one with other options; see `task`."""
+        hooks = self.policy.hooks
+        kept = {"on_completion": hooks.completion, "on_failure": hooks.failure, "on_running": hooks.running}
+        return Task(self.fn, **(self._options | kept | changes))
+
+    def on_completion(self, fn: Hook) -> Hook:
+        self.policy.hooks.completion.append(fn)
+        return fn
+
+    def on_failure(self, fn: Hook) -> Hook:
+        self.policy.hooks.failure.append(fn)
+        return fn
+
+    def on_running(self, fn: Hook) -> Hook:
+        self.policy.hooks.running.append(fn)
+        return fn
+
+    def delay(self, *_: Any, **__: Any) -> Any:
+        raise NotSupported(f"task {self.name!r}: delay() is not supported: call submit() within a flow")
+
+    apply_async = serve = delay
+
+    def on_rollback(self, _: Hook) -> Hook:
+        raise NotSupported(
+            f"task {self.name!r}: on_rollback is not supported: {options.REFUSED['on_rollback']}"
+        )
+
+    def on_commit(self, _: Hook) -> Hook:
+        raise NotSupported(f"task {self.name!r}: on_commit is not supported: {options.REFUSED['on_commit']}")
+
+
+def _state_of(call: Any) -> Any:
+    from perfect_sdk.effects import drive
+    from perfect_sdk.states import Completed, Failed
+
+    try:
+        return Completed(data=drive(call.steps()))
+    except Exception as error:
+        return Failed(message=f"{type(error).__name__}: {error}", data=error)
+
+
+async def _state_of_async(work: Coroutine[Any, Any, Any]) -> Any:
+    from perfect_sdk.states import Completed, Failed
+
+    try:
+        return Completed(data=await work)
+    except Exception as error:
+        return Failed(message=f"{type(error).__name__}: {error}", data=error)
+
+
+def _without_options(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in kwargs.items() if name not in ("wait_for", "return_state")}
+
+
+def _items(value: Any) -> Any:
+    """A list to iterate over, or the value that every call gets."""
+    from perfect_sdk.futures import PerfectFuture, PerfectFutureList
+
+    if isinstance(value, unmapped):
+        return value
+    if isinstance(value, (allow_failure, quote)):
+        inner = _items(value.value)
+        return [type(value)(each) for each in inner] if isinstance(inner, list) else value
+    if isinstance(value, PerfectFutureList):
+        return list(value)
+    if isinstance(value, PerfectFuture):
+        value = value.result()
+    if isinstance(value, (str, bytes, bytearray)) or not hasattr(value, "__iter__") or hasattr(value, "read"):
+        return unmapped(value)
+    return list(value)
+
+
+def _item(items: Any, i: int) -> Any:
+    if isinstance(items, list):
+        return items[i]
+    return items.value if isinstance(items, unmapped) else items
+
+
+def _weight(value: float, owner: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise NotSupported(f"{owner}: weight is a number above 0, not {value!r}")
+    return float(value)
+
+
+def _estimate(value: float | None, owner: str) -> int | None:
+    checked = options.positive(value, "estimated_time (ms)", owner)
+    return None if checked is None else max(int(checked), 1)
+
+
+@overload
+def task(fn: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    tags: Iterable[str] | None = None,
+    version: str | None = None,
+    weight: float = 1.0,
+    estimated_time: int | None = None,
+    retries: int | None = None,
+    retry_delay_seconds: Delays = None,
+    retry_jitter_factor: float | None = None,
+    retry_condition_fn: Callable[..., Any] | None = None,
+    timeout_seconds: float | None = None,
+    persist_result: bool | None = None,
+    result_serializer: str | None = None,
+    serializer: str | None = None,
+    log_prints: bool | None = None,
+    on_completion: list[Hook] | None = None,
+    on_failure: list[Hook] | None = None,
+    on_running: list[Hook] | None = None,
+    **others: Any,
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+def task(fn: Callable[..., Any] | None = None, /, **given: Any) -> Any:
+    """Make a function a task: `@task` or `@task(retries=3, …)`. Sync or async.
+
+    weight: its share of the run's progress, relative to the other tasks'. estimated_time: ms, the author's estimate,
+        used until history knows better.
+    retries: how often it is tried again after an exception. retry_delay_seconds: before each retry: a number, a list
+        (the last one repeats), or a function of `retries`, like exponential_backoff(10). retry_jitter_factor: up to
+        this share of a delay is added to it. retry_condition_fn(task, task_run, state): whether to try again.
+    timeout_seconds: an async task is cancelled when it has passed; a sync one fails at its next SDK call or its end.
+    persist_result=False: its result is not kept, so the task runs again when the run is resumed.
+    result_serializer: "json" (default) or "pickle".
+    log_prints: whether `print` writes log lines, too; None: as the flow.
+    on_completion, on_failure, on_running: hooks(task, task_run, state).
+    """
+    if fn is None:
+        return lambda fn: Task(fn, **given)
+    return Task(fn, **given)
+
+

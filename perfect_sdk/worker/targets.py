@@ -1,0 +1,57 @@
+"""What an executor imports: the flows of the targets, and why one could not be imported."""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from perfect_schemas import ids
+from perfect_schemas.errors import InvalidInput
+from perfect_sdk.worker.frames import LoadFailure, Ready
+
+if TYPE_CHECKING:
+    from perfect_schemas.commands import RegisterFlow
+    from perfect_sdk.flow import Flow
+
+_HERE = str(Path(__file__).parent.parent)
+
+
+def load(targets: list[str]) -> "tuple[dict[str, Flow], Ready]":
+    """The flows by id, and what the supervisor is to know. A target that fails leaves the others alone."""
+    from perfect_sdk.definition import define
+
+    from perfect_sdk.loading import load_flows
+
+    flows: dict[str, Flow] = {}
+    definitions: list[RegisterFlow] = []
+    failures: list[LoadFailure] = []
+    for target in targets:
+        try:
+            for flow in load_flows(target):
+                definition = define(flow)
+                flow_id = ids.flow_id(definition.name)
+                known = flows.setdefault(flow_id, flow)
+                if known is not flow:
+                    text = f"two flows are called {definition.name!r}: give one of them another name"
+                    failures.append(LoadFailure(target=target, error=text))
+                elif all(other.name != definition.name for other in definitions):
+                    definitions.append(msgspec.structs.replace(definition, entrypoint=target))
+        except InvalidInput as error:
+            failures.append(LoadFailure(target=target, error=error.detail))
+        except (Exception, SystemExit):
+            failures.append(LoadFailure(target=target, error=_user_traceback()))
+    return flows, Ready(flows=definitions, failures=failures)
+
+
+def _user_traceback() -> str:
+    """The traceback of the current exception, without the frames of what imported the module."""
+    _, error, trace = sys.exc_info()
+    while trace is not None and _is_machinery(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
+
+
+def _is_machinery(file: str) -> bool:
+    return file.startswith((_HERE, "<frozen importlib")) or "/importlib/" in file

@@ -1,0 +1,39 @@
+"""The ASGI application: Litestar for routing and errors, our own outermost layer around it, nothing in between.
+
+Every middleware costs more than the server itself, so there is none: what must hold everywhere is in `Outermost`.
+"""
+
+from litestar import Litestar
+
+import perfect_ui
+from perfect_gateway import openapi, problems, static
+from perfect_gateway.api import events, flows, health, logs, runs, statistics
+from perfect_gateway.outermost import LOOPBACK_NAMES, Outermost
+from perfect_gateway.pages import flows as flow_pages
+from perfect_gateway.pages import home, stream
+from perfect_gateway.pages import runs as run_pages
+from perfect_gateway.pages.page import error_page
+from perfect_gateway.parts import Parts
+from perfect_schemas.streams import MAX_PAYLOAD_BYTES
+
+MOST_BODY_BYTES = (
+    MAX_PAYLOAD_BYTES - 64 * 1024
+)  # what a body says must fit into one message, with its envelope
+
+
+def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
+    api = [
+        handler
+        for module in (flows, runs, logs, statistics, events, health)
+        for handler in module.routes(parts)
+    ]
+    pages = [handler for module in (home, run_pages, flow_pages, stream) for handler in module.routes(parts)]
+    app = Litestar(
+        [*api, *pages, *openapi.routes(api, parts.version), *static.routes(perfect_ui.STATIC_DIR)],
+        exception_handlers={Exception: problems.handler(error_page)},
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=MOST_BODY_BYTES,
+    )
+    names = {*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host}
+    return Outermost(app, names=names, most_bytes=MOST_BODY_BYTES)

@@ -1,0 +1,97 @@
+"""`/flows/{id}`: one flow with its runs and the form that runs it. `/statistics`: how long everything takes."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from litestar import Response, get, post
+
+import perfect_ui
+from perfect_gateway import shapes
+from perfect_gateway.api.runs import TriggerBody, trigger_run
+from perfect_gateway.pages.page import form, html, position, see
+from perfect_gateway.parts import Parts
+from perfect_gateway.problems import invalid
+from perfect_gateway.wire import AnyRequest
+from perfect_schemas import queries
+from perfect_schemas.errors import InvalidInput
+from perfect_schemas.views import FlowView, StatisticsView
+
+RUNS = 50
+
+
+def form_problems(error: InvalidInput) -> list[dict[str, str]]:
+    """The engine's errors as the form shows them: at the parameter's field, or on top for the whole form."""
+    found = []
+    for wrong in error.errors:
+        path = wrong.field.removeprefix("parameters").removeprefix(".")
+        name, _, rest = path.partition(".")
+        found.append({"field": name, "message": f"{rest}: {wrong.message}" if rest else wrong.message})
+    return found or [{"field": "", "message": error.detail}]
+
+
+def submitted_tags(text: str) -> list[str]:
+    return list(dict.fromkeys(filter(None, (tag.strip() for tag in text.split(",")))))
+
+
+async def flow_context(parts: Parts, name: str) -> dict[str, Any]:
+    """Raises NotFound."""
+    found, as_of = await parts.asker.value("flow", queries.FlowDetail(flow=name), FlowView)
+    runs, (statistics, _) = await asyncio.gather(
+        parts.asker.query("runs", queries.RunPage(flow=found.id, limit=RUNS)),
+        parts.asker.value("statistics", queries.Statistics(flow=found.id), StatisticsView),
+    )
+    shown = msgspec.json.decode(runs.value)["runs"]
+    return {
+        "seq": position(None if as_of is None or runs.seq is None else min(as_of, runs.seq)),
+        "flow": shapes.flow_shape(found),
+        "runs": [shapes.run_shape(run) for run in shown],
+        "task_statistics": shapes.plain(statistics.tasks),
+        "version": parts.version,
+    }
+
+
+def routes(parts: Parts) -> list[Any]:
+    @get("/flows/{flow_id:str}")
+    async def flow(request: AnyRequest) -> Response[bytes]:
+        return html("pages/flow.html", **await flow_context(parts, request.path_params["flow_id"]))
+
+    @post("/flows/{flow_id:str}/runs", status_code=303)
+    async def trigger(request: AnyRequest) -> Response[bytes]:
+        fields = await form(request)
+        name = request.path_params["flow_id"]
+        found, _ = await parts.asker.value("flow", queries.FlowDetail(flow=name), FlowView)
+        last = {key: values[-1] for key, values in fields.items()}
+        parameters, problems = perfect_ui.form_parameters(found.parameters, last)
+        if not problems:
+            try:
+                wanted = msgspec.convert(
+                    {
+                        "configuration": last.get("configuration") or "development",
+                        "parameters": parameters,
+                        "tags": submitted_tags(last.get("tags", "")),
+                    },
+                    TriggerBody,
+                )
+                triggered = await trigger_run(parts, found.id, wanted)
+                return see(request, f"/runs/{triggered.run_id}")
+            except msgspec.ValidationError as error:
+                problems = form_problems(invalid(error))
+            except InvalidInput as error:
+                problems = form_problems(error)
+        typed = {
+            "values": last,
+            "problems": problems,
+            "configuration": last.get("configuration", "development"),
+            "run_tags": last.get("tags", ""),
+        }
+        if request.headers.get("hx-request") == "true":
+            return html("parts/trigger_form.html", status=422, flow=shapes.flow_shape(found), **typed)
+        return html("pages/flow.html", status=422, **await flow_context(parts, found.id), **typed)
+
+    @get("/statistics")
+    async def statistics() -> Response[bytes]:
+        found, _ = await parts.asker.value("statistics", queries.Statistics(), StatisticsView)
+        return html("pages/statistics.html", statistics=shapes.plain(found), version=parts.version)
+
+    return [flow, trigger, statistics]

@@ -1,0 +1,135 @@
+"""`/runs`: the list with its filters. `/runs/{id}`: one run, live."""
+
+import asyncio
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from litestar import Response, get, post
+
+from perfect_gateway import shapes
+from perfect_gateway.api.runs import RunQuery, cancel_run, run_page
+from perfect_gateway.live import fragments
+from perfect_gateway.pages.page import html, position, see
+from perfect_gateway.parts import Parts
+from perfect_gateway.runs import folded_run, no_run, streamed_lines
+from perfect_gateway.wire import AnyRequest, query, run_id
+from perfect_schemas import queries
+from perfect_schemas.errors import NotFound
+from perfect_schemas.views import FlowView, LogView
+
+FILTERS = ("flow", "state", "tag", "configuration", "text")
+LINES = 1000
+TASKS_A_PAGE = 1000
+MOST_TASKS = 20_000
+
+
+class RunContext(msgspec.Struct, kw_only=True):
+    """What `pages/run.html` shows. seq: EVENTS and LOGS sequences that it is as of."""
+
+    run: dict[str, Any]
+    tasks: list[dict[str, Any]]
+    logs: list[LogView]
+    seq: int | None
+    log_seq: int
+    earlier: bool
+
+
+async def tasks_of(parts: Parts, wanted: str) -> tuple[list[dict[str, Any]], int | None]:
+    tasks: list[dict[str, Any]] = []
+    cursor: str | None = None
+    first: int | None = None
+    while True:
+        page = queries.TaskRunPage(run_id=wanted, limit=TASKS_A_PAGE, cursor=cursor)
+        reply = await parts.asker.query("task_runs", page)
+        found = msgspec.json.decode(reply.value)
+        first = reply.seq if first is None else first
+        tasks += found["task_runs"]
+        cursor = found["next"]
+        if cursor is None or len(tasks) >= MOST_TASKS:
+            return tasks, first
+
+
+async def projected(parts: Parts, wanted: str) -> RunContext:
+    """From the read model. Raises NotFound."""
+    reply, (tasks, as_of), (logs, _) = await asyncio.gather(
+        parts.asker.query("run", queries.RunDetail(run_id=wanted)),
+        tasks_of(parts, wanted),
+        parts.asker.value("logs", queries.LogPage(run_id=wanted, limit=LINES, tail=True), queries.Logs),
+    )
+    return RunContext(
+        run=msgspec.json.decode(reply.value),
+        tasks=tasks,
+        logs=logs.logs,
+        seq=None if reply.seq is None or as_of is None else min(reply.seq, as_of),
+        log_seq=logs.seq,
+        earlier=len(logs.logs) == LINES,
+    )
+
+
+async def folded(parts: Parts, wanted: str) -> RunContext:
+    """From the run's own subjects: it is younger than the read model. Raises NotFound."""
+    history, view = await folded_run(parts, wanted)
+    if view is None or history.run is None:
+        raise no_run(wanted)
+    facts = await parts.flows.facts(history.run.flow_id)
+    logs, log_seq = await streamed_lines(parts, wanted)
+    tasks = fragments.task_dicts(history.tasks.values(), facts)
+    return RunContext(
+        run=shapes.plain(view),
+        tasks=tasks,
+        logs=logs[-LINES:],
+        seq=history.seq,
+        log_seq=log_seq,
+        earlier=len(logs) > LINES,
+    )
+
+
+def routes(parts: Parts) -> list[Any]:
+    @get("/runs")
+    async def runs(request: AnyRequest) -> Response[bytes]:
+        wanted = query(request, RunQuery)
+        reply, (flows, _) = await asyncio.gather(
+            parts.asker.query("runs", run_page(wanted)),
+            parts.asker.value("flows", queries.FlowList(), list[FlowView]),
+        )
+        found = msgspec.json.decode(reply.value)
+        filters = {name: request.query_params.get(name, "") for name in FILTERS}
+        kept = {name: text for name, text in filters.items() if text}
+        older = f"/runs?{urlencode({**kept, 'cursor': found['next']})}" if found["next"] else None
+        return html(
+            "pages/runs.html",
+            seq=position(reply.seq),
+            runs=[shapes.run_shape(run) for run in found["runs"]],
+            filters=filters,
+            flows=[{"id": flow.id, "name": flow.name} for flow in flows],
+            older=older,
+            first=wanted.cursor is None,
+            version=parts.version,
+        )
+
+    @get("/runs/{run_id:str}")
+    async def run(request: AnyRequest) -> Response[bytes]:
+        wanted = run_id(request)
+        try:
+            shown = await projected(parts, wanted)
+        except NotFound:
+            shown = await folded(parts, wanted)
+        return html(
+            "pages/run.html",
+            seq=position(shown.seq, shown.log_seq),
+            run=shapes.run_shape(shown.run),
+            tasks=[shapes.task_shape(task) for task in shown.tasks],
+            logs=[shapes.log_shape(line) for line in shown.logs],
+            logs_earlier=f"/api/engine/runs/{wanted}/logs?limit=1000" if shown.earlier else None,
+            actions=shapes.actions(shown.run["state"]),
+            version=parts.version,
+        )
+
+    @post("/runs/{run_id:str}/cancel", status_code=303)
+    async def cancel(request: AnyRequest) -> Response[bytes]:
+        wanted = run_id(request)
+        await cancel_run(parts, wanted)
+        return see(request, f"/runs/{wanted}")
+
+    return [runs, run, cancel]

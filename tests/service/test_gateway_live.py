@@ -1,0 +1,384 @@
+"""Live streams of the gateway: nothing missed, nothing unbounded, over real sockets."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from eventually import eventually
+from said_runs import FLOW, FLOW_ID, Runs
+
+from perfect_bus import Bus
+from perfect_bus.settings import Settings
+from perfect_gateway.service import GatewayService
+from perfect_projector.service import ProjectorService
+from perfect_registry.service import RegistryService
+from perfect_runtime.natsd import NatsServer
+from perfect_schemas import commands, events, ids, subjects
+
+
+class Message(msgspec.Struct):
+    event: str = ""
+    id: str = ""
+    data: str = ""
+
+
+class Sse:
+    """One open stream; `await stream.next(...)` waits for a message that fits."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._lines = response.aiter_lines()
+        self.seen: list[Message] = []
+
+    async def message(self) -> Message:
+        found = Message()
+        data: list[str] = []
+        async for line in self._lines:
+            if not line:
+                found.data = "\n".join(data)
+                self.seen.append(found)
+                return found
+            name, _, value = line.partition(": ")
+            if name == "data":
+                data.append(value)
+            elif name in ("id", "event"):
+                setattr(found, name, value)
+        raise EOFError
+
+    async def next(self, fits: Callable[[Message], Any], timeout_s: float = 10) -> Message:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                message = await self.message()
+                if fits(message):
+                    return message
+
+    async def said(self, count: int) -> list[dict[str, Any]]:
+        """The next `count` events of `/api/events`."""
+        return [
+            msgspec.json.decode((await self.next(lambda message: not message.event)).data)
+            for _ in range(count)
+        ]
+
+
+@contextlib.asynccontextmanager
+async def listen(gateway: GatewayService, path: str, last: str | None = None) -> AsyncIterator[Sse]:
+    headers = {"last-event-id": last} if last else {}
+    async with (
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=60) as client,
+        client.stream("GET", path, headers=headers) as response,
+    ):
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert "default-src 'self'" in response.headers["content-security-policy"]
+        stream = Sse(response)
+        await stream.next(lambda message: message.event == "hello")
+        yield stream
+
+
+@pytest.fixture
+def runs(bus: Bus) -> Runs:
+    return Runs(bus)
+
+
+@pytest.fixture
+async def gateway(bus: Bus, start_service: Any, settings: Settings) -> GatewayService:
+    return await start_service(GatewayService, settings=msgspec.structs.replace(settings, port=0))
+
+
+@pytest.fixture
+async def pages(bus: Bus, start_service: Any, gateway: GatewayService) -> GatewayService:
+    """The gateway with the services that its pages ask."""
+    await start_service(RegistryService)
+    await start_service(ProjectorService)
+    task = events.TaskDefinition(id="", name="step", weight=2)
+    await bus.ask(
+        subjects.command("registry", "register"),
+        commands.RegisterFlow(name=FLOW, flow_version="1", tasks=[task]),
+    )
+    await eventually(lambda: get(gateway, f"/api/engine/flows/{FLOW_ID}", ok=True))
+    return gateway
+
+
+async def get(gateway: GatewayService, path: str, *, ok: bool = False) -> Any:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=15) as client:
+        answer = await client.get(path)
+        return answer if not ok else answer.status_code == 200
+
+
+async def seq_of(gateway: GatewayService, path: str) -> str:
+    """The position that a page says it was rendered at."""
+    text = (await get(gateway, path)).text
+    return text.partition('data-seq="')[2].partition('"')[0]
+
+
+# -- for programs
+
+
+async def test_events_come_as_they_are(gateway: GatewayService, runs: Runs) -> None:
+    async with listen(gateway, "/api/events") as stream:
+        run_id = await runs.start()
+        await runs.task(run_id, 0)
+        await runs.log(run_id, "hello")
+        said = await stream.said(6)
+        assert [event["type"] for event in said] == [
+            "run.scheduled", "run.queued", "run.started", "task.started", "task.completed", "log.written",
+        ]  # fmt: skip
+        assert stream.seen[-1].id == "5.1"
+
+
+async def test_resuming_leaves_no_gap(gateway: GatewayService, runs: Runs, nats_server: NatsServer) -> None:
+    """Through breaks of the connection and a kill of nats-server, each event comes exactly once, in order."""
+    run_id = await runs.start()
+    total = 300
+
+    async def speak() -> None:
+        for n in range(total):
+            await runs.log(run_id, f"line {n}")
+            if n % 3 == 0:
+                await runs.task(run_id, n, end=False)
+            if n == 150:
+                nats_server.kill()
+                await asyncio.sleep(0.1)
+                nats_server.start()
+
+    speaking = asyncio.create_task(speak())
+    lines: list[str] = []
+    tasks: list[str] = []
+    last: str | None = "0.0"
+    async with asyncio.timeout(50):
+        while len(lines) < total or len(tasks) < total / 3:
+            try:
+                async with listen(gateway, "/api/events?definitions=false", last) as stream:
+                    for _ in range(90):
+                        event = (await stream.said(1))[0]
+                        last = stream.seen[-1].id
+                        if event["type"] == "log.written":
+                            lines.append(event["lines"][0]["message"])
+                        elif event["type"] == "task.started":
+                            tasks.append(event["task_key"])
+                        if len(lines) == total and len(tasks) == total / 3:
+                            break
+            except (AssertionError, EOFError, httpx.HTTPError):
+                await asyncio.sleep(0.05)  # 503 while NATS is away
+    await speaking
+    assert lines == [f"line {n}" for n in range(total)]
+    assert tasks == [f"step-{n}" for n in range(0, total, 3)]
+
+
+async def test_one_run_only(gateway: GatewayService, runs: Runs) -> None:
+    one, other = await runs.start(), await runs.start()
+    async with listen(gateway, f"/api/events?run_id={one}&after=0.0&logs=false") as stream:
+        await runs.log(one, "not wanted")
+        await runs.complete(other)
+        await runs.complete(one)
+        said = await stream.said(4)
+    assert {event["run_id"] for event in said} == {one}
+    assert said[-1]["type"] == "run.completed"
+
+
+async def test_what_is_purged_is_said(gateway: GatewayService, runs: Runs, bus: Bus) -> None:
+    old, new = await runs.start(), await runs.start()
+    await bus.js.purge_stream("EVENTS", subject=subjects.run(old))
+    async with listen(gateway, "/api/events", "0.0") as stream:
+        await stream.next(lambda message: message.event == "resync")
+        assert [event["run_id"] for event in await stream.said(3)] == [new] * 3
+    async with listen(gateway, "/api/events", "999.0") as stream:
+        await stream.next(lambda message: message.event == "resync")
+        await runs.complete(new)
+        assert (await stream.said(1))[0]["type"] == "run.completed"
+
+
+async def test_a_slow_reader_loses_nothing(gateway: GatewayService, runs: Runs) -> None:
+    """Its queue is dropped when it is full; what it missed comes from the streams."""
+    run_id = await runs.start()
+    async with listen(gateway, "/api/events", "0.0") as stream:
+        reader = next(iter(gateway.hub.feed.readers))
+        text = "x" * 20_000
+        for n in range(700):
+            await runs.log(run_id, f"{n} {text}")
+        await eventually(lambda: reader.queue.overflowed)
+        said = await stream.said(703)
+    lines = [event["lines"][0]["message"] for event in said if event["type"] == "log.written"]
+    assert [line.partition(" ")[0] for line in lines] == [str(n) for n in range(700)]
+
+
+# -- for pages
+
+
+async def test_a_run_moves_on_its_page(pages: GatewayService, runs: Runs) -> None:
+    run_id = await runs.start()
+    await eventually(lambda: get(pages, f"/api/engine/runs/{run_id}", ok=True))
+    seq = await seq_of(pages, f"/runs/{run_id}")
+    await runs.task(run_id, 0)  # between the page and its stream
+    async with listen(pages, f"/events?topics=run:{run_id},logs:{run_id}&after={seq}") as stream:
+        first = await stream.next(lambda message: "step-0" in message.data)
+        assert f'id="run-{run_id}-header"' in first.data
+        assert f'id="run-{run_id}-timeline"' in first.data
+        await runs.task(run_id, 1, end=False)
+        await runs.log(run_id, "a <b>line</b>")
+        row = await stream.next(lambda message: ids.task_run_id(run_id, "step-1") in message.data)
+        assert "running" in row.data
+        line = await stream.next(lambda message: "data-append" in message.data)
+        assert "a &lt;b&gt;line&lt;/b&gt;" in line.data
+        await runs.complete(run_id)
+        end = await stream.next(lambda message: "completed" in message.data)
+        assert f'id="run-{run_id}-timeline"' in end.data
+        last = end.id
+    async with listen(pages, f"/events?topics=run:{run_id},logs:{run_id}", last) as stream:
+        with pytest.raises(TimeoutError):
+            await stream.next(lambda _: True, timeout_s=0.5)  # nothing has changed since
+
+
+async def test_overviews(pages: GatewayService, runs: Runs) -> None:
+    seq = await seq_of(pages, "/")
+    before = await runs.start()  # between the page and its stream
+    async with (
+        listen(pages, f"/events?topics=runs,flows&after={seq}") as home,
+        listen(pages, f"/events?topics=flow:{FLOW_ID}") as flow,
+    ):
+        await home.next(lambda message: f"run-card-{before}" in message.data)
+        run_id = await runs.start()
+        card = await home.next(lambda message: f"run-card-{run_id}" in message.data)
+        assert f"run-row-{run_id}" in card.data
+        await flow.next(lambda message: f"run-row-{run_id}" in message.data)
+        await home.next(lambda message: 'id="summary"' in message.data)
+        await runs.complete(run_id)
+        shown = await home.next(lambda message: f'id="flow-{FLOW_ID}"' in message.data)
+        assert run_id in shown.data
+        await flow.next(lambda message: f'id="flow-{FLOW_ID}-statistics"' in message.data)
+    assert pages.hub.board.runs == {} or not pages.hub.board.audience.all_runs
+
+
+async def test_a_new_flow_appears(pages: GatewayService, bus: Bus) -> None:
+    async with listen(pages, "/events?topics=flows") as stream:
+        await bus.ask(
+            subjects.command("registry", "register"), commands.RegisterFlow(name="newer", flow_version="1")
+        )
+        await stream.next(lambda message: f'id="flow-{ids.flow_id("newer")}"' in message.data)
+
+
+async def test_many_changes_are_drawn_a_few_times(pages: GatewayService, runs: Runs) -> None:
+    run_id = await runs.start()
+    async with listen(pages, f"/events?topics=run:{run_id}&after=0.0") as stream:
+        await stream.next(lambda message: message.id)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        while loop.time() < started + 1.5:
+            await runs.task(run_id, len(stream.seen) * 1000 + int((loop.time() - started) * 500))
+        await runs.complete(run_id)
+        await stream.next(lambda message: "completed</span>" in message.data and "header" in message.data)
+        took = loop.time() - started
+        headers = [message for message in stream.seen if f'id="run-{run_id}-header"' in message.data]
+        timelines = [message for message in stream.seen if f'id="run-{run_id}-timeline"' in message.data]
+        assert len(headers) <= 4 * took + 3
+        assert len(timelines) <= took + 4
+
+
+async def test_every_log_line_arrives(pages: GatewayService, runs: Runs) -> None:
+    """With a break in between, and a page that is told no line twice."""
+    run_id = await runs.start()
+    topics = f"/events?topics=run:{run_id},logs:{run_id}"
+    last: str | None = None
+
+    async def speak() -> None:
+        for n in range(0, 3000, 10):
+            await runs.log(run_id, *(f"line {n + i};" for i in range(10)))
+
+    speaking = asyncio.create_task(speak())
+    shown: dict[int, str] = {}
+    async with asyncio.timeout(40):
+        while len(shown) < 3000:
+            async with listen(pages, topics if last else topics + "&after=0.0", last) as stream:
+                for _ in range(3):
+                    message = await stream.next(lambda message: message.id)
+                    last = message.id
+                    for part in message.data.split('<li data-seq="')[1:]:
+                        seq = int(part.partition('"')[0])
+                        shown[seq] = part.partition("line ")[2].partition(";")[0]
+                    if len(shown) == 3000:
+                        break
+    await speaking
+    assert [shown[seq] for seq in sorted(shown)] == [str(n) for n in range(3000)]
+
+
+async def test_a_page_from_nowhere_reloads(pages: GatewayService, runs: Runs) -> None:
+    await runs.start()
+    for position in ("garbage", "999.0"):
+        async with listen(pages, "/events?topics=runs", position) as stream:
+            await stream.next(lambda message: message.event == "resync")
+
+
+async def test_a_slow_page_reloads(pages: GatewayService, runs: Runs) -> None:
+    run_id = await runs.start()
+    async with listen(pages, f"/events?topics=logs:{run_id}&after=0.0") as stream:
+        text = "x" * 9000
+        async with asyncio.timeout(30):
+            while not any(page.overflowed for page in pages.hub._pages):
+                for _ in range(50):
+                    await runs.log(run_id, text)
+        await stream.next(lambda message: message.event == "resync")
+        await runs.log(run_id, "after")
+        await stream.next(lambda message: "after" in message.data)
+
+
+async def test_it_follows_only_while_somebody_looks(
+    gateway: GatewayService, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway.hub.follower, "_linger_s", 0.05)
+    assert not gateway.hub.follower.following
+    async with listen(gateway, "/api/events"):
+        assert gateway.hub.follower.following
+        assert gateway.hub.clients == 1
+    await eventually(lambda: not gateway.hub.follower.following)
+    assert gateway.hub.clients == 0
+
+
+# -- the process
+
+
+@pytest.fixture
+def process(nats_server: NatsServer, settings: Settings, bus: Bus) -> Any:
+    from perfect_gateway.server import free_port
+
+    port = free_port("127.0.0.1", 0)
+    environment = {
+        **os.environ,
+        **msgspec.structs.replace(settings, port=port).environment(),
+        "PERFECT_NATS_URL": nats_server.connection.url.replace(
+            "://", f"://{nats_server.connection.user}:{nats_server.connection.password}@"
+        ),
+    }
+    command = [sys.executable, "-m", "perfect_runtime", "service", "gateway"]
+    started = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    yield started, port
+    started.kill()
+    started.communicate()
+
+
+async def test_it_ends_with_open_streams(process: Any) -> None:
+    started, port = process
+    url = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+
+        async def up() -> bool:
+            with contextlib.suppress(httpx.TransportError):
+                return (await client.get("/schema")).status_code == 200
+            return False
+
+        await eventually(up, timeout_s=20)
+        async with contextlib.AsyncExitStack() as stack:
+            for path in ("/api/events", f"/events?topics=runs,flows,run:{ids.uuid7()}"):
+                response = await stack.enter_async_context(client.stream("GET", path))
+                await Sse(response).next(lambda message: message.event == "hello")
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
+            started.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(started.wait, 5) == 0
+            assert loop.time() - begun < 2
