@@ -14,7 +14,7 @@ from perfect_schemas.events import RunRetried, RunScheduled, RunStarted
 from perfect_schemas.folds.history import History
 from perfect_schemas.states import RunState
 from perfect_sdk import failures, results
-from perfect_sdk.context import Frame
+from perfect_sdk.context import Frame, current
 from perfect_sdk.effects import drive, drive_async
 from perfect_sdk.exceptions import CancelledRun, CrashedRun
 from perfect_sdk.execution import Call, returns_of
@@ -62,8 +62,6 @@ async def _outcome_async(call: Call, child: "Child", return_state: bool) -> Any:
 
 
 class ChildCall(Call):
-    """returns: what the recorded result is decoded as."""
-
     __slots__ = ()
 
     @property
@@ -84,6 +82,7 @@ class Child:
         history = journal.history() if self._may_exist() else None
         ended = self._ended(history, journal)
         if ended is None:
+            run, journal, history = self._afresh(run, journal, history)
             run, events = self._opening(run, history)
             for event in events:
                 journal.commit(event)
@@ -98,6 +97,7 @@ class Child:
         history = await asyncio.to_thread(journal.history) if self._may_exist() else None
         ended = self._ended(history, journal)
         if ended is None:
+            run, journal, history = self._afresh(run, journal, history)
             run, events = self._opening(run, history)
             for event in events:
                 await journal.commit_async(event)
@@ -141,14 +141,10 @@ class Child:
         if life is None:
             return None
         if life.state is RunState.COMPLETED:
-            stored = life.result
-            if stored is None:
-                return None  # not kept: there is no other way than to say so
-            return Outcome(
-                state="completed",
-                value=results.decode_result(stored, returns_of(self.flow.fn), journal.load),
-                stored=stored,
-            )
+            if life.result is None:
+                return None
+            value = results.decode_result(life.result, returns_of(self.flow.fn), journal.load)
+            return Outcome(state="completed", value=value)
         if self.frame.session.retry_failed:
             return None
         if life.state is RunState.FAILED and life.error is not None:
@@ -158,6 +154,17 @@ class Child:
         if life.state is RunState.CRASHED:
             return Outcome(state="failed", error=CrashedRun(f"child run {life.id} crashed: {life.reason}"))
         return None
+
+    def _afresh(
+        self, run: RunContext, journal: Journal, history: History | None
+    ) -> tuple[RunContext, Journal, History | None]:
+        """A child that completed with a result that could not be kept is run again, as another run."""
+        if history is None or history.run is None or history.run.state is not RunState.COMPLETED:
+            return run, journal, history
+        parent = self.frame.session
+        again = ids.child_run_id(parent.run.run_id, f"{self.call.place.key}\x1f{parent.epoch}")
+        run = msgspec.structs.replace(run, run_id=again)
+        return run, parent.journal.child(run), None
 
     def _opening(self, run: RunContext, history: History | None) -> tuple[RunContext, list[Any]]:
         """The events that begin this execution of the child, and the run as it is then."""
@@ -205,7 +212,7 @@ class Child:
     def _session(
         self, run: RunContext, journal: Journal, history: History | None, values: dict[str, Any]
     ) -> RunSession:
-        return RunSession(run, self.flow, journal, history, values=values, caller=self.call.body_frame)
+        return RunSession(run, self.flow, journal, history, values=values, caller=current.get())
 
     # -- its outcome
 

@@ -33,7 +33,6 @@ from perfect_sdk.io import IO
 
 if TYPE_CHECKING:
     from perfect_sdk.flow import Flow
-
     from perfect_sdk.journal import Journal
     from perfect_sdk.session import RunContext
 
@@ -120,9 +119,7 @@ class LocalClient:
 
     def _register(self, flow: "Flow") -> None:
         """A run is recorded also while the registry is away; its flow is then known from the next call on."""
-        from perfect_sdk.definition import define
-
-        definition: RegisterFlow = define(flow)
+        definition = flow.definition
         version = (definition.name, definition.flow_version)
         if version in self._registered:
             return

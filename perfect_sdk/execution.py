@@ -143,7 +143,7 @@ class Call:
             self.id = ids.task_run_id(session.run.run_id, self.place.key)
 
     def _recorded(self, stored: StoredValue) -> Steps[Any]:
-        kind = returns_of(self.fn)
+        kind = self.returns
         load = self.session.journal.load
         if stored.ref is None:
             return results.decode_result(stored, kind, load)
@@ -237,12 +237,17 @@ class Call:
         return self.policy.name
 
     @property
+    def returns(self) -> Any:
+        """What a recorded result is decoded as."""
+        return returns_of(self.fn)
+
+    @property
     def run_count(self) -> int:
         return self.attempt
 
     def event(self, kind: type[Any], **fields: Any) -> Any:
         session = self.session
-        scope, key, ordinal = self.place
+        _, key, ordinal = self.place
         return kind(
             id=ids.uuid7(),
             at=utc_now(),

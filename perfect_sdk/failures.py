@@ -96,7 +96,7 @@ def _strip(trace: traceback.TracebackException | None, seen: set[int]) -> None:
 
 
 def local_variables(trace: TracebackType | None) -> dict[str, str] | None:
-    """name → short representation, of the innermost frame that is not the SDK's; secrets by name are redacted."""
+    """Name → short representation, of the innermost frame that is not the SDK's; secrets by name are redacted."""
     innermost = None
     while trace is not None:
         if not trace.tb_frame.f_code.co_filename.startswith(_HERE):

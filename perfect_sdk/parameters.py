@@ -1,5 +1,6 @@
 """A flow's parameters: its signature as JSON Schema (draft 2020-12), and JSON values as the types it asks for."""
 
+import contextlib
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -170,10 +171,8 @@ def type_hints(fn: Callable[..., Any]) -> dict[str, Any]:
     hints = {}
     for name, annotation in getattr(fn, "__annotations__", {}).items():
         if isinstance(annotation, str):
-            try:
+            with contextlib.suppress(Exception):
                 hints[name] = eval(annotation, getattr(fn, "__globals__", {}))  # noqa: S307  the author's own text
-            except Exception:
-                continue
         else:
             hints[name] = annotation
     return hints
@@ -204,7 +203,7 @@ def _schema_hook(kind: Any) -> dict[str, Any]:
 
 
 def _with_format(schema: dict[str, Any], kind: Any) -> dict[str, Any]:
-    """msgspec leaves `format` out for times without zone; forms want it all the same."""
+    """Msgspec leaves `format` out for times without zone; forms want it all the same."""
     name = _FORMATS.get(kind)
     if name is not None:
         return {**schema, "format": name}

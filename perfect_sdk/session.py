@@ -274,8 +274,7 @@ class RunSession:
                 value = yield FlowBody(self, args, kwargs)
                 if self._pool is not None:
                     yield WaitFor(self._pool.open())
-                if self._left is not None:
-                    raise self._left
+                self._check_history()
                 if isinstance(value, State):
                     value = self._value_of(value)
             except Exception as error:
@@ -287,6 +286,10 @@ class RunSession:
                 yield from self._next_try(error, tries)
             else:
                 return (yield from self._completed(value))
+
+    def _check_history(self) -> None:
+        if self._left is not None:
+            raise self._left
 
     def _value_of(self, state: State[Any]) -> Any:
         """A flow that returns a state sets it."""

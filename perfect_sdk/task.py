@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from perfect_sdk import options
-from perfect_sdk.annotations import Annotation, allow_failure, quote, unmapped
+from perfect_sdk.annotations import allow_failure, quote, unmapped
 from perfect_sdk.context import current
 from perfect_sdk.exceptions import (
     MappingLengthMismatch,
@@ -158,7 +158,9 @@ class Task(Generic[P, R]):
         """
         frame = current.get()
         if frame is None:
-            raise MissingContextError(f"task {self.name!r}: submit() needs a running flow; call the task instead")
+            raise MissingContextError(
+                f"task {self.name!r}: submit() needs a running flow; call the task instead"
+            )
         from perfect_sdk.execution import Call
 
         wait_for: Any = kwargs.pop("wait_for", None) or ()
@@ -339,5 +341,3 @@ def task(fn: Callable[..., Any] | None = None, /, **given: Any) -> Any:
     if fn is None:
         return lambda fn: Task(fn, **given)
     return Task(fn, **given)
-
-

@@ -52,7 +52,7 @@ class Gateway:
 
     @contextmanager
     def stream(self, path: str, **query: Any) -> Iterator[Iterator[tuple[str, Any]]]:
-        """Server-sent events as (event name, decoded data); open from the moment the block is entered."""
+        """Server-sent events as (event name, data): JSON for unnamed ones ("message"), text for signals."""
         with self._open("GET", self._path(path, query), None, STREAM_TIMEOUT_S) as response:
             yield _events(response)
 
@@ -102,7 +102,7 @@ def _events(response: Any) -> Iterator[tuple[str, Any]]:
         line = raw.decode().rstrip("\r\n")
         if not line:
             if data:
-                yield name, json.loads("\n".join(data))
+                yield name, json.loads("\n".join(data)) if name == "message" else "\n".join(data)
             name, data = "message", []
         elif line.startswith("event:"):
             name = line[6:].strip()

@@ -26,7 +26,7 @@ def register(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from perfect_schemas.errors import InvalidInput
+    from perfect_schemas.errors import PerfectError
     from perfect_sdk.loading import load_flows
 
     flows = load_flows(arguments.target)
@@ -34,9 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
         names = ", ".join(flow.name for flow in flows)
         raise Exit(USAGE, f"{arguments.target} has several flows: name one after a colon ({names})")
     flow = flows[0]
+    parameters = parse_parameters(arguments.parameters)
     try:
-        parameters = flow.validate_parameters(parse_parameters(arguments.parameters))
-    except (TypeError, ValueError, InvalidInput) as error:
+        flow.validate_parameters(parameters)
+    except (TypeError, ValueError, PerfectError) as error:
         raise Exit(USAGE, f"flow {flow.name!r}: {error}") from None
     try:
         value = flow(**parameters)

@@ -15,20 +15,31 @@ SETTLE_S = 5.0  # how long the read model may be behind the stream
 
 def watch(gateway: Gateway, run_id: str, *, quiet: bool = False) -> tuple[dict[str, Any], int]:
     """The run when it is final, and the exit code that says so: 0 for COMPLETED. Prints events as they come."""
-    with gateway.stream("/api/events", run_id=run_id) as events:
-        run = gateway.get(f"/api/engine/runs/{run_id}")
-        if run["state"] not in FINAL:
-            if not quiet:
-                print(f"{run['flow_name']} {run_id}: {run['state']}", flush=True)
-            for _, event in events:
-                if not quiet:
-                    _show(event)
-                if event.get("run_id") == run_id and event.get("type") in ENDS:
-                    break
-    run = _settled(gateway, run_id)
+    run = gateway.get(f"/api/engine/runs/{run_id}")
+    if not quiet:
+        print(f"{run['flow_name']} {run_id}: {run['state']}", flush=True)
+    while run["state"] not in FINAL:
+        _follow(gateway, run_id, quiet=quiet)
+        run = _settled(gateway, run_id)
     if not quiet:
         _show_end(run)
     return run, OK if run["state"] == "COMPLETED" else FAILED
+
+
+def _follow(gateway: Gateway, run_id: str, *, quiet: bool) -> None:
+    """Returns when the run has ended, or the stream has (the caller looks and comes back)."""
+    with gateway.stream("/api/events", run_id=run_id) as events:
+        for name, event in events:
+            if (
+                name != "message"
+            ):  # from here on nothing is missed: what happened before, the run itself tells
+                if gateway.get(f"/api/engine/runs/{run_id}")["state"] in FINAL:
+                    return
+                continue
+            if not quiet:
+                _show(event)
+            if event.get("type") in ENDS:
+                return
 
 
 def _settled(gateway: Gateway, run_id: str) -> dict[str, Any]:

@@ -19,19 +19,23 @@ class Child:
     """`on_ready(child, frame)`, `on_ended(child, frame)`, `on_died(child)`: called on the supervisor's loop.
 
     runs: the (run id, epoch) pairs that it holds. killed_for: why the supervisor ended it, None when it died by itself.
+    solo: started for one run that may be what kills executors.
     """
 
     def __init__(
         self,
         number: int,
         *,
+        solo: bool = False,
         on_ready: Callable[["Child", Ready], None],
         on_ended: Callable[["Child", Ended], None],
         on_died: Callable[["Child"], None],
     ) -> None:
         self.number = number
+        self.solo = solo
         self.runs: set[tuple[str, int]] = set()
         self.is_ready = False
+        self.was_ready = False
         self.killed_for: str | None = None
         self.started_at = time.monotonic()
         self._on_ready = on_ready
@@ -78,6 +82,12 @@ class Child:
         if self._stream is not None and not self._died:
             self._stream.send(frame)
 
+    def dismiss(self) -> None:
+        """It has nothing left to do: it ends by itself."""
+        self.is_ready = False
+        self.killed_for = self.killed_for or "it has nothing left to do"
+        self.send(Stop())
+
     def kill(self, why: str) -> None:
         """SIGKILL; `on_died` follows. Works also where the event loop has not run for long."""
         self.killed_for = self.killed_for or why
@@ -87,7 +97,7 @@ class Child:
 
     def _heard(self, frame: Frame) -> None:
         if isinstance(frame, Ready):
-            self.is_ready = True
+            self.is_ready = self.was_ready = True
             self._on_ready(self, frame)
         elif isinstance(frame, Ended):
             self._on_ended(self, frame)

@@ -1,8 +1,12 @@
-"""The executor processes of a worker: as many as wanted, warm, replaced when they die."""
+"""The executor processes of a worker: as many as wanted, warm, replaced when they die.
+
+Besides them there may be solo ones, for one suspect run each, so that it takes nobody with it; they end with their run.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from perfect_sdk.worker.child import Child
 from perfect_sdk.worker.frames import Ended, Ready, Serve, Stop
@@ -39,6 +43,7 @@ class Crew:
         self._number = 0
         self._young_deaths = 0
         self._was_ready = False
+        self._solo_coming = False
         self._stopping = False
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -47,16 +52,42 @@ class Crew:
         for _ in range(self._processes):
             await self._add()
 
-    async def _add(self) -> None:
+    async def _add(self, *, solo: bool = False) -> None:
         self._number += 1
-        child = Child(self._number, on_ready=self._ready, on_ended=self._on_ended, on_died=self._died)
+        child = Child(
+            self._number, solo=solo, on_ready=self._ready, on_ended=self._on_ended, on_died=self._died
+        )
         self._children.append(child)
         await child.start(self._serve)
 
     def pick(self) -> Child | None:
         """The executor with the fewest runs, if one has room."""
-        ready = [one for one in self._children if one.is_ready and len(one.runs) < self._serve.concurrency]
+        ready = [
+            one
+            for one in self._children
+            if one.is_ready and not one.solo and len(one.runs) < self._serve.concurrency
+        ]
         return min(ready, key=lambda one: len(one.runs), default=None)
+
+    def pick_solo(self) -> Child | None:
+        """An executor for one run alone; None when it has first to be started, which this does: `on_ready` follows."""
+        solo = [one for one in self._children if one.solo]
+        for child in solo:
+            if child.is_ready and not child.runs:
+                return child
+        coming = any(not one.is_ready for one in solo)
+        if not coming and not self._solo_coming and len(solo) < self._processes:
+            self._solo_coming = True
+            self._spawn(self._add_solo())
+        return None
+
+    async def _add_solo(self) -> None:
+        try:
+            await self._pause()
+            if not self._stopping:
+                await self._add(solo=True)
+        finally:
+            self._solo_coming = False
 
     def kill_all(self, why: str) -> None:
         for child in self._children:
@@ -91,19 +122,24 @@ class Crew:
         self._changed.set()
         if not self._stopping:
             young = time.monotonic() - child.started_at < YOUNG_S
-            self._young_deaths = self._young_deaths + 1 if young and not child.killed_for else 0
+            if not (child.solo and child.killed_for is None and child.was_ready):
+                self._young_deaths = self._young_deaths + 1 if young and not child.killed_for else 0
             if not self._was_ready and self._young_deaths >= MAX_EARLY_DEATHS:
                 self._stopping = True
                 self._on_hopeless(f"executor {child.number} {child.epitaph()} while it imported the flows")
-            else:
-                task = asyncio.get_running_loop().create_task(self._replace())
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+            elif not child.solo:
+                self._spawn(self._replace())
         self._on_died(child)
 
     async def _replace(self) -> None:
-        pause = RESTART_S[min(max(self._young_deaths - 1, 0), len(RESTART_S) - 1)]
-        if pause:
-            await asyncio.sleep(pause)
+        await self._pause()
         if not self._stopping:
             await self._add()
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(RESTART_S[min(max(self._young_deaths - 1, 0), len(RESTART_S) - 1)])
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

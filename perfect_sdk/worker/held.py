@@ -40,6 +40,11 @@ class Held(msgspec.Struct, kw_only=True):
     cancelling: bool = False
 
     @property
+    def suspect(self) -> bool:
+        """Its executors keep dying: the next one is its own, so that it takes no other run with it."""
+        return self.deaths >= MAX_DEATHS - 1
+
+    @property
     def key(self) -> tuple[str, int]:
         return self.hand_over.run_id, self.epoch
 
@@ -99,7 +104,8 @@ class Recovery:
     async def after_death(self, held: Held, *, guilty: bool) -> Held | None:
         """The run under its next epoch, or None when it is no longer this worker's.
 
-        guilty: the executor died by itself, so any of its runs may be the cause.
+        guilty: the executor died by itself, so any of its runs may be the cause. A run that is given back stays
+        suspect in `held`.
         """
         run_id = held.hand_over.run_id
         deaths, completed = held.deaths, held.completed
@@ -117,6 +123,7 @@ class Recovery:
             elif verdict == "give_back":
                 reason = f"its executor died {deaths} times in a row without a newly completed task"
                 if await self._say(run_id, self._lost(held, reason), life.last_seq):
+                    held.deaths, held.completed = MAX_DEATHS - 1, completed
                     return None
             else:
                 claim = await self._next_epoch(held, life.last_seq)

@@ -26,6 +26,7 @@ from perfect_sdk.worker.held import Held, Recovery, judge, read_life
 
 ENDED_WELL = frozenset({"completed", "failed", "cancelled", "superseded"})
 Key = tuple[str, int]
+MAX_SUSPECTS = 1000
 
 
 class Runs:
@@ -55,6 +56,9 @@ class Runs:
         self._where: dict[Key, Child] = {}
         self._waiting: deque[Held] = deque()
         self._cancelled: set[str] = set()  # cancelled while being claimed
+        self._suspects: dict[
+            str, tuple[int, int]
+        ] = {}  # given back: run id → deaths, completed, should it return
         self._tasks: set[asyncio.Task[Any]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -100,6 +104,7 @@ class Runs:
             flow_version=self.versions.get(hand_over.flow_id),
             replay=hand_over.replay or claimed.epoch > 1,
         )
+        held.deaths, held.completed = self._suspects.pop(hand_over.run_id, (0, 0))
         self._hold(held)
 
     async def _until_known(self, hand_over: HandOver) -> Claim | None:
@@ -128,24 +133,26 @@ class Runs:
 
     def place(self) -> None:
         """Give waiting runs to executors that have room. Call it when an executor has become ready."""
-        while self._waiting:
-            child = self._crew.pick()
-            if child is None:
-                return
-            held = self._waiting.popleft()
-            child.runs.add(held.key)
-            self._where[held.key] = child
-            child.send(
-                Start(
-                    hand_over=held.hand_over,
-                    epoch=held.epoch,
-                    claim_seq=held.claim_seq,
-                    flow_version=held.flow_version,
-                    replay=held.replay,
-                )
+        for held in list(self._waiting):
+            child = self._crew.pick_solo() if held.suspect else self._crew.pick()
+            if child is not None:
+                self._waiting.remove(held)
+                self._start(held, child)
+
+    def _start(self, held: Held, child: Child) -> None:
+        child.runs.add(held.key)
+        self._where[held.key] = child
+        child.send(
+            Start(
+                hand_over=held.hand_over,
+                epoch=held.epoch,
+                claim_seq=held.claim_seq,
+                flow_version=held.flow_version,
+                replay=held.replay,
             )
-            if held.cancelling:
-                self._tell_cancel(held, child)
+        )
+        if held.cancelling:
+            self._tell_cancel(held, child)
 
     # -- ending
 
@@ -153,6 +160,8 @@ class Runs:
         key = (frame.run_id, frame.epoch)
         child.runs.discard(key)
         self._where.pop(key, None)
+        if child.solo and not any(one.suspect for one in self._waiting):
+            child.dismiss()
         held = self._held.get(key)
         if held is None:
             return
@@ -209,17 +218,21 @@ class Runs:
         keys = sorted(child.runs)
         child.runs.clear()
         guilty = child.killed_for is None
-        what = f"; {len(keys)} of its runs go on elsewhere" if keys else ""
-        self._say(f"executor {child.number} (pid {child.pid}) {child.epitaph()}{what}")
+        what = f"; runs that it held: {len(keys)}" if keys else ""
+        if keys or not child.solo:
+            self._say(f"executor {child.number} (pid {child.pid}) {child.epitaph()}{what}")
         for key in keys:
             self._where.pop(key, None)
             held = self._held.get(key)
             if held is not None:
                 self._spawn(self._recover(held, guilty=guilty))
+        self.place()
 
     async def _recover(self, held: Held, *, guilty: bool) -> None:
         again = await self._recovery.after_death(held, guilty=guilty)
         if again is None:
+            if held.suspect and len(self._suspects) < MAX_SUSPECTS:
+                self._suspects[held.hand_over.run_id] = (held.deaths, held.completed)
             self._release(held.key)
             return
         self._held.pop(held.key, None)

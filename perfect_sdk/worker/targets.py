@@ -20,8 +20,6 @@ _HERE = str(Path(__file__).parent.parent)
 
 def load(targets: list[str]) -> "tuple[dict[str, Flow], Ready]":
     """The flows by id, and what the supervisor is to know. A target that fails leaves the others alone."""
-    from perfect_sdk.definition import define
-
     from perfect_sdk.loading import load_flows
 
     flows: dict[str, Flow] = {}
@@ -30,7 +28,7 @@ def load(targets: list[str]) -> "tuple[dict[str, Flow], Ready]":
     for target in targets:
         try:
             for flow in load_flows(target):
-                definition = define(flow)
+                definition = flow.definition
                 flow_id = ids.flow_id(definition.name)
                 known = flows.setdefault(flow_id, flow)
                 if known is not flow:

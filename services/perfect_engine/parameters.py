@@ -66,13 +66,16 @@ def _unknown(schema: dict[str, Any], parameters: dict[str, Any]) -> Iterator[Fie
 
 def _field_errors(error: "ValidationError") -> Iterator[FieldError]:
     path = ".".join(["parameters", *map(str, error.absolute_path)])
+    rule: Any = error.validator_value
+    value: Any = error.instance
     if error.validator == "required":
-        for name in error.validator_value:
-            if name not in error.instance:
+        for name in rule:
+            if name not in value:
                 yield FieldError(f"{path}.{name}", "is required")
-    elif error.validator == "additionalProperties" and error.validator_value is False:
-        known = error.schema.get("properties", {})
-        for name in error.instance:
+    elif error.validator == "additionalProperties" and rule is False:
+        schema: Any = error.schema
+        known = schema.get("properties", {})
+        for name in value:
             if name not in known:
                 yield FieldError(f"{path}.{name}", f"is not known here; known: {', '.join(known) or 'none'}")
     else:

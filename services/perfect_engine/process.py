@@ -5,19 +5,17 @@ so that two engines, or the same one after a kill, decide everything once.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfect_bus.outbox import Ack
-from perfect_engine import loading, placement
+from perfect_engine import loading
 from perfect_engine import run as rules
-from perfect_engine.board import HOLDING, Board, Run, lane_of
-from perfect_engine.placement import Lane, Worker
+from perfect_engine.board import HOLDING, Board, Run
+from perfect_engine.dispatch import Dispatch
 from perfect_engine.run import Stamp
 from perfect_engine.timers import Timers
 from perfect_runtime.attendance import Attendance
-from perfect_runtime.decider import handle, read
+from perfect_runtime.decider import Aggregate, handle, read
 from perfect_runtime.service import Context
 from perfect_schemas import codec, ids, subjects
 from perfect_schemas.codec import encode
@@ -25,6 +23,7 @@ from perfect_schemas.commands import Control, Presence
 from perfect_schemas.envelope import Event
 from perfect_schemas.errors import BusUnavailable, PerfectError
 from perfect_schemas.events.run import RunRetried
+from perfect_schemas.folds import run as fold
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.states import RunState
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
     from perfect_bus.follow import Following
 
-HAND_OVER_AGAIN_S = 30.0
 CANCEL_MARGIN_S = 2.0
 PREFIX = len(subjects.run(""))
 
@@ -48,15 +46,10 @@ class Process:
         self.board = Board(self._changed)
         self.attendance = Attendance(context, self)
         self.timers = Timers(context, self._due)
+        self.dispatch = Dispatch(context, self.board, self._queue_again)
         self.pending = 0
-        self._workers: dict[str, Worker] = {}
-        self._served: dict[Lane, int] = {}
-        self._turn = 0
-        self._is_admitting = False
-        self._recheck: asyncio.TimerHandle | None = None
         self._deadlines: set[asyncio.TimerHandle] = set()
         self._following: Following | None = None
-        self._ended = False
 
     async def start(self) -> None:
         seq = await loading.load(self._bus, self.board)
@@ -70,9 +63,9 @@ class Process:
                 self._spawn(lambda run=run: self._check_orphan(run), "check for orphan")
 
     async def stop(self) -> None:
-        self._ended = True
         self.attendance.stop()
-        for timer in [*self._deadlines, *([self._recheck] if self._recheck else [])]:
+        self.dispatch.stop()
+        for timer in self._deadlines:
             timer.cancel()
         await self.timers.stop()
         if self._following is not None:
@@ -99,7 +92,7 @@ class Process:
             self.timers.disarm(run.id)
         _REACTIONS[life.state](self, run, life)
         if before is None or before.state in HOLDING or before.state is RunState.PENDING:
-            self._admit_soon()
+            self.dispatch.soon()
 
     def _on_scheduled(self, run: Run, life: RunLife) -> None:
         if rules.needs_queueing(life, self._context.clock()):
@@ -116,7 +109,7 @@ class Process:
         if rules.needs_queueing(life, self._context.clock()):
             self._spawn(lambda: self._give_back(run), "queue again")
         else:
-            self._admit_soon()
+            self.dispatch.soon()
 
     def _on_held(self, run: Run, life: RunLife) -> None:
         if life.client_id is not None:
@@ -145,19 +138,10 @@ class Process:
     # -- clients
 
     def client_changed(self, client: Presence) -> None:
-        self._workers.pop(client.client_id, None)
-        if client.slots > 0 and not client.draining:
-            self._workers[client.client_id] = Worker(
-                client_id=client.client_id,
-                slots=client.slots,
-                held=0,
-                flows=frozenset(client.flows),
-                queues=frozenset(client.queues),
-            )
-        self._admit_soon()
+        self.dispatch.client_changed(client)
 
     def client_gone(self, client_id: str) -> None:
-        self._workers.pop(client_id, None)
+        self.dispatch.client_gone(client_id)
 
     def client_lost(self, client_id: str) -> None:
         for run_id in sorted(self.board.held.get(client_id, ())):
@@ -166,13 +150,10 @@ class Process:
             self._decide_soon(
                 run,
                 lambda life: rules.lose(
-                    life, client_id, self.stamp(), is_served=life is not None and self._is_served(life)
+                    life, client_id, self.stamp(), is_served=life is not None and self.dispatch.serves(life)
                 ),
                 "lose",
             )
-
-    def _is_served(self, life: RunLife) -> bool:
-        return any(worker.serves(lane_of(life)) for worker in self._workers.values())
 
     async def _read(self, run: Run) -> None:
         await read(self._bus, run)
@@ -182,11 +163,17 @@ class Process:
         parent_id = run.state.parent_run_id if run.state is not None else None
         if parent_id is None or parent_id in self.board.runs:
             return
-        parent = self.board.run(parent_id)
-        await read(self._bus, parent)
+        parent = await read(self._bus, Aggregate(subjects.run(parent_id), fold.evolve))
         ended = parent.state
         if ended is not None and ended.state.is_final:
             await self._decide(run, lambda life: rules.end_child(life, ended, self.stamp()))
+
+    def _queue_again(self, run_id: str, queued_seq: int) -> None:
+        self._decide_soon(
+            self.board.run(run_id),
+            lambda life: rules.queue_again(life, queued_seq, self.stamp()),
+            "queue again",
+        )
 
     async def _give_back(self, run: Run) -> None:
         losses = await loading.losses_in_a_row(self._bus, run.id, rules.INFRA_RETRIES)
@@ -199,74 +186,15 @@ class Process:
 
     async def cancel(self, run_id: str, by: str) -> None:
         """Raises NotFound, Conflicting."""
-        run = self.board.run(run_id)
-        if run.state is None:
-            run.seq = 0
-            await read(self._bus, run)
+        run: Aggregate[RunLife] = self.board.run(run_id)
+        if run.state is None:  # it has ended, or is too new to have been heard of
+            run = await read(self._bus, Aggregate(run.subject, fold.evolve))
         await handle(self._bus, run, lambda life: rules.cancel(life, by, self.stamp()))
         life = run.state
         if life is not None and life.state is RunState.CANCELLING and life.client_id is not None:
             await self._bus.nc.publish(
                 subjects.control(life.client_id), encode(Control(verb="cancel", run_id=run_id))
             )
-
-    # -- hand-over
-
-    def _admit_soon(self) -> None:
-        if not self._is_admitting and not self._ended:
-            self._is_admitting = True
-            asyncio.get_running_loop().call_soon(self._admit)
-
-    def _admit(self) -> None:
-        self._is_admitting = False
-        board = self.board
-        if not board.pending or not self._workers:
-            return
-        for lane, waiting in placement.admit(board.pending, self.workers(), board.unanswered, self._served):
-            self._turn += 1
-            self._served[lane] = self._turn
-            life = board.hand(lane, waiting)
-            if life is not None:
-                self._hand_over(life)
-        if board.handed and self._recheck is None:
-            self._recheck = asyncio.get_running_loop().call_later(HAND_OVER_AGAIN_S, self._check_handed)
-
-    def workers(self) -> list[Worker]:
-        """Those that take work, with what they hold now."""
-        taken = self.board.slots_taken
-        return [
-            Worker(one.client_id, one.slots, taken.get(one.client_id, 0), one.flows, one.queues)
-            for one in self._workers.values()
-        ]
-
-    def _hand_over(self, life: RunLife) -> None:
-        def done(answer: Ack | BusUnavailable) -> None:
-            if isinstance(answer, BusUnavailable) or answer.error is not None:
-                self._log.error("hand-over refused", run=life.id, error=str(answer))
-                self.board.take_back(life.id, life.queued_seq)
-                self._later(1.0, self._admit_soon)
-
-        self._bus.outbox.put(
-            subjects.work(life.queue, life.flow_id),
-            encode(rules.hand_over(life)),
-            f"{life.id}:{life.queued_seq}",
-            done=done,
-        )
-
-    def _check_handed(self) -> None:
-        """A hand-over that nobody takes for long although somebody has room was lost: queue the run again."""
-        self._recheck = None
-        free = [worker for worker in self.workers() if worker.held < worker.slots]
-        before = time.monotonic() - HAND_OVER_AGAIN_S
-        for run_id, handed in list(self.board.handed.items()):
-            if handed.since <= before and any(worker.serves(handed.lane) for worker in free):
-                self._log.warning("hand-over was not taken, queued again", run=run_id)
-                run, seq = self.board.run(run_id), handed.queued_seq
-                self._decide_soon(
-                    run, lambda life, seq=seq: rules.queue_again(life, seq, self.stamp()), "queue again"
-                )
-        if self.board.handed:
-            self._recheck = asyncio.get_running_loop().call_later(HAND_OVER_AGAIN_S, self._check_handed)
 
     # -- doing
 

@@ -114,7 +114,7 @@ class Replies:
         return _reply(
             waiting.reason(
                 run.state if run else None,
-                self._process.workers(),
+                self._process.dispatch.workers(),
                 is_handed=run is not None and run.id in board.handed,
             )
         )

@@ -40,7 +40,7 @@ class EngineService(Service):
             "live_runs": len(board.runs),
             "pending_runs": sum(map(len, board.pending.values())),
             "handed_over_runs": len(board.handed),
-            "workers": len(self.process.workers()),
+            "workers": len(self.process.dispatch.workers()),
         }
 
     def _flow_changed(self, flow: Flow) -> None:

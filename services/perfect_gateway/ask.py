@@ -4,6 +4,7 @@ Projector answers stay the bytes that they came as wherever a route only passes 
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,6 +13,7 @@ from nats.errors import Error as NatsError
 from perfect_bus import Bus
 from perfect_schemas import subjects
 from perfect_schemas.commands import Health, Reply
+from perfect_schemas.errors import NotFound
 
 T = TypeVar("T")
 
@@ -36,16 +38,30 @@ class Asker:
         reply = await self.query(name, query)
         return msgspec.json.decode(reply.value, type=kind), reply.seq
 
-    async def value_since(
-        self, name: str, query: msgspec.Struct, kind: type[T], seq: int, *, within_s: float = 1.0
+    async def value_when(
+        self,
+        name: str,
+        query: msgspec.Struct,
+        kind: type[T],
+        fits: Callable[[T, int], bool],
+        *,
+        within_s: float = 1.0,
     ) -> T:
-        """The answer once the read model includes the EVENTS sequence `seq`, or what it is after `within_s`."""
+        """The answer once `fits(value, EVENTS sequence it is as of)`, or what it is after `within_s` seconds.
+
+        For what follows from an event that the gateway has seen and the projector is just writing. Raises NotFound when
+        there is none even then.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + within_s
         while True:
-            value, as_of = await self.value(name, query, kind)
-            if as_of is None or as_of >= seq or loop.time() > deadline:
-                return value
+            try:
+                value, as_of = await self.value(name, query, kind)
+                if as_of is None or fits(value, as_of) or loop.time() > deadline:
+                    return value
+            except NotFound:
+                if loop.time() > deadline:
+                    raise
             await asyncio.sleep(AGAIN_S)
 
     async def command(self, service: str, verb: str, command: Any, kind: type[T]) -> T:

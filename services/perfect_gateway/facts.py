@@ -41,31 +41,33 @@ def facts_of(flow: FlowView, statistics: StatisticsView) -> FlowFacts:
 
 
 class FlowBook:
+    """What is known stays in use while it is asked for anew: a run's progress must not jump meanwhile."""
+
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
         self._known: dict[str, FlowFacts] = {}
+        self._stale: set[str] = set()
 
     def known(self, flow_id: str) -> FlowFacts | None:
         return self._known.get(flow_id)
 
-    def forget(self, flow_id: str | None = None) -> None:
-        """`None` forgets all."""
-        if flow_id is None:
-            self._known.clear()
-        else:
-            self._known.pop(flow_id, None)
+    def changed(self, flow_id: str | None = None) -> None:
+        """The flow, or any (None), may be another than what is known."""
+        self._stale |= set(self._known) if flow_id is None else {flow_id}
 
     async def facts(self, flow_id: str) -> FlowFacts:
-        """Never raises: without an answer nothing is expected."""
+        """Never raises: without an answer, what was known last holds, or nothing is expected."""
         known = self._known.get(flow_id)
-        if known is not None:
+        if known is not None and flow_id not in self._stale:
             return known
+        self._stale.discard(flow_id)
         try:
             flow, _ = await self._asker.value("flow", queries.FlowDetail(flow=flow_id), FlowView)
             statistics, _ = await self._asker.value(
                 "statistics", queries.Statistics(flow=flow_id), StatisticsView
             )
         except PerfectError:
-            return NO_FACTS
+            self._stale.add(flow_id)
+            return known or NO_FACTS
         self._known[flow_id] = facts_of(flow, statistics)
         return self._known[flow_id]

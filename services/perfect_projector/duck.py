@@ -129,11 +129,10 @@ class Duck:
         self._ensure_months(batch.months)
         execute = self.connection.execute
         with self.transaction():
-            for month, rows in batch.events.items():
-                execute(statement("append_events").replace("{month}", month), columns(rows))
-            for month, rows in batch.logs.items():
-                if rows:
-                    execute(statement("append_logs").replace("{month}", month), columns(rows))
+            for name, months in (("append_events", batch.events), ("append_logs", batch.logs)):
+                for month, rows in months.items():
+                    if rows:
+                        execute(statement(name).replace("{month}", month), columns(rows))
             for field, name in _MERGES:
                 rows = getattr(batch, field)
                 if rows:

@@ -123,7 +123,9 @@ class Journal:
         most = limit * BEHIND_FACTOR if self._count > limit else limit
         taken: list[Message] = []
         size = 0
-        for waiting in self._waiting.values():  # each stream has its share: a flood of events holds up no log line
+        for (
+            waiting
+        ) in self._waiting.values():  # each stream has its share: a flood of events holds up no log line
             share = 0
             for _ in range(min(most, len(waiting))):
                 message = waiting.popleft()

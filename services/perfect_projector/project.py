@@ -1,18 +1,21 @@
 """From messages to rows, purely: what a batch changes in the read models.
 
-The runs that are being worked on are held as folds (`perfect_schemas.folds`); a batch names the runs that it needs
-and that are not held (`missing`), the writer loads their rows, `restore` puts them back, and `fold` does the rest.
-The rows of a key are collapsed to its newest state, so a batch has at most one row a key.
+The runs that are being worked on are held as folds; a batch names the runs that it needs and that are not held
+(`held.missing`), the writer loads their rows, `held.restore` puts them back, and `fold` does the rest. The rows of a
+key are collapsed to its newest state, so a batch has at most one row a key.
 """
 
-from collections import deque
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
+import msgspec
+
 from perfect_projector import run_row, task_row
-from perfect_projector.batch import Batch, Message
+from perfect_projector.batch import Batch, Decoded, Message
 from perfect_projector.definition import Definitions
+from perfect_projector.expectation import Expectations
+from perfect_projector.held import FINISHED, Entry, Held
+from perfect_projector.log_row import event_row, line_rows
 from perfect_projector.outlier import Finding
 from perfect_projector.run_row import Measured
 from perfect_projector.statistic import Book
@@ -23,14 +26,23 @@ from perfect_schemas.events import LogBatch, RunCompleted, RunScheduled, TaskCom
 from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.ids import is_id
-from perfect_schemas.progress import PlannedTask
 
 SOURCE = "projector"
-HISTORY_RUNS = 20
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TASK_EVENTS = frozenset(TaskEvent.__args__)
 
-Decoded = list[tuple[Message, Event | UnknownEvent]]
+
+class Draft(msgspec.Struct):
+    """What a batch comes to. warned: each warning with the message of the completion that it is about.
+
+    failed: events that could not be folded: the log keeps them, the read models go on without.
+    runs, tasks: what changed, run id (and task key) → entry.
+    """
+
+    batch: Batch
+    warned: list[tuple[Message, PerformanceWarned]] = []
+    failed: list[tuple[Message, Exception]] = []
+    runs: dict[str, Entry] = {}
+    tasks: dict[tuple[str, str], Entry] = {}
 
 
 class Projection:
@@ -38,35 +50,21 @@ class Projection:
     invalid: events with an id that is no id.
     """
 
-    def __init__(self, book: Book | None = None, definitions: Definitions | None = None) -> None:
+    def __init__(self, book: Book | None = None) -> None:
         self.book = book or Book()
-        self.definitions = definitions or Definitions()
+        self.definitions = Definitions()
+        self.expectations = Expectations()
         self.held = Held()
-        self.counts: dict[str, deque[dict[str, int]]] = {}
         self.batches = 0
         self.unknown = 0
         self.ignored = 0
         self.invalid = 0
 
-    def restore_counts(self, rows: Iterable[tuple[str, str, str | None, int]]) -> None:
-        """(flow id, run id, task id, how often) of the last completed runs of each flow, oldest first."""
-        runs: dict[tuple[str, str], dict[str, int]] = {}
-        for flow_id, run_id, task_id, count in rows:
-            counts = runs.setdefault((flow_id, run_id), {})
-            if task_id is not None:
-                counts[task_id] = count
-        for (flow_id, _), counts in runs.items():
-            self._counts(flow_id).append(counts)
-
-    # -- folding
-
-    def fold(self, decoded: Decoded) -> tuple[Batch, list[tuple[Message, PerformanceWarned]]]:
-        """Rows for the file, and the warnings to publish before they are committed, with the message each is about."""
+    def fold(self, decoded: Decoded) -> Draft:
+        """Rows for the file, and the warnings to be said before they are committed."""
         self.batches += 1
-        batch = Batch()
-        warned: list[tuple[Message, PerformanceWarned]] = []
-        touched: dict[str, Entry] = {}
-        tasks: dict[tuple[str, str], Entry] = {}
+        draft = Draft(Batch())
+        batch = draft.batch
         for message, event in decoded:
             batch.offsets[message.stream] = message.seq
             if message.stream == "LOGS":
@@ -78,21 +76,18 @@ class Projection:
             batch.events.setdefault(message.month, []).append(event_row(message, event))
             if isinstance(event, UnknownEvent):
                 self.unknown += 1
-            elif message.stream == "DEFS":
-                self.definitions.fold(batch, message, event)
-            else:
-                self._event(message, event, touched, tasks, warned)
-        self._rows(batch, touched, tasks)
-        return batch, warned
+                continue
+            try:
+                if message.stream == "DEFS":
+                    self.definitions.fold(batch, message, event)
+                else:
+                    self._event(draft, message, event)
+            except Exception as error:  # one odd event must not hold up all that come after it
+                draft.failed.append((message, error))
+        self._rows(draft)
+        return draft
 
-    def _event(
-        self,
-        message: Message,
-        event: Event,
-        touched: dict[str, Entry],
-        tasks: dict[tuple[str, str], Entry],
-        warned: list[tuple[Message, PerformanceWarned]],
-    ) -> None:
+    def _event(self, draft: Draft, message: Message, event: Event) -> None:
         run_id = message.subject.rpartition(".")[2]
         entry = self.held.entries.get(run_id)
         if entry is None:
@@ -102,41 +97,17 @@ class Projection:
             entry = self.held.entries[run_id] = Entry(run_id)
         kind = type(event)
         if kind in _TASK_EVENTS or (kind is PerformanceWarned and event.task_key is not None):
-            changed = self._task_event(entry, message, event, warned)
-            if not changed:
-                return
-            tasks[run_id, event.task_key or ""] = entry
+            changed = self._task_event(draft, entry, message, event)
         else:
-            history = entry.history
-            before = history.run
-            if before is None and kind is RunScheduled and not is_id(event.flow_id):
-                self.invalid += 1
-                return
-            for closed in history.apply(event, message.seq):
-                tasks[run_id, closed.key] = entry
-            after = history.run
-            if after is before or after is None:
-                self.ignored += 1
-                return
-            self._run_event(entry, before, after, message, event, warned)
-        touched[run_id] = entry
-        entry.touched = self.batches
+            changed = self._run_event(draft, entry, message, event)
+        if changed:
+            draft.runs[run_id] = entry
+            entry.touched = self.batches
 
-    def _task_event(
-        self,
-        entry: Entry,
-        message: Message,
-        event: Any,
-        warned: list[tuple[Message, PerformanceWarned]],
-    ) -> bool:
-        history = entry.history
-        key = event.task_key
+    def _task_event(self, draft: Draft, entry: Entry, message: Message, event: Any) -> bool:
+        history, tracker, key = entry.history, entry.tracker, event.task_key
         before = history.tasks.get(key)
-        if (
-            before is None
-            and type(event) in _TASK_EVENTS
-            and not (is_id(event.task_run_id) and is_id(event.task_id))
-        ):
+        if before is None and not (is_id(event.task_run_id or "") and is_id(getattr(event, "task_id", ""))):
             self.invalid += 1
             return False
         changed = history.apply(event, message.seq)
@@ -144,9 +115,9 @@ class Projection:
             self.ignored += 1
             return False
         after = changed[0]
-        tracker = entry.tracker
-        if tracker.plan is None and history.run is not None:
-            self._expect(entry, history.run)
+        run = history.run
+        if tracker.plan is None and run is not None:
+            self._expect(entry, run)
         if before is None:
             entry.first_seqs[key] = message.seq
             tracker.began(after.task_id)
@@ -156,38 +127,30 @@ class Projection:
                 tracker.ended(after.task_id)
         elif was_finished:
             tracker.reopened(after.task_id)
-        if type(event) is TaskCompleted and key not in entry.counted and history.run is not None:
+        if type(event) is TaskCompleted and run is not None and key not in entry.counted:
             entry.counted.add(key)
-            run = history.run
-            finding, summary = self.book.observe(
-                after.task_id,
-                flow_id=run.flow_id,
-                flow_name=run.flow_name,
-                task_name=after.name,
-                duration_ms=event.duration_ms,
-                at=event.at,
-                seq=message.seq,
-            )
-            if finding is not None:
-                warned.append((message, _warning(entry.run_id, event, finding, summary)))
+            self._observe(draft, message, event, run, after.task_id, after.name)
+        draft.tasks[entry.run_id, key] = entry
         return True
 
-    def _run_event(
-        self,
-        entry: Entry,
-        before: RunLife | None,
-        after: RunLife,
-        message: Message,
-        event: Any,
-        warned: list[tuple[Message, PerformanceWarned]],
-    ) -> None:
-        tracker = entry.tracker
+    def _run_event(self, draft: Draft, entry: Entry, message: Message, event: Any) -> bool:
+        history, tracker = entry.history, entry.tracker
+        before = history.run
+        if before is None and type(event) is RunScheduled and not is_id(event.flow_id):
+            self.invalid += 1
+            return False
+        for closed in history.apply(event, message.seq):
+            draft.tasks[entry.run_id, closed.key] = entry
+        after = history.run
+        if after is before or after is None:
+            self.ignored += 1
+            return False
         if tracker.plan is None:
             self._expect(entry, after)
         if not after.state.is_final:
             entry.final_total = None
         elif entry.final_total is None:
-            begun = len(entry.history.tasks)
+            begun = len(history.tasks)
             entry.final_total = begun if after.state == "COMPLETED" else max(tracker.total, begun)
         if before is not None and after.epoch != before.epoch:
             tracker.new_epoch()
@@ -195,51 +158,39 @@ class Projection:
                 waited = after.start_time - after.queued_at
                 entry.launch_ms = max(waited // timedelta(milliseconds=1), 0)
         if type(event) is RunCompleted:
-            self._counts(after.flow_id).append(dict(tracker.seen))
-            finding, summary = self.book.observe(
-                after.flow_id,
-                flow_id=after.flow_id,
-                flow_name=after.flow_name,
-                task_name=None,
-                duration_ms=event.duration_ms,
-                at=event.at,
-                seq=message.seq,
-            )
-            if finding is not None:
-                warned.append((message, _warning(entry.run_id, event, finding, summary)))
+            self.expectations.completed(after.flow_id, dict(tracker.seen))
+            self._observe(draft, message, event, after, after.flow_id, None)
+        return True
 
-    # -- what a run is expected to do
-
-    def _counts(self, flow_id: str) -> deque[dict[str, int]]:
-        counts = self.counts.get(flow_id)
-        if counts is None:
-            counts = self.counts[flow_id] = deque(maxlen=HISTORY_RUNS)
-        return counts
+    def _observe(
+        self, draft: Draft, message: Message, event: Any, run: RunLife, key: str, task_name: str | None
+    ) -> None:
+        finding, before = self.book.observe(
+            key,
+            flow_id=run.flow_id,
+            flow_name=run.flow_name,
+            task_name=task_name,
+            duration_ms=event.duration_ms,
+            at=event.at,
+            seq=message.seq,
+        )
+        if finding is not None:
+            draft.warned.append((message, _warning(run.id, event, finding, before)))
 
     def _expect(self, entry: Entry, run: RunLife) -> None:
         flow = self.definitions.flows.get(run.flow_id)
-        if flow is None or run.state.is_final:
-            return
-        history = self.counts.get(run.flow_id)
-        entry.tracker.expect(
-            PlannedTask(
-                task.id,
-                task.weight,
-                sum(counts.get(task.id, 0) for counts in history) / len(history) if history else 1.0,
-            )
-            for task in flow.tasks
-        )
+        if flow is not None and not run.state.is_final:
+            entry.tracker.expect(self.expectations.plan(flow))
 
-    # -- rows
-
-    def _rows(self, batch: Batch, touched: dict[str, Entry], tasks: dict[tuple[str, str], Entry]) -> None:
-        for run_id, entry in touched.items():
+    def _rows(self, draft: Draft) -> None:
+        batch = draft.batch
+        for run_id, entry in draft.runs.items():
             run = entry.history.run
             if run is not None:
                 batch.runs.append(run_row.row_of(run_id, run, _measured(entry, run)))
         batch.task_runs = [
             task_row.row_of(run_id, entry.history.tasks[key], key in entry.counted, entry.first_seqs[key])
-            for (run_id, key), entry in tasks.items()
+            for (run_id, key), entry in draft.tasks.items()
         ]
         batch.task_statistics, batch.flow_statistics = self.book.take_rows()
 

@@ -14,7 +14,8 @@ import msgspec
 from perfect_projector.batch import Batch, Message
 from perfect_projector.duck import Duck
 from perfect_projector.journal import STREAMS, Journal, stream_state
-from perfect_projector.project import Projection, decode
+from perfect_projector.log_row import decode
+from perfect_projector.project import Draft, Projection
 from perfect_projector.readers import Readers
 from perfect_projector.statistic import of_flow_row, of_task_row
 from perfect_runtime.service import Context, Service
@@ -48,7 +49,7 @@ class ProjectorService(Service):
         self._readers: Readers | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._refused: set[str] = set()
-        self._events = self._batches = self._repaired = 0
+        self._events = self._batches = self._repaired = self._failed = 0
         self._commit_ms = 0.0
 
     # -- life
@@ -101,7 +102,7 @@ class ProjectorService(Service):
                 *map(of_flow_row, duck.load("load_flow_statistics")),
             ]
         )
-        projection.restore_counts(duck.load("load_task_counts"))
+        projection.expectations.restore(duck.load("load_task_counts"))
 
     @property
     def _open_duck(self) -> Duck:
@@ -173,47 +174,55 @@ class ProjectorService(Service):
         await self._until_there_is_room()
         begin = time.perf_counter()
         try:
-            batch, warned = await self._in_writer(self._project, messages, journal.is_behind)
-            if warned:  # said before what they follow from is committed: a crash in between repeats both
-                await self._publish(warned)
-                await self._in_writer(self._write, batch)
+            draft = await self._in_writer(self._project, messages, journal.is_behind)
+            if (
+                draft.warned
+            ):  # said before what they follow from is committed: a crash in between repeats both
+                await asyncio.gather(*(self._warn(message, warning) for message, warning in draft.warned))
+                await self._in_writer(self._write, draft.batch)
         except duckdb.FatalException as error:
             raise Failed(
                 f"DuckDB has given up {FILE}, the process has to be started again (is the disk full?): {error}"
             ) from error
-        self.committed |= batch.offsets
+        self.committed |= draft.batch.offsets
         self._events += len(messages)
         self._batches += 1
         self._commit_ms = (time.perf_counter() - begin) * 1000
-        self.projection.forget(keep_batches=KEEP_BATCHES, max_runs=MAX_RUNS, max_tasks=MAX_TASKS)
+        projection = self.projection
+        projection.held.forget(
+            projection.batches, keep_batches=KEEP_BATCHES, max_runs=MAX_RUNS, max_tasks=MAX_TASKS
+        )
 
-    def _project(
-        self, messages: list[Message], behind: bool
-    ) -> tuple[Batch, list[tuple[Message, PerformanceWarned]]]:
+    def _project(self, messages: list[Message], behind: bool) -> Draft:
         """In the writer's thread: fold, and write unless there are warnings to be said first."""
         decoded = decode(messages)
-        missing = self.projection.missing(decoded)
+        held = self.projection.held
+        missing = held.missing(decoded)
         if missing:
-            self.projection.restore(*self._open_duck.load_runs(missing))
-        batch, warned = self.projection.fold(decoded)
+            held.restore(*self._open_duck.load_runs(missing))
+        draft = self.projection.fold(decoded)
+        self._failed += len(draft.failed)
+        for message, error in draft.failed:
+            self.log.error(
+                "an event could not be folded", subject=message.subject, seq=message.seq, error=repr(error)
+            )
         self._open_duck.behind(behind)
-        if not warned:
-            self._write(batch)
-        return batch, warned
+        if not draft.warned:
+            self._write(draft.batch)
+        return draft
 
     def _write(self, batch: Batch) -> None:
         try:
             self._open_duck.write(batch)
         except duckdb.ConversionException as error:
             repaired = self._open_duck.repair(batch)
-            self.log.warning("values that DuckDB cannot read were left out", values=repaired, error=str(error))
+            self.log.warning(
+                "values that DuckDB cannot read were left out", values=repaired, error=str(error)
+            )
             self._repaired += repaired
             if not repaired:
                 raise
             self._open_duck.write(batch)
-
-    async def _publish(self, warned: list[tuple[Message, PerformanceWarned]]) -> None:
-        await asyncio.gather(*(self._warn(message, warning) for message, warning in warned))
 
     async def _warn(self, about: Message, warning: PerformanceWarned) -> None:
         """Say the warning once. Its id keeps a repeat off the stream while the server remembers it; of an older
@@ -265,10 +274,11 @@ class ProjectorService(Service):
             "events_total": self._events,
             "batches_total": self._batches,
             "last_batch_ms": round(self._commit_ms, 3),
-            "runs_held": len(projection.entries),
+            "runs_held": len(projection.held.entries),
             "events_unknown_total": projection.unknown,
             "events_ignored_total": projection.ignored,
             "events_invalid_total": projection.invalid + projection.definitions.invalid,
+            "events_failed_total": self._failed,
             "values_repaired_total": self._repaired,
             **{f"seq_{stream.lower()}": seq for stream, seq in self.committed.items()},
         }

@@ -19,7 +19,7 @@ from perfect_schemas.errors import InvalidInput, PerfectError
 
 GROUP = "perfect.services"
 STOPPED, FAILED, WRONG_USAGE = 0, 1, 2
-CONNECT_S = 15.0
+CONNECT_S = 5.0
 STOP_S = 2.5
 FLUSH_S = 1.5
 

@@ -464,3 +464,90 @@ async def test_starts_with_many_finished_runs(bus, engine, start_service):
     assert len(again.process.board.runs) == 1
     assert again.health().metrics["live_runs"] == 1
     await worker.complete(await worker.start("etl"))
+
+
+async def child_run(bus, parent, worker):
+    run_id = ids.child_run_id(parent.run_id, "child-0")
+    subject = subjects.run(run_id)
+    common = {"at": utc_now(), "source": "w", "run_id": run_id}
+    scheduled = RunScheduled(
+        id=ids.uuid7(), flow_id=ids.flow_id("inner"), flow_name="inner", origin="child",
+        parent_run_id=parent.run_id, **common,
+    )  # fmt: skip
+    seq = await append(bus, subject, scheduled, Guard(subject, 0))
+    started = RunStarted(id=ids.uuid7(), epoch=1, client_id=worker.id, **common)
+    await append(bus, subject, started, Guard(subject, seq))
+    return run_id
+
+
+@pytest.mark.parametrize("is_dead", [False, True])
+async def test_child_run_ends_with_its_parent(bus, engine, start_service, is_dead):
+    await register(bus, "etl")
+    worker = await Worker(bus, "etl", lease_s=30).connect()
+    run = await trigger(bus, "etl")
+    claimed = await worker.start("etl")
+    child_id = await child_run(bus, claimed, worker)
+    if is_dead:
+        await end(engine)
+    await worker.complete(claimed)
+    if is_dead:
+        await start_service(EngineService)
+    _, crashed = await until(bus, child_id, "crashed")
+    assert run.run_id in crashed.reason
+    assert "queued" not in await types(bus, child_id)
+
+
+async def test_child_run_takes_no_slot_and_is_never_queued(bus, engine, settings):
+    await register(bus, "etl")
+    await asyncio.sleep(settings.lease_s)
+    worker = await Worker(bus, "etl", slots=2, lease_s=30).connect()
+    await trigger(bus, "etl")
+    claimed = await worker.start("etl")
+    child_id = await child_run(bus, claimed, worker)
+    for _ in range(2):
+        await trigger(bus, "etl")
+        await worker.take("etl")
+    await worker.leave()
+    lost_at, _ = await until(bus, child_id, "lost")
+    await until(bus, claimed.run_id, "queued", after=lost_at - 2)
+    assert await types(bus, child_id) == ["scheduled", "started", "lost"]
+
+
+async def test_local_run_that_never_began(bus, engine):
+    run_id = ids.uuid7()
+    subject = subjects.run(run_id)
+    scheduled = RunScheduled(
+        id=ids.uuid7(),
+        at=utc_now(),
+        source="s",
+        run_id=run_id,
+        flow_id=ids.uuid7(),
+        flow_name="x",
+        origin="local",
+    )
+    await append(bus, subject, scheduled, Guard(subject, 0))
+    _, crashed = await until(bus, run_id, "crashed")
+    assert "before the run began" in crashed.reason
+
+
+async def test_hand_over_that_got_lost_is_made_again(bus, engine, monkeypatch):
+    monkeypatch.setattr("perfect_engine.dispatch.AGAIN_S", 0.3)
+    await register(bus, "etl")
+    worker = await Worker(bus, "etl", lease_s=30).connect()
+    run = await trigger(bus, "etl")
+    first = await worker.take("etl")  # acknowledged and dropped
+    second = await worker.take("etl")
+    assert (second.run_id, second.epoch) == (run.run_id, 1)
+    assert second.queued_seq > first.queued_seq
+    assert await worker.claim(first) is None
+    await worker.complete(await worker.claim(second))
+
+
+async def test_newest_version_counts_at_once(bus, engine):
+    """The engine may not have heard of it yet: it looks before it says no."""
+    for n in range(20):
+        await register(bus, f"f{n}", flow_version="1", parameters={"type": "object", "properties": {}})
+        await trigger(bus, f"f{n}")
+        await register(bus, f"f{n}", flow_version="2", parameters=SCHEMA)
+        run = await trigger(bus, f"f{n}", parameters={"day": "x"})
+        assert run.flow_version == "2"

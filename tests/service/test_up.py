@@ -9,7 +9,8 @@ import sys
 import msgspec
 import pytest
 from eventually import eventually
-from fake_worker import Worker, register, trigger
+from fake_worker import Worker, register, trigger, types
+from nats.errors import TimeoutError as NatsTimeout
 
 from perfect_bus import Bus
 from perfect_bus.settings import find_connection
@@ -189,3 +190,29 @@ async def test_exit_codes(tmp_path, arguments, code, says, monkeypatch):
     assert process.returncode == code
     assert says in output
     assert "geheim" not in output
+
+
+async def test_kills_in_the_middle_of_the_work(system, own_bus):
+    """Registry and engine, then nats-server, die while runs are triggered and taken: each run ends once."""
+    await register(own_bus, "etl", flow_version="v1")
+    worker = await Worker(own_bus, "etl", slots=5, lease_s=30).connect()
+    count = 60
+    runs = [asyncio.create_task(trigger(own_bus, "etl")) for _ in range(count)]
+    done = 0
+    kills = {
+        10: lambda: system.children[0].pid,
+        25: lambda: system.nats.pid,
+        40: lambda: system.children[0].pid,
+    }
+    while done < count:
+        try:
+            claimed = await worker.claim(await worker.take("etl", timeout=1))
+        except (NatsTimeout, TimeoutError):
+            continue
+        if claimed is not None:
+            await worker.complete(claimed)
+            done += 1
+            if done in kills and (pid := kills.pop(done)()):
+                os.kill(pid, signal.SIGKILL)
+    for run in await asyncio.gather(*runs):
+        assert await types(own_bus, run.run_id) == ["scheduled", "queued", "started", "completed"]

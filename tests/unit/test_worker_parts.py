@@ -64,7 +64,14 @@ def test_frames_survive_any_cut(size: int) -> None:
 
 def held(**changes) -> Held:
     return Held(
-        **{"hand_over": HAND_OVER, "epoch": 1, "claim_seq": 4, "flow_version": None, "replay": False, **changes}
+        **{
+            "hand_over": HAND_OVER,
+            "epoch": 1,
+            "claim_seq": 4,
+            "flow_version": None,
+            "replay": False,
+            **changes,
+        }
     )
 
 

@@ -25,7 +25,7 @@ from perfect_schemas import codec, queries
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event
 from perfect_schemas.errors import NotFound, PerfectError
-from perfect_schemas.events import LogBatch, RunScheduled
+from perfect_schemas.events import FlowRegistered, FlowRemoved, LogBatch, RunScheduled
 from perfect_schemas.folds.history import History
 from perfect_schemas.views import FlowView, SummaryView
 
@@ -61,6 +61,7 @@ class Board:
         self._follower = follower
         self.audience = Audience()
         self.runs: dict[str, LiveRun] = {}
+        self._versions: dict[str, str] = {}
         self._lines: dict[str, list[tuple[int, bytes]]] = {}
         self._pending: dict[Hashable, int] = {}
         self._pending_logs: dict[str, int] = {}
@@ -117,10 +118,11 @@ class Board:
     def on_definition(self, kind: str, data: bytes) -> None:
         if kind == "flow":
             event = codec.decode(data)
-            flow_id = getattr(event, "flow_id", None)
-            if flow_id is not None:
-                self._flows.forget(flow_id)
-                self._pacer.ask(("flow", flow_id), FLOW_S)
+            if isinstance(event, FlowRegistered | FlowRemoved):
+                self._flows.changed(event.flow_id)
+                if isinstance(event, FlowRegistered) and self.audience.all_runs:
+                    self._versions[event.flow_id] = event.flow_version
+                self._pacer.ask(("flow", event.flow_id), FLOW_S)
         elif kind == "client" and self.audience.has("runs"):
             self._pacer.ask(("summary",), SUMMARY_S)
 
@@ -134,11 +136,18 @@ class Board:
             return  # what came before it is gone from the bus: there is nothing to draw
         ended = life.state.is_final and not (before is not None and before.state.is_final)
         self._touch(run_id, seq)
-        if ended or (before is None and life.state.is_final):
-            self._pending.setdefault(("flow", life.flow_id), seq)
-            self._pacer.ask(("flow", life.flow_id), FLOW_S)
+        if ended:
+            self._flow_changed(life.flow_id, seq)
         if before is not life and self.audience.has("runs"):
             self._pacer.ask(("summary",), SUMMARY_S)
+
+    def _flow_changed(self, flow_id: str, seq: int) -> None:
+        """A run of it has ended: its statistics and its last runs are other ones now."""
+        self._flows.changed(flow_id)
+        self._pacer.ask(("facts", flow_id), FLOW_S)
+        if self.audience.has("flows") or self.audience.has(f"flow:{flow_id}"):
+            self._pending.setdefault(("flow", flow_id), seq)
+            self._pacer.ask(("flow", flow_id), FLOW_S)
 
     def _touch(self, run_id: str, seq: int) -> None:
         self._pending.setdefault(run_id, seq)
@@ -192,7 +201,7 @@ class Board:
             run.changed.update(history.tasks)
             self._touch(run_id, until)
             if history.run is not None and history.run.state.is_final:
-                self._pacer.ask(("flow", history.run.flow_id), FLOW_S)
+                self._flow_changed(history.run.flow_id, until)
         for seq, event in waiting:
             self._apply(run_id, run, seq, event)
         if run.history.run is None:
@@ -210,6 +219,8 @@ class Board:
                 self._draw_logs(run_id)
             case ("flow", str(flow_id)):
                 self._begin(key, self._draw_flow(flow_id))
+            case ("facts", str(flow_id)):
+                self._begin(key, self._refresh(flow_id))
             case ("summary",):
                 self._begin(key, self._draw_summary())
 
@@ -274,16 +285,21 @@ class Board:
             self.send(topic, last)
 
     async def _draw_flow(self, flow_id: str) -> None:
-        """The projector is asked once it knows the run whose end is to be shown."""
+        """Asked of the projector, until it knows what is to be shown."""
         key = ("flow", flow_id)
         seq = self._follower.position.events
-        self._flows.forget(flow_id)
         topic = f"flow:{flow_id}"
         if not (self.audience.has("flows") or self.audience.has(topic)):
             self._pending.pop(key, None)
             return
+        version = self._versions.pop(flow_id, None)
+
+        def fits(flow: FlowView, as_of: int) -> bool:
+            return as_of >= seq and version in (None, flow.version)
+
         try:
-            flow = await self._asker.value_since("flow", queries.FlowDetail(flow=flow_id), FlowView, seq)
+            flow = await self._asker.value_when("flow", queries.FlowDetail(flow=flow_id), FlowView, fits)
+            self._flows.changed(flow_id)
             await self._flows.facts(flow_id)
         except NotFound:
             flow = None
@@ -293,10 +309,15 @@ class Board:
             self.send("flows", fragments.flow_card(flow))
             self.send(topic, fragments.flow_statistics(flow))
 
+    async def _refresh(self, flow_id: str) -> None:
+        await self._flows.facts(flow_id)
+
     async def _draw_summary(self) -> None:
         if self.audience.has("runs"):
             seq = self._follower.position.events
-            view = await self._asker.value_since("summary", queries.Summary(), SummaryView, seq, within_s=0.5)
+            view = await self._asker.value_when(
+                "summary", queries.Summary(), SummaryView, lambda _, as_of: as_of >= seq, within_s=0.5
+            )
             self.send("runs", fragments.summary(view))
 
     # -- sending

@@ -51,9 +51,8 @@ class Hub:
         """The stream of one tab, from `since` (None: from now) on. unknown: its position could not be read."""
         resync = perfect_ui.signal("resync")
         subscriber = Subscriber(ping=perfect_ui.signal("ping"), overflow=resync)
-        yield perfect_ui.signal("hello", perfect_ui.asset_version())
         if not self.follower.following:
-            self._flows.forget()  # what changed while nobody looked was not heard
+            self._flows.changed()  # what changed while nobody looked was not heard
         self._pages.add(subscriber)
         try:
             await self.follower.acquire()
@@ -66,6 +65,7 @@ class Hub:
         try:
             if self.closing:
                 return
+            yield perfect_ui.signal("hello", perfect_ui.asset_version())
             try:
                 for frame in await self._missed(topics, since, until, unknown=unknown):
                     yield frame

@@ -6,9 +6,13 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfect_bus.settings import Settings
 from perfect_schemas.errors import InvalidInput, PerfectError
+
+if TYPE_CHECKING:
+    from perfect_runtime.up import System
 
 SETTINGS = ("data_dir", "host", "port", "nats_url", "nats_port", "durability", "log_level", "workflows_dir")
 
@@ -78,7 +82,7 @@ async def _up(settings: Settings, *, show_logs: bool) -> int:
     return 0
 
 
-async def _start(system: "System", began: float) -> None:  # noqa: F821
+async def _start(system: "System", began: float) -> None:
     await system.start()
     await system.wait_ready()
     data_dir = system.settings.data_dir

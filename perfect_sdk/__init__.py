@@ -1,0 +1,108 @@
+"""Perfect: durable Python workflows.
+
+    from perfect_sdk import flow, task
+
+    @task(retries=3)
+    def extract(day: str) -> list[int]: ...
+
+    @flow
+    def etl(day: str = "today") -> int:
+        return sum(extract(day))
+
+`flow` and `task` are loaded now (each is also the name of its module, which must not hide it); the other names when
+they are first used, so that importing this package costs little.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from perfect_sdk.flow import Flow, flow
+from perfect_sdk.task import Task, task
+
+if TYPE_CHECKING:
+    from perfect_sdk.annotations import allow_failure, quote, unmapped
+    from perfect_sdk.futures import (
+        PerfectFuture,
+        PerfectFutureList,
+        ThreadPoolTaskRunner,
+        as_completed,
+        wait,
+    )
+    from perfect_sdk.http_client import PerfectAPIClient, create_client
+    from perfect_sdk.logs import disable_run_logger, get_logger, get_run_logger
+    from perfect_sdk.policy import exponential_backoff
+    from perfect_sdk.progress import update_progress
+    from perfect_sdk.schedule import Cron, CronSchedule, Interval, IntervalSchedule
+    from perfect_sdk.states import State
+
+_HOME = {
+    "Cron": "schedule",
+    "CronSchedule": "schedule",
+    "Interval": "schedule",
+    "IntervalSchedule": "schedule",
+    "PerfectAPIClient": "http_client",
+    "PerfectFuture": "futures",
+    "PerfectFutureList": "futures",
+    "State": "states",
+    "ThreadPoolTaskRunner": "futures",
+    "allow_failure": "annotations",
+    "as_completed": "futures",
+    "create_client": "http_client",
+    "disable_run_logger": "logs",
+    "exponential_backoff": "policy",
+    "get_logger": "logs",
+    "get_run_logger": "logs",
+    "quote": "annotations",
+    "unmapped": "annotations",
+    "update_progress": "progress",
+    "wait": "futures",
+}
+
+__all__ = [
+    "Cron",
+    "CronSchedule",
+    "Flow",
+    "Interval",
+    "IntervalSchedule",
+    "PerfectAPIClient",
+    "PerfectFuture",
+    "PerfectFutureList",
+    "State",
+    "Task",
+    "ThreadPoolTaskRunner",
+    "__version__",
+    "allow_failure",
+    "as_completed",
+    "create_client",
+    "disable_run_logger",
+    "exponential_backoff",
+    "flow",
+    "get_logger",
+    "get_run_logger",
+    "quote",
+    "task",
+    "unmapped",
+    "update_progress",
+    "wait",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is not None:
+        value = getattr(import_module(f"perfect_sdk.{home}"), name)
+    elif name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            value = version("perfect-flow")
+        except PackageNotFoundError:
+            value = "0.0.0"
+    else:
+        raise AttributeError(f"perfect_sdk has no {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
