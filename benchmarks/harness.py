@@ -127,7 +127,7 @@ def _healthy(port: int, up: subprocess.Popen[bytes], started: float) -> float:
 def _clients(api: Api, count: int) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        if len([client for client in api.get("/api/clients") if client["state"] == "connected"]) >= count:
+        if len([client for client in api.get("/api/clients") if client["state"] == "CONNECTED"]) >= count:
             return
         time.sleep(0.02)
     raise TimeoutError(f"not all of {count} workers are there after 30 s")

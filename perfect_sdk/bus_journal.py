@@ -81,6 +81,8 @@ class BusJournal:
             answer.append(ack)
             answered.release()
 
+        if type(event) in _ENDS and self._shipper.is_busy:
+            self._io.call(self._shipper.settle)  # whoever sees the end sees every line
         data, on_run = self._begin(event)
         self._io.put(
             self._run_subject if on_run else self._task_subject,
@@ -104,6 +106,8 @@ class BusJournal:
             loop.call_soon_threadsafe(_resolve, future, ack)
 
         await self._io.room()
+        if type(event) in _ENDS and self._shipper.is_busy:
+            await self._io.call_async(self._shipper.settle)
         data, on_run = self._begin(event)
         self._io.put(
             self._run_subject if on_run else self._task_subject,
@@ -128,8 +132,6 @@ class BusJournal:
         on_run = kind in _RUN_EVENTS
         data = codec.encode(event)
         check_size(self._run_subject if on_run else self._task_subject, data)
-        if kind in _ENDS:
-            self._shipper.flush()  # in front of the end, so that whoever sees it sees every line
         return data, on_run
 
     def _stored(self, seq: int, on_run: bool) -> None:
@@ -236,7 +238,7 @@ class BusJournal:
     # -- child runs
 
     def child(self, run: "RunContext") -> "BusJournal":
-        child = BusJournal(
+        child = type(self)(
             self._io, run_id=run.run_id, epoch=run.epoch, claim_seq=run.claim_seq, source=run.source
         )
         if self._superseded:

@@ -27,7 +27,7 @@ from perfect_schemas import codec, ids, subjects
 from perfect_schemas.commands import Presence, RegisterFlow
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import BusUnavailable, PerfectError, Rejected, ServiceUnavailable
-from perfect_schemas.events import ClientConnected, ClientDisconnected, RunScheduled, RunStarted
+from perfect_schemas.events import ClientConnected, ClientDisconnected, LogLine, RunScheduled, RunStarted
 from perfect_sdk.bus_journal import BusJournal
 from perfect_sdk.io import IO
 
@@ -77,6 +77,16 @@ def connected_run(
     return client.run(flow, run)
 
 
+class LocalJournal(BusJournal):
+    """Log lines also go to stderr: somebody has called the flow and looks on."""
+
+    def log(self, line: LogLine) -> None:
+        from perfect_sdk.local import echo
+
+        echo(line)
+        super().log(line)
+
+
 class LocalClient:
     """The process as a client: its connection and its presence."""
 
@@ -107,7 +117,7 @@ class LocalClient:
     def run(self, flow: "Flow", run: "RunContext") -> "Iterator[tuple[RunContext, Journal]]":
         self._register(flow)
         claimed = self.io.call(self._start_run, run)
-        journal = BusJournal(
+        journal = LocalJournal(
             self.io, run_id=run.run_id, epoch=claimed.epoch, claim_seq=claimed.claim_seq, source=self.source
         )
         try:

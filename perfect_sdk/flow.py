@@ -181,7 +181,7 @@ class Flow(Generic[P, R]):
     def with_options(self, **changes: Any) -> "Flow[P, R]":
         """A flow like this one with other options; see `flow`."""
         hooks = self.policy.hooks
-        kept = {
+        kept: dict[str, Any] = {
             "on_completion": hooks.completion,
             "on_failure": hooks.failure,
             "on_cancellation": hooks.cancellation,

@@ -5,6 +5,8 @@ import sys
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from perfect_schemas import ids
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.events import LogLine, RunScheduled, RunStarted
@@ -95,6 +97,7 @@ def _placed(flow: "Flow[..., Any]", run: RunContext) -> "AbstractContextManager[
         from perfect_sdk import connect
 
         try:
+            run = msgspec.structs.replace(run, flow_version=flow.definition.flow_version)
             found = connect.connected_run(flow, run)
         except Exception as error:
             _hint(f"this run is not recorded: {error}")
@@ -163,9 +166,14 @@ class ConsoleJournal(MemoryJournal):
     """Keeps nothing but large results; log lines go to stderr (what was printed is on stdout already)."""
 
     def log(self, line: LogLine) -> None:
-        if line.logger == "print":
-            return
-        level = _LEVELS.get(line.level, str(line.level))
-        at = line.at.astimezone().strftime("%H:%M:%S.%f")[:-3]
-        where = f"{line.task_key}: " if line.task_key else ""
-        print(f"{at} {level:<8} {where}{line.message}", file=sys.stderr)
+        echo(line)
+
+
+def echo(line: LogLine) -> None:
+    """A log line on stderr, for whoever has called the flow."""
+    if line.logger == "print":
+        return
+    level = _LEVELS.get(line.level, str(line.level))
+    at = line.at.astimezone().strftime("%H:%M:%S.%f")[:-3]
+    where = f"{line.task_key}: " if line.task_key else ""
+    print(f"{at} {level:<8} {where}{line.message}", file=sys.stderr)

@@ -4,15 +4,17 @@ A batch leaves 50 ms after its first line, or with 200 lines, or before the run'
 half full (NATS is away, or a flood), lines are counted instead of kept; the next batch says how many.
 """
 
+import asyncio
 import threading
 from collections import deque
 from typing import Any
 
 import msgspec
 
-from perfect_bus.outbox import MAX_BYTES, MAX_MESSAGES
+from perfect_bus.outbox import MAX_BYTES, MAX_MESSAGES, Ack
 from perfect_schemas import codec, ids, subjects
 from perfect_schemas.envelope import utc_now
+from perfect_schemas.errors import BusUnavailable
 from perfect_schemas.events import LogBatch, LogLine
 from perfect_sdk.io import IO
 
@@ -37,6 +39,8 @@ class LogShipper:
         self._armed = False
         self._stopped = False
         self._suppressed = 0
+        self._unacknowledged = 0
+        self._settled = asyncio.Event()
         self.suppressed_total = 0
 
     def line(self, line: LogLine) -> None:
@@ -69,6 +73,20 @@ class LogShipper:
         """Everything written so far goes into the outbox in front of whatever the caller puts there next."""
         if self._lines or self._suppressed or self._progress:
             self._io.post(self._ship)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether lines are on their way that are not stored yet."""
+        return bool(self._lines or self._suppressed or self._unacknowledged)
+
+    async def settle(self) -> None:
+        """On the I/O loop: wait until everything written so far is stored. The run's end comes after it: LOGS and
+        EVENTS are streams of their own, and an order between them is made by waiting only.
+        """
+        self._ship()
+        while self._unacknowledged:
+            self._settled.clear()
+            await self._settled.wait()
 
     def stop(self) -> None:
         self._stopped = True
@@ -114,7 +132,17 @@ class LogShipper:
                 lines=batch,
                 suppressed=suppressed,
             )
-            self._io.bus.outbox.put(subjects.log(self._run_id), codec.encode(event), event.id)
+            self._unacknowledged += 1
+            self._io.bus.outbox.put(
+                subjects.log(self._run_id), codec.encode(event), event.id, done=self._acknowledged
+            )
+
+    def _acknowledged(self, answer: Ack | BusUnavailable) -> None:
+        self._unacknowledged -= 1
+        if not self._unacknowledged:
+            self._settled.set()
+        if isinstance(answer, Ack) and answer.error is not None:
+            self._io.bus.report(f"{subjects.log(self._run_id)}: {answer.error.description}")
 
     def _ship_progress(self) -> None:
         if not self._progress:

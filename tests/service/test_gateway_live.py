@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -24,7 +25,6 @@ from perfect_projector.service import ProjectorService
 from perfect_registry.service import RegistryService
 from perfect_runtime.natsd import NatsServer
 from perfect_schemas import commands, events, ids, subjects
-
 
 LINE = re.compile(r'data-seq="(\d+)".*?line (\d+);', re.DOTALL)
 
@@ -73,10 +73,18 @@ class Sse:
 
 
 @contextlib.asynccontextmanager
-async def listen(gateway: GatewayService, path: str, last: str | None = None) -> AsyncIterator[Sse]:
+async def listen(
+    gateway: GatewayService, path: str, last: str | None = None, *, small: bool = False
+) -> AsyncIterator[Sse]:
+    """small: with a receive buffer of few bytes, so that not reading is felt at once."""
     headers = {"last-event-id": last} if last else {}
+    options = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)] if small else []
     async with (
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=60) as client,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{gateway.port}",
+            timeout=60,
+            transport=httpx.AsyncHTTPTransport(socket_options=options),
+        ) as client,
         client.stream("GET", path, headers=headers) as response,
     ):
         assert response.status_code == 200
@@ -203,7 +211,7 @@ async def test_what_is_purged_is_said(gateway: GatewayService, runs: Runs, bus: 
 async def test_a_slow_reader_loses_nothing(gateway: GatewayService, runs: Runs) -> None:
     """Its queue is dropped when it is full; what it missed comes from the streams."""
     run_id = await runs.start()
-    async with listen(gateway, "/api/events", "0.0") as stream:
+    async with listen(gateway, "/api/events", "0.0", small=True) as stream:
         reader = next(iter(gateway.hub.feed.readers))
         text = "x" * 20_000
         for n in range(700):
@@ -324,7 +332,7 @@ async def test_a_page_from_nowhere_reloads(pages: GatewayService, runs: Runs) ->
 
 async def test_a_slow_page_reloads(pages: GatewayService, runs: Runs) -> None:
     run_id = await runs.start()
-    async with listen(pages, f"/events?topics=logs:{run_id}&after=0.0") as stream:
+    async with listen(pages, f"/events?topics=logs:{run_id}&after=0.0", small=True) as stream:
         page = next(iter(pages.hub._pages))
         for n in range(1500):
             await runs.log(run_id, "x" * 9000)

@@ -1,23 +1,22 @@
 """The projector against a real nats-server: what it answers is compared with a fold of the streams."""
 
 import asyncio
-import statistics
-from collections import defaultdict
+import sys
 
 import duckdb
-import msgspec
 import pytest
 import structlog
-from said_world import World
+from projected import ask, check_statistics, histories
+from said_world import BEGIN, World
 
 from perfect_bus import Bus
 from perfect_bus.settings import Settings
 from perfect_projector.service import FILE, ProjectorService
 from perfect_runtime.service import Context
 from perfect_runtime.verify import verify
-from perfect_schemas import codec, queries, subjects, views
+from perfect_schemas import codec, ids, queries, subjects, views
 from perfect_schemas import events as e
-from perfect_schemas.folds.history import History
+from perfect_schemas.errors import Failed, InvalidInput, NotFound
 
 
 class Running:
@@ -59,49 +58,6 @@ async def start(settings: Settings, make_bus):
     for one in running:
         if one.service.status != "stopping":
             await one.stop()
-
-
-async def ask(bus: Bus, name: str, query, kind):
-    return msgspec.json.decode((await bus.ask(subjects.query(name), query)).value, type=kind)
-
-
-async def histories(bus: Bus) -> dict[str, History]:
-    found: dict[str, History] = defaultdict(History)
-    for seq, subject, data in await bus.read_raw("perfect.evt.>"):
-        event = codec.decode(data)
-        if isinstance(event, e.Event):
-            found[subject.rpartition(".")[2]].apply(event, seq)
-    return found
-
-
-async def check_statistics(bus: Bus, truth: dict[str, History]) -> None:
-    """The file's statistics against Python's own, over the completions of the stream."""
-    samples: dict[str, list[int]] = defaultdict(list)
-    counted = set()
-    histories: dict[str, History] = defaultdict(History)
-    for seq, subject, data in await bus.read_raw("perfect.evt.>"):
-        event = codec.decode(data)
-        if not isinstance(event, e.Event):
-            continue
-        history = histories[subject.rpartition(".")[2]]
-        before = history.run
-        changed = history.apply(event, seq)
-        if isinstance(event, e.TaskCompleted) and changed and event.task_run_id not in counted:
-            counted.add(event.task_run_id)
-            samples[event.task_id].append(event.duration_ms)
-        if isinstance(event, e.RunCompleted) and history.run is not before:
-            samples[history.run.flow_id].append(event.duration_ms)
-    shown = await ask(bus, "statistics", queries.Statistics(), views.StatisticsView)
-    assert {s.id for s in [*shown.tasks, *shown.flows]} == set(samples)
-    for statistic in [*shown.tasks, *shown.flows]:
-        values = samples[statistic.id]
-        assert statistic.sample_count == len(values)
-        assert statistic.avg_duration_ms == pytest.approx(statistics.fmean(values), rel=1e-9)
-        assert (statistic.min_duration_ms, statistic.max_duration_ms) == (min(values), max(values))
-        if len(values) > 1:
-            assert statistic.std_dev_ms == pytest.approx(statistics.stdev(values), rel=1e-9)
-        else:
-            assert statistic.std_dev_ms is None
 
 
 async def test_answers_are_the_fold_of_the_streams(bus: Bus, start) -> None:
@@ -190,3 +146,306 @@ def _rows(file) -> dict[str, list]:
                 "clients",
             )
         }  # fmt: skip
+
+
+async def test_pages_hold_every_run_once(bus: Bus, start) -> None:
+    world = World(bus, seed=21)
+    world.register()
+    projector = await start()
+    client = world.client()
+    for _ in range(53):
+        world.run(client)
+    await bus.outbox.flush()
+    await projector.caught_up(bus)
+    for sort in ("start", "duration"):
+        found, cursor = [], None
+        while True:
+            page = await ask(bus, "runs", queries.RunPage(limit=10, cursor=cursor, sort=sort), queries.Runs)
+            found += page.runs
+            assert len(page.runs) <= 10
+            cursor = page.next
+            if cursor is None:
+                break
+        assert len(found) == 53
+        assert {run.id for run in found} == set(world.runs)
+        if sort == "start":
+            assert [run.created_at for run in found] == sorted((r.created_at for r in found), reverse=True)
+        else:
+            durations = [-1 if run.duration_ms is None else run.duration_ms for run in found]
+            assert durations == sorted(durations, reverse=True)
+
+    async def shown(**filters) -> list[views.RunView]:
+        return (await ask(bus, "runs", queries.RunPage(limit=1000, **filters), queries.Runs)).runs
+
+    everything = await shown()
+    middle = everything[25].start_time or everything[25].created_at
+    for filters, holds in [
+        ({"flow": "etl"}, lambda run: run.flow_name == "etl"),
+        ({"flow": ids.flow_id("etl")}, lambda run: run.flow_name == "etl"),
+        ({"state": ["COMPLETED", "FAILED"]}, lambda run: run.state in ("COMPLETED", "FAILED")),
+        ({"tag": "nightly"}, lambda run: "nightly" in run.tags),
+        ({"configuration": "debug"}, lambda run: run.configuration == "debug"),
+        ({"text": "OTTER"}, lambda run: run.name == "lively-otter"),
+        ({"text": "%"}, lambda _: False),
+        ({"text": everything[3].id[:-1]}, lambda run: run.id.startswith(everything[3].id[:-1])),
+        ({"since": middle}, lambda run: (run.start_time or run.created_at) >= middle),
+        ({"until": middle}, lambda run: (run.start_time or run.created_at) < middle),
+        ({"ids": [everything[0].id, "nonsense"]}, lambda run: run.id == everything[0].id),
+        ({"flow": "train", "state": ["CANCELLED"]}, lambda run: run.flow_name == "train" and run.state == "CANCELLED"),
+    ]:  # fmt: skip
+        assert await shown(**filters) == [run for run in everything if holds(run)], filters
+
+    with pytest.raises(InvalidInput):
+        await shown(cursor="nonsense")
+    one = await ask(bus, "run", queries.RunDetail(run_id=everything[0].id), views.RunView)
+    assert one == everything[0]
+    with pytest.raises(NotFound):
+        await ask(bus, "run", queries.RunDetail(run_id=ids.uuid7()), views.RunView)
+    reply = await bus.ask(subjects.query("runs"), queries.RunPage())
+    assert reply.seq == (await bus.js.stream_info("EVENTS")).state.last_seq
+
+
+async def test_log_lines_come_in_the_order_written(bus: Bus, start) -> None:
+    projector = await start()
+    run_id, task_run_id = ids.uuid7(), ids.uuid7()
+    head = {"at": BEGIN, "source": "t", "run_id": run_id}
+    scheduled = e.RunScheduled(id=ids.uuid7(), **head, flow_id=ids.flow_id("f"), flow_name="f")
+    bus.outbox.put(subjects.run(run_id), codec.encode(scheduled), scheduled.id)
+    written = []
+    for batch in range(100):
+        lines = [
+            e.LogLine(
+                at=BEGIN,
+                level=10 * (1 + n % 5),
+                message=f"{batch}/{n} 50% done_\x00\x1b[1m 😀",
+                task_run_id=task_run_id if n % 2 else None,
+            )
+            for n in range(100)
+        ]
+        written += lines
+        event = e.LogBatch(id=ids.uuid7(), **head, lines=lines)
+        bus.outbox.put(subjects.log(run_id), codec.encode(event), event.id)
+    await bus.outbox.flush()
+    await projector.caught_up(bus)
+
+    async def logs(**query) -> queries.Logs:
+        return await ask(bus, "logs", queries.LogPage(run_id=run_id, **query), queries.Logs)
+
+    whole = await logs(limit=10_000)
+    assert [line.message for line in whole.logs] == [line.message for line in written]
+    assert whole.next is None
+    assert whole.seq == 100
+    paged, cursor = [], None
+    while True:
+        page = await logs(limit=777, cursor=cursor)
+        paged += page.logs
+        cursor = page.next
+        if cursor is None:
+            break
+    assert paged == whole.logs
+    tail = await logs(limit=15, tail=True)
+    assert tail.logs == whole.logs[-15:]
+    assert (await logs(limit=15, tail=True, cursor=tail.next)).logs == whole.logs[-30:-15]
+    assert (await logs(limit=10_000, level=40)).logs == [
+        line for line in whole.logs if line.level in ("ERROR", "CRITICAL")
+    ]
+    assert len((await logs(limit=10_000, text="/7 50% DONE_")).logs) == 100
+    assert (await logs(text="50x")).logs == []
+    assert len((await logs(limit=10_000, task_run_id=task_run_id)).logs) == 5000
+
+
+async def test_flows_clients_and_events(bus: Bus, start) -> None:
+    world = World(bus, seed=2)
+    world.register()
+    projector = await start()
+    client, lost, gone = world.client(), world.client(), world.client()
+    for _ in range(30):
+        world.run(client)
+    for kind, who in ((e.ClientLost, lost), (e.ClientDisconnected, gone)):
+        world.say(subjects.client(who), kind(id=ids.uuid7(), at=world.tick(), source="t", client_id=who))
+    again = e.FlowRegistered(
+        id=ids.uuid7(), at=world.tick(), source="registry", flow_id=ids.flow_id("train"), name="train",
+        flow_version="v2", tasks=[e.TaskDefinition(id=ids.task_id(ids.flow_id("train"), "fit"), name="fit", weight=9)],
+    )  # fmt: skip
+    world.say(subjects.flow(again.flow_id), again)
+    removed = e.FlowRemoved(id=ids.uuid7(), at=world.tick(), source="registry", flow_id=ids.flow_id("etl"))
+    world.say(subjects.flow(removed.flow_id), removed)
+    await bus.outbox.flush()
+    await projector.caught_up(bus)
+
+    [flow] = await ask(bus, "flows", queries.FlowList(), list[views.FlowView])
+    assert (flow.name, flow.version, [task.name for task in flow.tasks]) == ("train", "v2", ["fit"])
+    runs = (await ask(bus, "runs", queries.RunPage(flow="train", limit=20), queries.Runs)).runs
+    assert [run.id for run in flow.recent] == [run.id for run in runs]
+    assert flow.statistics is not None
+    hidden = await ask(bus, "flow", queries.FlowDetail(flow="etl"), views.FlowView)
+    assert hidden.hidden
+    assert hidden.schedules == ["0 0 * * *"]
+    assert len(await ask(bus, "flows", queries.FlowList(hidden=True), list[views.FlowView])) == 2
+
+    clients = await ask(bus, "clients", queries.ClientList(), list[views.ClientView])
+    assert {one.id: one.state for one in clients} == {client: "CONNECTED", lost: "LOST", gone: "DISCONNECTED"}
+
+    run_id = world.runs[0]
+    found = await ask(bus, "events", queries.EventPage(run_id=run_id), queries.Events)
+    stream = [
+        (seq, data) for seq, subject, data in await bus.read_raw("perfect.evt.>") if subject.endswith(run_id)
+    ]
+    assert [(one.seq, bytes(one.event)) for one in found.events] == stream
+    first = await ask(bus, "events", queries.EventPage(limit=7), queries.Events)
+    second = await ask(bus, "events", queries.EventPage(limit=7, cursor=first.next), queries.Events)
+    assert [one.seq for one in [*first.events, *second.events]] == list(range(1, 15))
+
+
+async def test_what_nobody_understands_holds_up_nothing(bus: Bus, start) -> None:
+    projector = await start()
+    run_id = ids.uuid7()
+    for data in (
+        b'{"type":"run.teleported","id":"a"}',
+        b"\xff\x00",
+        b'{"type":"run.queued","x":"\\ud800"}',
+        b"",
+    ):
+        bus.outbox.put(subjects.run(run_id), data, ids.uuid7())
+        bus.outbox.put(subjects.log(run_id), data, ids.uuid7())
+        bus.outbox.put("perfect.evt.task.no-id", data, ids.uuid7())
+    event = e.RunScheduled(
+        id=ids.uuid7(), at=BEGIN, source="t", run_id=run_id, flow_id=ids.flow_id("f"), flow_name="f'\"\\",
+        parameters={"deep": [[[{}]]], "big": 2**70, "text": "\x00\u2028"},
+    )  # fmt: skip
+    bus.outbox.put(subjects.run(run_id), codec.encode(event), event.id)
+    await bus.outbox.flush()
+    await projector.caught_up(bus)
+    run = await ask(bus, "run", queries.RunDetail(run_id=run_id), views.RunView)
+    assert (run.flow_name, run.parameters) == (event.flow_name, event.parameters)
+    assert projector.service.metrics()["events_unknown_total"] == 12
+    report = await ask(bus, "integrity", queries.Integrity(), queries.IntegrityReport)
+    assert [check for check in report.checks if not check.ok] == []
+
+
+async def test_the_server_goes_away_and_comes_back(bus: Bus, start, nats_server) -> None:
+    world = World(bus, seed=9)
+    world.register()
+    projector = await start()
+    client = world.client()
+    for n in range(40):
+        world.run(client)
+        if n == 20:
+            nats_server.kill()
+            nats_server.start()
+    await asyncio.wait_for(bus.outbox.flush(), 20)
+    await projector.caught_up(bus)
+    assert (await verify(bus)).differences == []
+
+
+async def test_a_stream_that_is_another_one_is_not_read(bus: Bus, start) -> None:
+    world = World(bus, seed=1)
+    world.register()
+    client = world.client()
+    projector = await start()
+    run_id = world.run(client)
+    await bus.outbox.flush()
+    await projector.caught_up(bus)
+    await projector.stop()
+    await bus.js.delete_stream("EVENTS")
+    await bus.ensure_streams()
+    projector = await start()
+    health = projector.service.health()
+    assert health.status == "degraded"
+    assert "stream EVENTS was made at" in health.detail
+    assert (await ask(bus, "run", queries.RunDetail(run_id=run_id), views.RunView)).id == run_id
+
+
+async def test_a_gap_raises_an_alarm(bus: Bus, start) -> None:
+    world = World(bus, seed=1)
+    projector = await start()
+    client = world.client()
+    world.run(client)
+    await bus.outbox.flush()
+    await projector.caught_up(bus)
+    await projector.stop()
+    world.run(client)
+    await bus.outbox.flush()
+    await bus.js.purge_stream("EVENTS")
+    last = world.run(client)
+    await bus.outbox.flush()
+    projector = await start()
+    await projector.caught_up(bus)
+    assert projector.service.status == "degraded"
+    assert "are lost to the read model" in projector.service.health().detail
+    assert (await ask(bus, "run", queries.RunDetail(run_id=last), views.RunView)).id == last
+
+
+async def test_a_damaged_write_ahead_log_is_replayed_from_the_bus(
+    bus: Bus, start, settings: Settings
+) -> None:
+    world = World(bus, seed=4)
+    world.register()
+    projector = await start()
+    client = world.client()
+    for _ in range(20):
+        world.run(client)
+    await bus.outbox.flush()
+    await projector.caught_up(bus)
+    file = settings.data_dir / FILE
+    log = file.with_name(FILE + ".wal")
+    kept = (file.read_bytes(), log.read_bytes())  # as a crash would leave them
+    await projector.stop()
+    file.write_bytes(kept[0])
+    log.write_bytes(kept[1][:-300] + b"\x00" * 150 + kept[1][-150:])
+
+    projector = await start()
+    await projector.caught_up(bus)
+    assert list(settings.data_dir.glob(FILE + ".wal.damaged-*"))
+    assert (await verify(bus)).differences == []
+
+
+async def test_a_second_projector_on_the_file_is_refused(start, settings: Settings) -> None:
+    file = settings.data_dir / FILE
+    script = (
+        f"import duckdb, sys; c = duckdb.connect({str(file)!r}); print('open', flush=True); sys.stdin.read()"
+    )
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    await process.stdout.readline()
+    with pytest.raises(Failed, match="in use by another process"):
+        await start()
+    process.stdin.close()
+    await process.wait()
+
+
+async def test_a_run_of_a_thousand_tasks_is_soon_visible(bus: Bus, start) -> None:
+    projector = await start()
+    world = World(bus, seed=1)
+    run_id, client = ids.uuid7(), ids.uuid7()
+    flow = ids.flow_id("etl")
+    head = {"at": BEGIN, "source": "t", "run_id": run_id}
+
+    def say(subject, kind, **fields) -> None:
+        world.say(subject, kind(id=ids.uuid7(), **head, **fields))
+
+    say(subjects.run(run_id), e.RunScheduled, flow_id=flow, flow_name="etl")
+    say(subjects.run(run_id), e.RunStarted, epoch=1, client_id=client)
+    for n in range(1000):
+        key = f"t-{n}"
+        task = {
+            "task_run_id": ids.task_run_id(run_id, key), "task_key": key, "task_id": ids.task_id(flow, "t"),
+            "name": "t", "ordinal": n, "epoch": 1,
+        }  # fmt: skip
+        say(subjects.task(run_id), e.TaskStarted, **task)
+        say(subjects.task(run_id), e.TaskCompleted, **task, duration_ms=n % 5)
+    say(subjects.run(run_id), e.RunCompleted, epoch=1, duration_ms=500)
+    await bus.outbox.flush()
+    begin = asyncio.get_running_loop().time()
+    await projector.caught_up(bus)
+    assert asyncio.get_running_loop().time() - begin < 2  # some 0.1 s on an idle machine
+    run = await ask(bus, "run", queries.RunDetail(run_id=run_id), views.RunView)
+    assert (run.state, run.progress, run.tasks_done, run.tasks_total) == ("COMPLETED", 100, 1000, 1000)
+    first = await ask(bus, "task_runs", queries.TaskRunPage(run_id=run_id, limit=600), queries.TaskRuns)
+    rest = await ask(
+        bus, "task_runs", queries.TaskRunPage(run_id=run_id, limit=600, cursor=first.next), queries.TaskRuns
+    )
+    assert [task.task_key for task in [*first.task_runs, *rest.task_runs]] == [f"t-{n}" for n in range(1000)]
+    assert rest.next is None

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 MAX_FRAMES = 512
 MAX_BYTES = 4 * 1024 * 1024
+WRITE_BYTES = 256 * 1024
 PING_S = 15.0
 
 
@@ -53,6 +54,16 @@ class Subscriber:
         self._bytes = 0
         self.overflowed = False
 
+    def _take(self) -> bytes:
+        """Some of the frames, joined: few writes for many small ones, none that is very large."""
+        taken = [self._frames.popleft()]
+        size = len(taken[0])
+        while self._frames and size + len(self._frames[0]) <= WRITE_BYTES:
+            taken.append(self._frames.popleft())
+            size += len(taken[-1])
+        self._bytes = max(self._bytes - size, 0)
+        return b"".join(taken)
+
     async def frames(self) -> AsyncIterator[bytes]:
         """Frames as they come, several joined when several wait; a ping after 15 s of silence.
 
@@ -60,9 +71,7 @@ class Subscriber:
         """
         while True:
             if self._frames:
-                joined = b"".join(self._frames)
-                self._frames.clear()
-                self._bytes = 0
+                joined = self._take()
                 if self._overflow is not None:
                     self.overflowed = False
                 yield joined
