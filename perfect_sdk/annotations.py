@@ -1,15 +1,19 @@
 """Marks on arguments: `task.map(items, unmapped(shared))`, `task.submit(allow_failure(future))`."""
 
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 T = TypeVar("T")
 
 
 class Annotation(Generic[T]):
+    """made: whether any was, so that inputs need looking through."""
+
     __slots__ = ("value",)
+    made: ClassVar[bool] = False
 
     def __init__(self, value: T) -> None:
         self.value = value
+        Annotation.made = True
 
     def unwrap(self) -> T:
         return self.value

@@ -17,6 +17,7 @@ from perfect_schemas.events import TaskCompleted, TaskFailed, TaskRetrying, Task
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import FINAL_TASK_STATES, TaskState
 from perfect_sdk import failures, results
+from perfect_sdk.annotations import Annotation
 from perfect_sdk.context import Frame, current, entered
 from perfect_sdk.effects import Blocking, CallHook, Commit, Sleep, Steps, WaitFor
 from perfect_sdk.exceptions import NonDeterministicFlowError, TaskTimeoutError, UpstreamTaskError
@@ -89,7 +90,7 @@ class Call:
     def steps(self) -> Steps[Any]:
         session = self.session
         self.frame.check()
-        if session.has_futures:
+        if session.has_futures or Annotation.made:
             yield from self._inputs()
         self.digest = digest_of(self.args, self.kwargs)
         if session.replay is not None:
@@ -110,12 +111,10 @@ class Call:
         """Wait for the futures among the inputs and put their results in their places."""
         from perfect_sdk import futures
 
-        pending = futures.find((self.args, self.kwargs, self.wait_for))
-        if not pending:
-            if self.args or self.kwargs:
-                self.args, self.kwargs = futures.replace(self.args), futures.replace(self.kwargs)
-            return
-        yield WaitFor(pending)
+        found = futures.find((self.args, self.kwargs, self.wait_for))
+        if not found:
+            return  # the arguments stay the very objects that they are
+        yield WaitFor([each for each in found if isinstance(each, futures.PerfectFuture)])
         try:
             futures.replace(self.wait_for)
             self.args, self.kwargs = futures.replace(self.args), futures.replace(self.kwargs)

@@ -208,21 +208,20 @@ async def _done(future: PerfectFuture[Any]) -> None:
 # -- futures among inputs
 
 
-def find(value: Any) -> list[PerfectFuture[Any]]:
-    """All futures in nested lists, tuples, sets and dicts that are not done yet."""
-    found: list[PerfectFuture[Any]] = []
+def find(value: Any) -> list[PerfectFuture[Any] | Annotation[Any]]:
+    """All futures, and marks without one, in nested lists, tuples, sets and dicts."""
+    found: list[PerfectFuture[Any] | Annotation[Any]] = []
     _collect(value, found)
     return found
 
 
-def _collect(value: Any, found: list[PerfectFuture[Any]]) -> None:
+def _collect(value: Any, found: list[PerfectFuture[Any] | Annotation[Any]]) -> None:
     if isinstance(value, PerfectFuture):
-        if not value.done():
-            found.append(value)
-    elif isinstance(value, quote):
-        return
+        found.append(value)
     elif isinstance(value, Annotation):
-        _collect(value.value, found)
+        found.append(value)
+        if not isinstance(value, quote):
+            _collect(value.value, found)
     elif isinstance(value, (list, tuple, set, frozenset)):
         for each in value:
             _collect(each, found)
@@ -246,6 +245,8 @@ def replace(value: Any, *, failing: bool = False) -> Any:
         return [replace(each, failing=failing) for each in value]
     if kind in (tuple, set, frozenset):
         return kind([replace(each, failing=failing) for each in value])
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        return kind(*[replace(each, failing=failing) for each in value])
     if kind is dict:
         return {key: replace(each, failing=failing) for key, each in value.items()}
     return value

@@ -114,5 +114,6 @@ def _guarded(run: Callable[[argparse.Namespace], int], parsed: argparse.Namespac
             raise
         print(f"perfect: {error.detail}", file=sys.stderr)
         for wrong in error.errors:
-            print(f"  {wrong.field}: {wrong.message}", file=sys.stderr)
+            if wrong.message not in error.detail:
+                print(f"  {wrong.field}: {wrong.message}", file=sys.stderr)
         return USAGE if isinstance(error, InvalidInput) else FAILED

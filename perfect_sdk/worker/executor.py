@@ -63,7 +63,8 @@ class Executor:
         self._io = io
         self._flows = flows
         self._running: dict[tuple[str, int], _Running] = {}
-        self._cancelled: set[str] = set()  # runs whose cancellation came before they had begun
+        self._loading: set[tuple[str, int]] = set()  # runs whose history is being read
+        self._cancelled: set[tuple[str, int]] = set()  # those of them that are to end at once
         self._stream = FrameStream(self._heard, self._orphaned)
         self._threads = ThreadPoolExecutor(
             serve.concurrency + SPARE_THREADS, thread_name_prefix="perfect-run"
@@ -87,15 +88,16 @@ class Executor:
     def _heard(self, frame: Frame) -> None:
         if isinstance(frame, Start):
             if frame.replay:
+                self._loading.add((frame.hand_over.run_id, frame.epoch))
                 self._io.spawn(self._replay(frame))
             else:
                 self._begin(frame, None)
         elif isinstance(frame, Cancel):
-            found = [one for one in self._running.values() if one.run_id == frame.run_id]
-            if not found:
-                self._cancelled.add(frame.run_id)
-            for running in found:
+            running = self._running.get((frame.run_id, frame.epoch))
+            if running is not None:
                 running.session.cancel()
+            elif (frame.run_id, frame.epoch) in self._loading:
+                self._cancelled.add((frame.run_id, frame.epoch))
         elif isinstance(frame, Abandon):
             running = self._running.get((frame.run_id, frame.epoch))
             if running is not None:
@@ -153,9 +155,11 @@ class Executor:
         )
         session = RunSession(run, flow, journal, history)
         running = _Running(hand_over.run_id, frame.epoch, session, journal)
-        self._running[running.run_id, running.epoch] = running
-        if running.run_id in self._cancelled:
-            self._cancelled.discard(running.run_id)
+        key = (running.run_id, running.epoch)
+        self._running[key] = running
+        self._loading.discard(key)
+        if key in self._cancelled:
+            self._cancelled.discard(key)
             session.cancel()
         if inspect.iscoroutinefunction(flow.fn):
             self._main_loop.call_soon_threadsafe(self._run_async, running)

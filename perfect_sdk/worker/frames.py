@@ -36,6 +36,7 @@ class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Supervisor: the run is to end as cancelled."""
 
     run_id: str
+    epoch: int
 
 
 class Abandon(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -201,7 +201,7 @@ class Runs:
             self._tell_cancel(held, child)
 
     def _tell_cancel(self, held: Held, child: Child) -> None:
-        child.send(Cancel(run_id=held.hand_over.run_id))
+        child.send(Cancel(run_id=held.hand_over.run_id, epoch=held.epoch))
         self._end_by_force_later(held, child, "does not end after its cancellation")
 
     def _end_by_force_later(self, held: Held, child: Child, why: str) -> None:

@@ -60,7 +60,10 @@ class Supervisor:
     # -- life
 
     async def run(self) -> int:
-        self._bus = await self._connect()
+        bus = await self._connect_unless_stopped()
+        if bus is None:
+            return 0
+        self._bus = bus
         try:
             await self._begin()
             await self._stop.wait()
@@ -76,6 +79,17 @@ class Supervisor:
         if self._stop.is_set():
             self._now.set()
         self._stop.set()
+
+    async def _connect_unless_stopped(self) -> Bus | None:
+        connecting = asyncio.ensure_future(self._connect())
+        stopped = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({connecting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if connecting.done():
+            return connecting.result()
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
+        return None
 
     async def _connect(self) -> Bus:
         said = False
@@ -138,10 +152,12 @@ class Supervisor:
         self._intake.stop()
         self._membership.drain()
         if self._runs.count:
-            say(f"stopping: waits up to {self.options.drain_s:g} s for {self._runs.count} runs")
+            say(
+                f"stopping: waits up to {self.options.drain_s:g} s for the runs that it holds: {self._runs.count}"
+            )
             await self._wait_for_runs()
         if self._runs.count:
-            say(f"{self._runs.count} runs are left to other workers")
+            say(f"runs left to other workers: {self._runs.count}")
         await self._crew.stop()
         await self._membership.leave()
 

@@ -196,12 +196,22 @@ class Bus:
         ]
 
     async def read_raw(
-        self, subject: str, *, after: int = 0, until: int | None = None, stream: str = "EVENTS"
+        self,
+        subject: str,
+        *,
+        after: int = 0,
+        until: int | None = None,
+        stream: str = "EVENTS",
+        limit: int | None = None,
     ) -> list[tuple[int, str, bytes]]:
+        """(sequence, subject, data) of the messages after `after`, up to `until`, the first `limit` of them."""
         found: list[tuple[int, str, bytes]] = []
         position = after + 1
         while True:
-            request: dict[str, Any] = {"seq": position, "batch": READ_BATCH, "next_by_subj": subject}
+            batch_size = READ_BATCH if limit is None else min(READ_BATCH, limit - len(found))
+            if batch_size == 0:
+                return found
+            request: dict[str, Any] = {"seq": position, "batch": batch_size, "next_by_subj": subject}
             batch, more = await self._direct_get(stream, request)
             for seq, name, data in batch:
                 if until is not None and seq > until:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeout
 from nats.js import api
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 HEARTBEAT_S = 1.0
 SILENCE_S = 3.0
 AGAIN_S = 0.1
+START_S = 15.0
 
 Callback = Callable[[Msg, int], Awaitable[None]]
 
@@ -44,8 +47,17 @@ class Following:
         self._ended = False
 
     async def start(self) -> None:
-        """Raises what creating the consumer raises; from then on it is made anew by itself."""
-        await self._make()
+        """Raises what creating the consumer raises (tried again for START_S while the server is away); from then on
+        it is made anew by itself."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + START_S
+        while True:
+            try:
+                await self._make()
+                break
+            except (NatsTimeout, NoRespondersError):
+                if self._bus.nc.is_closed or loop.time() > deadline:
+                    raise
         self._bus.reconnected.append(self._again)
         self._check()
 

@@ -39,8 +39,8 @@ class Readers:
             with contextlib.suppress(Exception):
                 await subscription.unsubscribe()
         await asyncio.to_thread(self._pool.shutdown)
-        for cursor in self._cursors:
-            cursor.close()
+        while self._cursors:
+            self._cursors.pop().close()
 
     def _handler(
         self, name: str, kind: type, reply: Callable[[Any, Any], Any]

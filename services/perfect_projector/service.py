@@ -83,9 +83,11 @@ class ProjectorService(Service):
             await asyncio.gather(self._loop_task, return_exceptions=True)
         if self._readers is not None:
             await self._readers.stop()
+            self._readers = None
         if self._duck is not None:
             with contextlib.suppress(duckdb.Error):
                 await self._in_writer(self._duck.close)
+            self._duck = None  # DuckDB's binding grumbles on stderr about connections that live to the end
         self._writer.shutdown()
 
     async def _in_writer(self, function: Callable[..., T], *args: Any) -> T:

@@ -63,7 +63,9 @@ def test_the_states_page_is_what_the_table_of_moves_gives() -> None:
 
 
 def test_recipes_that_pages_name_exist() -> None:
-    recipes = set(re.findall(r"^(\w+)[^:=\n]*:(?!=)", (ROOT / "justfile").read_text(), re.MULTILINE))
+    recipes = set(
+        re.findall(r"^(\w+)(?: [^\n]*)?:(?: [\w ]+)?$", (ROOT / "justfile").read_text(), re.MULTILINE)
+    )
     for page in PAGES:
         for named in re.findall(r"`just (\w+)", page.read_text()):
             assert named in recipes, f"{name_of(page)} names `just {named}`"

@@ -212,14 +212,15 @@ async def test_a_slow_reader_loses_nothing(gateway: GatewayService, runs: Runs) 
     """Its queue is dropped when it is full; what it missed comes from the streams."""
     run_id = await runs.start()
     async with listen(gateway, "/api/events", "0.0", small=True) as stream:
+        assert len(await stream.said(3)) == 3
         reader = next(iter(gateway.hub.feed.readers))
-        text = "x" * 20_000
-        for n in range(700):
-            await runs.log(run_id, f"{n} {text}")
-        await eventually(lambda: reader.queue.overflowed)
-        said = await stream.said(703)
-    lines = [event["lines"][0]["message"] for event in said if event["type"] == "log.written"]
-    assert [line.partition(" ")[0] for line in lines] == [str(n) for n in range(700)]
+        await eventually(lambda: reader.listening)
+        for n in range(1000):
+            await runs.log(run_id, f"{n} {'x' * 20_000}")
+        assert reader.queue.overflowed
+        said = await stream.said(1000)
+    lines = [event["lines"][0]["message"] for event in said]
+    assert [line.partition(" ")[0] for line in lines] == [str(n) for n in range(1000)]
 
 
 # -- for pages

@@ -240,3 +240,30 @@ async def test_other_queues_are_left_alone(eyes: Eyes, workers: Workers, path: s
     await eyes.until_state(run, "PENDING")
     workers.start(FLOWS, name="plain")
     assert (await eyes.until_final(run)).run.client_name == "plain"
+
+
+async def test_a_worker_waits_for_nats_and_can_be_stopped_meanwhile(
+    workers: Workers, nats_server, unused_tcp_port: int
+) -> None:
+    worker = workers.start(FLOWS, nats=f"nats://127.0.0.1:{unused_tcp_port}")
+    await asyncio.sleep(1)
+    worker.signal(signal.SIGTERM)
+    assert await worker.exit_code(5) == 0
+
+
+async def test_a_supervisor_that_stood_still_starts_its_executors_anew(
+    eyes: Eyes, workers: Workers, path: str, settings: Settings
+) -> None:
+    """Nobody else took the run (nobody was there): it goes on here, in the next epoch."""
+    worker = workers.start(FLOWS)
+    await eyes.connected()
+    run = await eyes.trigger("steps", path=path, count=400, seconds=0.01)
+    await eyes.until_tasks(run, 5)
+    before = worker.executors()
+    worker.signal(signal.SIGSTOP)
+    await asyncio.sleep(settings.lease_s + settings.presence_every_s + 1)
+    worker.signal(signal.SIGCONT)
+    history = await eyes.until_final(run)
+    assert history.run.state == "COMPLETED"
+    assert history.run.epoch >= 2
+    assert not set(before) & set(worker.executors())

@@ -44,7 +44,7 @@ FRAMES = [
         concurrency=3,
     ),
     Start(hand_over=HAND_OVER, epoch=2, claim_seq=9, replay=True),
-    Cancel(run_id="r"),
+    Cancel(run_id="r", epoch=1),
     Abandon(run_id="r", epoch=2),
     Ready(flows=[RegisterFlow(name="etl")], failures=[LoadFailure(target="b.py", error="no")]),
     Ended(run_id="r", epoch=1, outcome="completed"),

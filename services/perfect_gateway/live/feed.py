@@ -13,7 +13,7 @@ from perfect_gateway.live.position import Position
 from perfect_gateway.live.subscriber import Subscriber
 from perfect_schemas import subjects
 
-PAGE = 1000
+PAGE = 200
 RESYNC = b"event: resync\ndata: 1\n\n"
 PING = b"event: ping\ndata: 1\n\n"
 
@@ -107,18 +107,20 @@ class Feed:
                 reader.listening = True  # nothing is awaited between this look and the listening
                 return
             frames = []
-            until = now.events if reader.run_id else min(at.events + PAGE, now.events)
-            if at.events < until:
-                for seq, _, data in await self._bus.read_raw(event_subject, after=at.events, until=until):
-                    frames.append(frame(data, Position(seq, at.logs)))
-            at = Position(max(until, at.events), at.logs)
-            until = now.logs if reader.run_id else min(at.logs + PAGE, now.logs)
-            if reader.logs and at.logs < until:
-                for seq, _, data in await self._bus.read_raw(
-                    log_subject, after=at.logs, until=until, stream="LOGS"
-                ):
-                    frames.append(frame(data, Position(at.events, seq)))
-            at = Position(at.events, max(until, at.logs))
+            reached = now.events
+            if at.events < now.events:
+                found = await self._bus.read_raw(event_subject, after=at.events, until=now.events, limit=PAGE)
+                frames += [frame(data, Position(seq, at.logs)) for seq, _, data in found]
+                reached = found[-1][0] if len(found) == PAGE else now.events
+            at = Position(max(reached, at.events), at.logs)
+            reached = now.logs
+            if reader.logs and at.logs < now.logs:
+                found = await self._bus.read_raw(
+                    log_subject, after=at.logs, until=now.logs, stream="LOGS", limit=PAGE
+                )
+                frames += [frame(data, Position(at.events, seq)) for seq, _, data in found]
+                reached = found[-1][0] if len(found) == PAGE else now.logs
+            at = Position(at.events, max(reached, at.logs))
             if frames:
                 yield b"".join(frames), at
 

@@ -21,7 +21,7 @@ from perfect_schemas.commands import TriggerRun
 from perfect_schemas.events import ClientConnected
 from perfect_schemas.folds.history import History
 
-FLOWS = Path(__file__).parent / "flows"
+FLOWS = Path(__file__).parent.parent / "flows"
 SINGLE = (("registry",), ("engine",), ("projector",), ("gateway",))
 
 
