@@ -23,7 +23,7 @@ from perfect_bus.settings import Settings
 from perfect_projector.service import ProjectorService
 from perfect_runtime.natsd import NatsServer
 from perfect_runtime.service import Context
-from perfect_schemas import codec, ids, queries, subjects, views
+from perfect_schemas import codec, ids, queries, subjects
 from perfect_schemas import events as e
 from perfect_schemas.envelope import StoredValue, utc_now
 

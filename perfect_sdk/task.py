@@ -212,7 +212,11 @@ class Task(Generic[P, R]):
     def with_options(self, **changes: Any) -> "Task[P, R]":
         """A task like this one with other options; see `task`."""
         hooks = self.policy.hooks
-        kept: dict[str, Any] = {"on_completion": hooks.completion, "on_failure": hooks.failure, "on_running": hooks.running}
+        kept: dict[str, Any] = {
+            "on_completion": hooks.completion,
+            "on_failure": hooks.failure,
+            "on_running": hooks.running,
+        }
         return Task(self.fn, **(self._options | kept | changes))
 
     def on_completion(self, fn: Hook) -> Hook:

@@ -45,7 +45,9 @@ def load(targets: list[str]) -> "tuple[dict[str, Flow], Ready]":
 
 def _user_traceback() -> str:
     """The traceback of the current exception, without the frames of what imported the module."""
-    _, error, trace = sys.exc_info()
+    error = sys.exception()
+    assert error is not None
+    trace = error.__traceback__
     while trace is not None and _is_machinery(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace)).rstrip()

@@ -48,7 +48,8 @@ class Following:
 
     async def start(self) -> None:
         """Raises what creating the consumer raises (tried again for START_S while the server is away); from then on
-        it is made anew by itself."""
+        it is made anew by itself.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + START_S
         while True:

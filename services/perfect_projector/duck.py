@@ -150,7 +150,9 @@ class Duck:
                     self.connection.execute((folder / name).read_text().replace("{month}", month))
             self.months |= new
             self._make_views()
-        with contextlib.suppress(duckdb.TransactionException):  # somebody reads just now: the next one will do
+        with contextlib.suppress(
+            duckdb.TransactionException
+        ):  # somebody reads just now: the next one will do
             self.connection.execute("CHECKPOINT")
 
     def _make_views(self) -> None:

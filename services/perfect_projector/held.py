@@ -6,7 +6,6 @@ from perfect_projector import run_row, task_row
 from perfect_projector.batch import Decoded, Row
 from perfect_projector.tracker import Tracker, plan_of
 from perfect_schemas.codec import UnknownEvent
-from perfect_schemas.events import RunScheduled
 from perfect_schemas.folds.history import History
 from perfect_schemas.ids import is_id
 from perfect_schemas.states import TaskState
@@ -16,7 +15,7 @@ FINISHED = frozenset({TaskState.COMPLETED, TaskState.CACHED, TaskState.FAILED, T
 
 class Entry:
     """A run that is held. first_seqs: task key → sequence of its first event. counted: keys in the statistics.
-    final_total: how many task runs were expected of it when it ended.
+    final_total: how many task runs were expected of it when it ended. size: bytes of its events, about.
     """
 
     __slots__ = (
@@ -26,6 +25,7 @@ class Entry:
         "history",
         "launch_ms",
         "run_id",
+        "size",
         "touched",
         "tracker",
     )
@@ -38,6 +38,7 @@ class Entry:
         self.counted: set[str] = set()
         self.launch_ms: int | None = None
         self.final_total: int | None = None
+        self.size = 0
         self.touched = 0
 
     @property
@@ -52,18 +53,15 @@ class Held:
         self.entries: dict[str, Entry] = {}
 
     def missing(self, decoded: Decoded) -> list[str]:
-        """The runs that events of this batch speak of, that are not held and may have rows."""
+        """The runs that events of this batch speak of and that are not held: they may have rows."""
         wanted: dict[str, None] = {}
-        fresh: set[str] = set()
         for message, event in decoded:
             if message.stream != "EVENTS" or isinstance(event, UnknownEvent):
                 continue
             run_id = message.subject.rpartition(".")[2]
-            if run_id in self.entries or run_id in wanted or run_id in fresh:
+            if run_id in self.entries or run_id in wanted:
                 continue
-            if type(event) is RunScheduled:
-                fresh.add(run_id)
-            elif is_id(run_id):
+            if is_id(run_id):
                 wanted[run_id] = None
         return list(wanted)
 
@@ -94,22 +92,29 @@ class Held:
                 entry.tracker.ended(task.task_id)
             entry.tracker.high = high
 
-    def forget(self, batches: int, *, keep_batches: int, max_runs: int, max_tasks: int) -> None:
-        """After `batches` batches: let go of runs that ended `keep_batches` ago, and of the longest untouched ones above
-        the limits.
+    def forget(
+        self, batches: int, *, keep_batches: int, max_runs: int, max_tasks: int, max_bytes: int
+    ) -> None:
+        """Every `keep_batches` batches: let go of runs that ended that long ago, and, above the limits, of the longest
+        untouched ones.
 
         Called only when all that was folded is committed: what is let go is loaded again when it is needed.
         """
         if batches % keep_batches:
             return
         before = batches - keep_batches
-        for run_id in [e.run_id for e in self.entries.values() if e.touched < before and e.is_final]:
-            del self.entries[run_id]
+        for entry in list(self.entries.values()):
+            if entry.touched < before and (entry.is_final or entry.history.run is None):
+                del self.entries[entry.run_id]
         tasks = sum(len(entry.history.tasks) for entry in self.entries.values())
-        if len(self.entries) <= max_runs and tasks <= max_tasks:
+        size = sum(entry.size for entry in self.entries.values())
+        if len(self.entries) <= max_runs and tasks <= max_tasks and size <= max_bytes:
             return
         for entry in sorted(self.entries.values(), key=lambda entry: entry.touched):
-            if len(self.entries) <= max_runs // 2 and tasks <= max_tasks // 2:
+            if entry.touched == batches:  # in use: it would be loaded again at once
+                return
+            if len(self.entries) <= max_runs // 2 and tasks <= max_tasks // 2 and size <= max_bytes // 2:
                 return
             tasks -= len(entry.history.tasks)
+            size -= entry.size
             del self.entries[entry.run_id]

@@ -103,6 +103,7 @@ class Projection:
         if changed:
             draft.runs[run_id] = entry
             entry.touched = self.batches
+            entry.size += len(message.data)
 
     def _task_event(self, draft: Draft, entry: Entry, message: Message, event: Any) -> bool:
         history, tracker, key = entry.history, entry.tracker, event.task_key

@@ -12,6 +12,7 @@ import duckdb
 import msgspec
 
 from perfect_projector.batch import Batch, Message
+from perfect_projector.continuity import FILE, compare
 from perfect_projector.duck import Duck
 from perfect_projector.journal import STREAMS, Journal, stream_state
 from perfect_projector.log_row import decode
@@ -25,10 +26,10 @@ from perfect_schemas.errors import BusUnavailable, Failed
 from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.streams import DUPLICATE_WINDOW_S
 
-FILE = "perfect.duckdb"
 KEEP_BATCHES = 64
 MAX_RUNS = 20_000
 MAX_TASKS = 100_000
+MAX_HELD_BYTES = 64 * 1024 * 1024
 MIN_FREE_BYTES = 64 * 1024 * 1024
 DISK_RETRY_S = 2.0
 
@@ -114,36 +115,22 @@ class ProjectorService(Service):
 
     async def _check_streams(self) -> dict[str, int]:
         """Where to go on on each stream. What does not fit together raises an alarm: health is `degraded`."""
-        known = await self._in_writer(self._open_duck.offsets)
+        duck = self._open_duck
+        known = await self._in_writer(duck.offsets)
         positions: dict[str, int] = {}
         for stream in STREAMS:
             state = await stream_state(self.bus, stream)
             seq, created = known.get(stream, (0, None))
-            positions[stream] = seq
-            if created is None:
-                await self._in_writer(self._open_duck.set_created, stream, state.created)
-            if created is not None and abs((created - state.created).total_seconds()) > 0.001:
+            found = compare(stream, state, seq, created)
+            positions[stream] = found.position
+            if found.alarm is not None:
+                self._alarm(stream, found.alarm)
+            if found.is_other:
                 self._refused.add(stream)
-                self._alarm(
-                    stream,
-                    f"stream {stream} was made at {state.created:%Y-%m-%d %H:%M:%S} UTC, but {FILE} was filled from "
-                    f"one made at {created:%Y-%m-%d %H:%M:%S}: nothing is read from it. Restore the NATS data that "
-                    f"belongs to the file, or move {FILE} away to have it made again from this stream",
-                )
-            elif state.first_seq > seq + 1 and (created is not None or stream != "LOGS"):  # log lines age out
-                self._alarm(
-                    stream,
-                    f"stream {stream} begins at {state.first_seq}, {FILE} ends at {seq}: "
-                    f"{state.first_seq - seq - 1} messages between them are lost to the read model",
-                )
-            elif state.last_seq < seq:
-                self._alarm(
-                    stream,
-                    f"stream {stream} ends at {state.last_seq}, but {FILE} has read up to {seq}: the stream has lost "
-                    "messages that the read model shows; what comes now is read from there on",
-                )
-                positions[stream] = state.last_seq
-                await self._in_writer(self._open_duck.rewind, stream, state.last_seq)
+            if created is None:
+                await self._in_writer(duck.set_created, stream, state.created)
+            if found.position < seq:
+                await self._in_writer(duck.rewind, stream, found.position)
         return positions
 
     def _alarm(self, about: str, text: str) -> None:
@@ -192,7 +179,11 @@ class ProjectorService(Service):
         self._commit_ms = (time.perf_counter() - begin) * 1000
         projection = self.projection
         projection.held.forget(
-            projection.batches, keep_batches=KEEP_BATCHES, max_runs=MAX_RUNS, max_tasks=MAX_TASKS
+            projection.batches,
+            keep_batches=KEEP_BATCHES,
+            max_runs=MAX_RUNS,
+            max_tasks=MAX_TASKS,
+            max_bytes=MAX_HELD_BYTES,
         )
 
     def _project(self, messages: list[Message], behind: bool) -> Draft:

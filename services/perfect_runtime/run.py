@@ -90,6 +90,7 @@ async def _run(kinds: list[type[Service]], settings: Settings, log: structlog.st
     left = 0
     with contextlib.suppress(Exception):
         left = await bus.close(FLUSH_S)
+    gc.unfreeze()  # else native modules (duckdb) report what was frozen as leaked when the interpreter ends
     log.info("stopped", unacknowledged=left)
     return code
 

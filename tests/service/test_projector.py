@@ -449,3 +449,26 @@ async def test_a_run_of_a_thousand_tasks_is_soon_visible(bus: Bus, start) -> Non
     )
     assert [task.task_key for task in [*first.task_runs, *rest.task_runs]] == [f"t-{n}" for n in range(1000)]
     assert rest.next is None
+
+
+async def test_a_stream_that_lost_its_end_raises_an_alarm_and_is_read_on(
+    bus: Bus, start, settings: Settings
+) -> None:
+    world = World(bus, seed=1)
+    projector = await start()
+    client = world.client()
+    world.run(client)
+    await bus.outbox.flush()
+    await projector.caught_up(bus)
+    await projector.stop()
+    with duckdb.connect(str(settings.data_dir / FILE)) as file:
+        file.execute("UPDATE consumer_offsets SET seq = seq + 5 WHERE stream = 'EVENTS'")
+    projector = await start()
+    assert projector.service.status == "degraded"
+    assert "the stream has lost messages" in projector.service.health().detail
+    last = world.run(client)
+    await bus.outbox.flush()
+    await projector.caught_up(bus)
+    assert (await ask(bus, "run", queries.RunDetail(run_id=last), views.RunView)).id == last
+    report = await ask(bus, "integrity", queries.Integrity(), queries.IntegrityReport)
+    assert [check for check in report.checks if not check.ok] == []

@@ -180,3 +180,21 @@ def test_an_event_that_cannot_be_folded_holds_up_nothing(monkeypatch: pytest.Mon
 def test_months() -> None:
     assert month_of(0) == "1970_01"
     assert month_of(1_780_000_000 * 10**9) == "2026_05"
+
+
+def test_what_is_held_is_bounded(tape: Tape) -> None:
+    limits = {"keep_batches": 1, "max_runs": 10**9, "max_tasks": 10**9, "max_bytes": 10**9}
+    _, projection = projected(tape.messages, len(tape.messages))
+    held = projection.held
+    assert len(held.entries) == 80
+    held.forget(projection.batches, **limits | {"max_runs": 4})
+    assert len(held.entries) == 80, "all are in use"
+    held.forget(projection.batches + 1, **limits)
+    assert len(held.entries) == 80, "they have ended only one batch ago"
+    held.forget(projection.batches + 2, **limits)
+    assert 0 < len(held.entries) < 80
+    assert not any(entry.is_final for entry in held.entries.values())
+    held.forget(projection.batches + 2, **limits | {"max_bytes": 2000})
+    assert sum(entry.size for entry in held.entries.values()) <= 1000
+    held.forget(projection.batches + 2, **limits | {"max_runs": 0})
+    assert held.entries == {}

@@ -20,7 +20,15 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 def record(key, name, *, ordinal=0, digest="d", state=TaskState.COMPLETED):
     return TaskLife(
-        id=key, run_id="r", key=key, task_id="t", name=name, state=state, last_seq=1, ordinal=ordinal, input_digest=digest
+        id=key,
+        run_id="r",
+        key=key,
+        task_id="t",
+        name=name,
+        state=state,
+        last_seq=1,
+        ordinal=ordinal,
+        input_digest=digest,
     )
 
 

@@ -206,6 +206,8 @@ def test_a_child_whose_process_died_goes_on_in_its_next_epoch():
     assert again.result == first.result
     assert set(calls) == {"inner_flow 3", "add 3 2000", "add 5 6"}
     claims = [
-        event.epoch for event in again.events if event.type == "run.started" and event.run_id != again.run.run_id
+        event.epoch
+        for event in again.events
+        if event.type == "run.started" and event.run_id != again.run.run_id
     ]
     assert claims == [1, 2]

@@ -31,7 +31,9 @@ def session_of(a_flow, journal_type=MemoryJournal, **options):
 def engine_cancels(session):
     """As the engine does it: first the event, then the message."""
     session.journal.commit(
-        e.RunCancelling(id=ids.uuid7(), at=utc_now(), source="engine", run_id=session.run.run_id, by="somebody")
+        e.RunCancelling(
+            id=ids.uuid7(), at=utc_now(), source="engine", run_id=session.run.run_id, by="somebody"
+        )
     )
     session.cancel()
 

@@ -15,6 +15,7 @@ from perfect_schemas.errors import BusUnavailable, FieldError, InvalidInput, Not
 from perfect_schemas.ids import is_id
 
 EVENT_STREAM = "text/event-stream"
+WRITE_BYTES = 64 * 1024
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 log = structlog.get_logger("perfect_gateway")
@@ -40,11 +41,14 @@ def position_of(request: AnyRequest, after: str | None) -> tuple[Position | None
     return found, found is None
 
 
-async def quietly(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """A stream that fails ends; whoever reads it comes back with its last id."""
+async def written(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """In writes of a bounded size, for the server bounds what waits in it by their number. A stream that fails ends:
+    whoever reads it comes back with its last id.
+    """
     try:
-        async for frame in frames:
-            yield frame
+        async for joined in frames:
+            for start in range(0, len(joined), WRITE_BYTES):
+                yield joined[start : start + WRITE_BYTES]
     except PerfectError as error:
         log.warning("a live stream ended", error=error.detail)
 
@@ -79,6 +83,6 @@ def routes(parts: Parts) -> list[Any]:
             logs=wanted.logs,
             definitions=wanted.definitions and wanted.run_id is None,
         )
-        return Stream(quietly(frames), media_type=EVENT_STREAM, headers=HEADERS)
+        return Stream(written(frames), media_type=EVENT_STREAM, headers=HEADERS)
 
     return [events]

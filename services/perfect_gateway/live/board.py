@@ -6,7 +6,7 @@ id of its last message misses nothing; it may see something twice, which fragmen
 """
 
 import asyncio
-from collections.abc import Coroutine, Hashable, Iterable
+from collections.abc import Coroutine, Hashable, Iterator
 from typing import Any
 
 import structlog
@@ -27,7 +27,7 @@ from perfect_schemas.envelope import Event
 from perfect_schemas.errors import NotFound, PerfectError
 from perfect_schemas.events import FlowRegistered, FlowRemoved, LogBatch, RunScheduled
 from perfect_schemas.folds.history import History
-from perfect_schemas.views import FlowView, SummaryView
+from perfect_schemas.views import FlowView, LogView, SummaryView
 
 RUN_S = 0.25
 TIMELINE_S = 1.0
@@ -277,12 +277,11 @@ class Board:
         if sum(len(data) for _, data in batches) > LOG_BYTES:
             self.audience.send(topic, perfect_ui.signal("resync"))
             batches = []
-        *messages, last = log_messages(batches) or [""]
-        for html in messages:
-            self.send(topic, html)
-        self._pending_logs.pop(run_id, None)  # only the last message says that all lines have been sent
-        if last:
-            self.send(topic, last)
+        if self.audience.has(topic):
+            for html, through in log_messages(batches):
+                self._pending_logs[run_id] = through + 1
+                self.send(topic, html)
+        self._pending_logs.pop(run_id, None)
 
     async def _draw_flow(self, flow_id: str) -> None:
         """Asked of the projector, until it knows what is to be shown."""
@@ -348,12 +347,15 @@ class Board:
             )
 
 
-def log_messages(batches: Iterable[tuple[int, bytes]]) -> list[str]:
-    """The rendered fragments of messages on LOGS, at most 500 lines each."""
-    lines = []
-    for seq, data in batches:
+def log_messages(batches: list[tuple[int, bytes]]) -> Iterator[tuple[str, int]]:
+    """The rendered fragments of messages on LOGS, at most 500 lines each (but whole batches), each with the sequence
+    through which it goes.
+    """
+    lines: list[LogView] = []
+    for n, (seq, data) in enumerate(batches):
         event = codec.decode(data)
         if isinstance(event, LogBatch):
             lines += lines_of(seq, event)
-    size = fragments.LINES
-    return [fragments.log_lines(lines[start : start + size]) for start in range(0, len(lines), size)]
+        if lines and (len(lines) >= fragments.LINES or n == len(batches) - 1):
+            yield fragments.log_lines(lines), seq
+            lines = []

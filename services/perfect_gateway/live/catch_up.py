@@ -46,16 +46,19 @@ class CatchUp:
             html += await self._overview(overview, since.events, until.events)
         if "flows" in topics:
             html += await self._flow_cards(since.events)
-        for topic in sorted(topics, reverse=True):  # runs before logs: a line may point to a task row
+        for topic in topics:
             kind, _, name = topic.partition(":")
             if kind == "run" and name:
                 html += await self._run(name, since.events)
-            elif kind == "logs":
-                html += await self._logs(name, since.logs, until.logs)
-        return [
-            perfect_ui.frame(part, id=str(until if n == len(html) else since))
-            for n, part in enumerate(html, 1)
-        ]
+        frames = [perfect_ui.frame(part, id=str(since)) for part in html]
+        if html:
+            frames[-1] = perfect_ui.frame(html[-1], id=str(Position(until.events, since.logs)))
+        logs = [topic.partition(":")[2] for topic in topics if topic.startswith("logs:")]
+        for run_id in logs:
+            for part, through in await self._logs(run_id, since.logs, until.logs):
+                done = Position(until.events, through if len(logs) == 1 else since.logs)
+                frames.append(perfect_ui.frame(part, id=str(done)))
+        return frames
 
     async def _overview(self, topics: set[str], since: int, until: int) -> list[str]:
         if until - since > MOST_EVENTS:
@@ -127,7 +130,7 @@ class CatchUp:
         timeline = fragments.run_timeline(shape, fragments.task_dicts(history.tasks.values(), facts))
         return [fragments.run_header(shape) + rows + timeline]
 
-    async def _logs(self, run_id: str, since: int, until: int) -> list[str]:
+    async def _logs(self, run_id: str, since: int, until: int) -> list[tuple[str, int]]:
         if since > until:
             raise Lost
         if since == until:
@@ -137,4 +140,4 @@ class CatchUp:
         batches = await self._bus.read_raw(subjects.log(run_id), after=since, until=until, stream="LOGS")
         if len(batches) > MOST_BATCHES:
             raise Lost
-        return log_messages((seq, data) for seq, _, data in batches)
+        return list(log_messages([(seq, data) for seq, _, data in batches]))

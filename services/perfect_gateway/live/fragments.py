@@ -12,7 +12,7 @@ from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.views import FlowView, LogView, SummaryView
 
 ROWS = 300  # task rows a message; a page keeps no more
-LINES = 500  # log lines a message
+LINES = 500  # about so many log lines a message
 
 
 def run_dict(history: History, facts: FlowFacts) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Response, get
 from litestar.response import Stream
 
-from perfect_gateway.api.events import EVENT_STREAM, HEADERS, position_of, quietly, require_bus
+from perfect_gateway.api.events import EVENT_STREAM, HEADERS, position_of, require_bus, written
 from perfect_gateway.live import topics
 from perfect_gateway.parts import Parts
 from perfect_gateway.wire import AnyRequest, query
@@ -25,6 +25,6 @@ def routes(parts: Parts) -> list[Any]:
         since, unknown = position_of(request, wanted.after)
         require_bus(parts)
         frames = parts.hub.page(listed, since, unknown=unknown)
-        return Stream(quietly(frames), media_type=EVENT_STREAM, headers=HEADERS)
+        return Stream(written(frames), media_type=EVENT_STREAM, headers=HEADERS)
 
     return [stream]

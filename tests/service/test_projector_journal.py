@@ -1,0 +1,60 @@
+"""What the projector gathers from the streams: everything, once, in order, and never more than it can hold."""
+
+import asyncio
+
+import pytest
+
+from perfect_bus import Bus
+from perfect_projector import journal as module
+from perfect_projector.journal import STREAMS, Journal
+from perfect_schemas import ids, subjects
+
+
+def say(bus: Bus, count: int) -> None:
+    run_id = ids.uuid7()
+    for n in range(count):
+        bus.outbox.put(subjects.task(run_id), b'{"n":%d}' % n, ids.uuid7())
+        if n % 10 == 0:
+            bus.outbox.put(subjects.log(run_id), b'{"n":%d}' % n, ids.uuid7())
+
+
+async def test_a_slow_taker_holds_up_the_server_and_misses_nothing(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_MESSAGES", 100)
+    journal = Journal(bus, dict.fromkeys(STREAMS, 0))
+    say(bus, 2000)
+    await bus.outbox.flush()
+    await journal.follow(*STREAMS)
+    taken = []
+    while len(taken) < 2200:
+        messages = await journal.take(10, 0.001)
+        assert 0 < len(messages) <= 100 + len(STREAMS)
+        assert journal.is_behind or len(taken) > 1000
+        taken += messages
+    for stream, count in (("EVENTS", 2000), ("LOGS", 200)):
+        assert [message.seq for message in taken if message.stream == stream] == list(range(1, count + 1))
+    assert journal.lag() == (0, 0)
+    await journal.stop()
+
+
+async def test_it_goes_on_after_what_is_in_the_file(bus: Bus) -> None:
+    say(bus, 50)
+    await bus.outbox.flush()
+    journal = Journal(bus, {"DEFS": 0, "EVENTS": 40, "LOGS": 5})
+    await journal.follow(*STREAMS)
+    assert [message.seq for message in await journal.take(10, 5)] == list(range(41, 51))
+    await journal.stop()
+
+
+async def test_it_waits_for_the_first_and_gathers_a_moment(bus: Bus) -> None:
+    journal = Journal(bus, dict.fromkeys(STREAMS, 0))
+    await journal.follow(*STREAMS)
+    taking = asyncio.create_task(journal.take(1000, 0.05))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(taking), 0.1)
+    say(bus, 9)
+    messages = await taking
+    assert len(messages) == 10
+    assert all(message.month == messages[0].month for message in messages)
+    await journal.stop()
