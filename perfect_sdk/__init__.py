@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from perfect_sdk.schedule import Cron, CronSchedule, Interval, IntervalSchedule
     from perfect_sdk.states import State
 
+    __version__: str
+
 _HOME = {
     "Cron": "schedule",
     "CronSchedule": "schedule",

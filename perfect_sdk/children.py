@@ -86,6 +86,7 @@ class Child:
             run, events = self._opening(run, history)
             for event in events:
                 journal.commit(event)
+                _apply(history, event)
             session = self._session(run, journal, history, values)
             ended = session.execute_sync()
         return self._result(ended)
@@ -101,6 +102,7 @@ class Child:
             run, events = self._opening(run, history)
             for event in events:
                 await journal.commit_async(event)
+                _apply(history, event)
             session = self._session(run, journal, history, values)
             ended = await session.execute_async()
         return self._result(ended)
@@ -128,7 +130,6 @@ class Child:
             parent_run_id=of.run_id,
             parent_task_key=key,
             created_at=utc_now(),
-            retry_failed=parent.retry_failed,
         )
         return run, parent.journal.child(run), values
 
@@ -145,8 +146,9 @@ class Child:
                 return None
             value = results.decode_result(life.result, returns_of(self.flow.fn), journal.load)
             return Outcome(state="completed", value=value)
-        if self.frame.session.retry_failed:
-            return None
+        record = self.call.record
+        if record is not None and record.epoch <= self.frame.session.retry_epoch:
+            return None  # the parent is tried again, and so is its child
         if life.state is RunState.FAILED and life.error is not None:
             return Outcome(state="failed", error=failures.restore(life.error))
         if life.state is RunState.CANCELLED:
@@ -239,3 +241,8 @@ class Child:
     def state_of(self, error: Exception) -> Any:
         kind = "cancelled" if isinstance(error, CancelledRun) else "failed"
         return Outcome(state=kind, error=error).as_state()
+
+
+def _apply(history: History | None, event: Any) -> None:
+    if history is not None:
+        history.apply(event, history.seq + 1)

@@ -100,7 +100,7 @@ class Call:
                 self.seq = record.last_seq
                 if record.state in _KEPT and record.result is not None:
                     return (yield from self._recorded(record.result))
-                if record.state is TaskState.FAILED and record.error is not None and not session.retry_failed:
+                if record.state is TaskState.FAILED and record.error and record.epoch > session.retry_epoch:
                     raise failures.restore(record.error)
                 self.seq = None
             elif record is not None:
@@ -302,8 +302,9 @@ class Body:
                 return await made
             import asyncio
 
+            limit = asyncio.timeout(call.policy.timeout_seconds)
             try:
-                async with asyncio.timeout(call.policy.timeout_seconds) as limit:
+                async with limit:
                     return await made
             except TimeoutError:
                 if limit.expired():
@@ -356,7 +357,7 @@ def digest_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
 _NO_INPUTS = hashlib.sha256(b"[[],{}]").hexdigest()
 
 
-@functools.cache
+@functools.lru_cache(4096)
 def returns_of(fn: Callable[..., Any]) -> Any:
     """The return annotation, Any when there is none (or one that cannot be resolved)."""
     from perfect_sdk.parameters import type_hints

@@ -247,7 +247,7 @@ def replace(value: Any, *, failing: bool = False) -> Any:
         return kind([replace(each, failing=failing) for each in value])
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         return kind(*[replace(each, failing=failing) for each in value])
-    if kind is dict:
+    if kind is dict and isinstance(value, dict):
         return {key: replace(each, failing=failing) for key, each in value.items()}
     return value
 

@@ -49,6 +49,7 @@ class Transport(Protocol):
 
     def listen(self, path: str) -> Iterator[tuple[str, Any]]:
         """(event name, decoded data), until `close` or the end of the connection. Raises PerfectError."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Ends every `listen`, from any thread."""

@@ -45,9 +45,11 @@ class Journal(Protocol):
 
     def store(self, name: str, data: bytes) -> str:
         """Keep a large value (≥ CLAIM_CHECK_BYTES) outside of events; returns its reference. Blocks."""
+        raise NotImplementedError
 
     def load(self, stored: StoredValue) -> bytes:
         """The bytes behind a reference. Blocks."""
+        raise NotImplementedError
 
     def live(self, payload: dict[str, Any]) -> None:
         """High-rate progress for whoever watches now; may be lost."""
@@ -59,9 +61,11 @@ class Journal(Protocol):
         own subject is guarded on the one before. When the run may exist already (the parent is replayed), `history`
         is called first.
         """
+        raise NotImplementedError
 
     def history(self) -> "History":
         """What stands on this run's subjects now; the next commit is guarded on its last run event. Blocks.
 
         Only called for child runs: the worker reads the history of the run that it claims.
         """
+        raise NotImplementedError

@@ -30,6 +30,7 @@ _disabled: ContextVar[bool] = ContextVar("perfect_logs_disabled", default=False)
 _lock = threading.Lock()
 _active: "list[RunSession]" = []
 _root_level = logging.WARNING
+_our_level = logging.WARNING
 _print = builtins.print
 
 
@@ -155,11 +156,14 @@ def _leave(session: "RunSession") -> None:
             _set_level()
             return
         logging.root.removeHandler(_handler)
-        logging.root.setLevel(_root_level)
+        if logging.root.level == _our_level:  # unless the user's code has set another one
+            logging.root.setLevel(_root_level)
         if builtins.print is print_and_log:
             builtins.print = _print
 
 
 def _set_level() -> None:
     """The root logger lets through what any active run wants (the handler judges for each run by itself)."""
-    logging.root.setLevel(min(_root_level or logging.WARNING, *(session.level for session in _active)))
+    global _our_level
+    _our_level = min(_root_level or logging.WARNING, *(session.level for session in _active))
+    logging.root.setLevel(_our_level)

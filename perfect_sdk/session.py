@@ -12,15 +12,16 @@ answers within 100 ms; entering it (blocks) registers the flow, keeps presence a
 "local") and `run.started`; it yields the run completed with client and claim, and its journal; leaving it (blocks)
 flushes and withdraws.
 
-A flow's own `retries` are carried out here: the next try is the run's next epoch (`run.started` by the same client),
-in which what completed before is replayed and what failed runs again.
+A flow's own `retries`: the next try is the run's next epoch, in which what completed before is replayed and what failed
+runs again. A run that an engine looks after is given back with `run.retrying`, and handed out again when it is due;
+others (plain calls, child runs, tests) wait here and start their next epoch themselves.
 """
 
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -33,6 +34,7 @@ from perfect_schemas.events import (
     RunCancelling,
     RunCompleted,
     RunFailed,
+    RunRetrying,
     RunStarted,
 )
 from perfect_schemas.folds.history import History
@@ -44,6 +46,7 @@ from perfect_sdk.journal import RunCancelledError, RunSupersededError
 from perfect_sdk.keys import Scope
 from perfect_sdk.replay import Replay
 from perfect_sdk.states import (
+    AwaitingRetry,
     Cancelled,
     Completed,
     Crashed,
@@ -69,7 +72,7 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     epoch, claim_seq: which claim of the run this execution is, and the sequence of its `run.started`.
     parameters: as JSON values; the session converts them to the types of the flow's signature.
     source: what its events carry as source, "worker:<client id>" …
-    retry_failed: tasks that failed in an earlier epoch run again instead of raising their recorded error.
+    engine_retries: an engine hands the run out again for the next try of a flow with `retries`.
     """
 
     run_id: str
@@ -88,7 +91,7 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parent_run_id: str | None = None
     parent_task_key: str | None = None
     created_at: datetime | None = None
-    retry_failed: bool = False
+    engine_retries: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,10 +99,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     completed: `value` is what the flow returned, `stored` how the event keeps it. failed: `error` is what it raised.
     cancelled: somebody wanted it to end, `run.cancelled` is written. superseded: a newer epoch has the run (or it was
-    abandoned), nothing was written. crashed: its end could not be written (`error`: why).
+    abandoned), nothing was written. crashed: its end could not be written (`error`: why). retrying: it failed with
+    `error`, `run.retrying` is written, and the engine will hand it out again.
     """
 
-    state: Literal["completed", "failed", "cancelled", "superseded", "crashed"]
+    state: Literal["completed", "failed", "cancelled", "superseded", "crashed", "retrying"]
     value: Any = None
     error: BaseException | None = None
     stored: StoredValue | None = None
@@ -108,7 +112,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         message = None if self.error is None else f"{type(self.error).__name__}: {self.error}"
         if self.state == "completed":
             return Completed(data=self.value)
-        make = {"failed": Failed, "cancelled": Cancelled}.get(self.state, Crashed)
+        make = {"failed": Failed, "cancelled": Cancelled, "retrying": AwaitingRetry}.get(self.state, Crashed)
         return make(message=message, data=self.error)
 
 
@@ -130,7 +134,8 @@ class RunSession:
     wish that the run end; otherwise (a worker that shuts down) nothing is written.
 
     replay: what an earlier execution has done, None when there is none. has_futures: whether any were made, so that
-    inputs need looking through. epoch: of the events that are written now. loop: that an async flow runs on.
+    inputs need looking through. epoch: of the events that are written now. retry_epoch: tasks that failed up to this
+    epoch run again instead of raising their recorded error. loop: that an async flow runs on.
     """
 
     def __init__(
@@ -151,7 +156,9 @@ class RunSession:
         self.interruptible = interruptible
         self.stop = Stop()
         self.epoch = run.epoch
-        self.retry_failed = run.retry_failed
+        life = history.run if history is not None else None
+        self.retry_epoch = life.retry_epoch if life is not None else 0
+        self._tries_before = life.tries if life is not None else 0
         self.replay = Replay(history.tasks.values()) if history is not None and history.tasks else None
         self.has_futures = False
         self.level = LEVELS[run.configuration]
@@ -159,7 +166,7 @@ class RunSession:
         self.shows_variables = run.configuration == "debug"
         self.loop: Any = None
         self._values = values
-        self._memory = (history or History()) if flow.policy.retries else None
+        self._memory = (history or History()) if flow.policy.retries and not run.engine_retries else None
         self._task_ids: dict[str, str] = {}
         self._warned: set[object] = set()
         self._left: NonDeterministicFlowError | None = None
@@ -267,7 +274,7 @@ class RunSession:
         for hook in policy.hooks.running:
             state = Running()
             yield CallHook(self, hook, (flow, self.flow_run(state), state))
-        tries = 0
+        tries = self._tries_before
         while True:
             tries += 1
             try:
@@ -283,6 +290,8 @@ class RunSession:
                     yield WaitFor(self._pool.open())
                 if tries > policy.retries or self._left is not None:
                     return (yield from self._failed(self._left or error))
+                if self.run.engine_retries:
+                    return (yield from self._given_back(error, tries))
                 yield from self._next_try(error, tries)
             else:
                 return (yield from self._completed(value))
@@ -299,7 +308,15 @@ class RunSession:
         raise_state_exception(state)
         return state.data
 
-    def _next_try(self, error: Exception, tries: int) -> Steps[None]:
+    def _given_back(self, error: Exception, tries: int) -> Steps[Outcome]:
+        """The engine hands the run out again when the next try is due."""
+        delay = self._say_retry(error, tries)
+        due_at = utc_now() + timedelta(seconds=delay)
+        info = failures.describe(error, with_variables=self.shows_variables)
+        yield Commit(self, self._event(RunRetrying, tries=tries, due_at=due_at, error=info))
+        return Outcome(state="retrying", error=error)
+
+    def _say_retry(self, error: Exception, tries: int) -> float:
         delay = self.flow.policy.delay_before(tries)
         self.say(
             30,
@@ -307,8 +324,12 @@ class RunSession:
             f"next try {f'in {delay:g} s' if delay else 'now'}",
             error=error,
         )
-        yield Sleep(self, delay)
+        return delay
+
+    def _next_try(self, error: Exception, tries: int) -> Steps[None]:
+        yield Sleep(self, self._say_retry(error, tries))
         run = self.run
+        self.retry_epoch = self.epoch
         self.epoch += 1
         claim = RunStarted(
             id=ids.uuid7(),
@@ -321,7 +342,6 @@ class RunSession:
             client_name=run.client_name,
         )
         yield Commit(self, claim)
-        self.retry_failed = True
         assert self._memory is not None
         self.replay = Replay(self._memory.tasks.values())
 
@@ -537,8 +557,9 @@ class FlowBody:
                 return await made
             import asyncio
 
+            limit = asyncio.timeout(self.session.flow.policy.timeout_seconds)
             try:
-                async with asyncio.timeout(self.session.flow.policy.timeout_seconds) as limit:
+                async with limit:
                     return await made
             except TimeoutError:
                 if limit.expired():

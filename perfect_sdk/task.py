@@ -195,11 +195,12 @@ class Task(Generic[P, R]):
                 f"task {self.name!r}: map() got iterables of different lengths: {sorted(lengths)}; "
                 "wrap what every call gets as it is in unmapped()"
             )
+        submit: Any = self.submit
         futures = [
-            self.submit(
+            submit(
                 *[_item(items, i) for items in positional],
                 wait_for=wait_for,
-                **{name: _item(items, i) for name, items in named.items()},  # type: ignore[arg-type]
+                **{name: _item(items, i) for name, items in named.items()},
             )
             for i in range(lengths.pop())
         ]

@@ -84,13 +84,18 @@ async def run_flow_async(
 
 
 def resume(
-    flow: "Flow[..., Any]", events: Iterable[Event], *, objects: Mapping[str, bytes] | None = None
+    flow: "Flow[..., Any]",
+    events: Iterable[Event],
+    *,
+    objects: Mapping[str, bytes] | None = None,
+    engine_retries: bool = False,
 ) -> FlowResult:
     """Run `flow` again after `events`, the first of which is its `run.scheduled`, in the run's next epoch.
 
-    objects: results kept by reference (`result.journal.shared.objects`).
+    objects: results kept by reference (`result.journal.shared.objects`). engine_retries: a flow with `retries` ends
+    with `run.retrying`, as on a worker, instead of being tried again at once.
     """
-    session = _begin_again(flow, list(events), objects or {})
+    session = _begin_again(flow, list(events), objects or {}, engine_retries=engine_retries)
     return _ended(session, session.execute_sync())
 
 
@@ -115,7 +120,9 @@ def _begin(flow: "Flow[..., Any]", parameters: Mapping[str, Any], configuration:
     return RunSession(run, flow, MemoryJournal(run.run_id, opening(run)))
 
 
-def _begin_again(flow: "Flow[..., Any]", events: list[Event], objects: Mapping[str, bytes]) -> RunSession:
+def _begin_again(
+    flow: "Flow[..., Any]", events: list[Event], objects: Mapping[str, bytes], *, engine_retries: bool = False
+) -> RunSession:
     scheduled: Any = events[0]
     journal = MemoryJournal(scheduled.run_id, events)
     journal.shared.objects.update(objects)
@@ -132,6 +139,7 @@ def _begin_again(flow: "Flow[..., Any]", events: list[Event], objects: Mapping[s
         tags=life.tags,
         source="testing",
         created_at=life.created_at,
+        engine_retries=engine_retries,
     )
     claim = RunStarted(
         id=ids.uuid7(),

@@ -151,6 +151,7 @@ class Executor:
             source=source,
             parent_run_id=hand_over.parent_run_id,
             parent_task_key=life.parent_task_key if life else None,
+            engine_retries=True,
             created_at=hand_over.created_at,
         )
         session = RunSession(run, flow, journal, history)

@@ -24,7 +24,7 @@ from perfect_sdk.worker.crew import Crew
 from perfect_sdk.worker.frames import Abandon, Cancel, Ended, Start
 from perfect_sdk.worker.held import Held, Recovery, judge, read_life
 
-ENDED_WELL = frozenset({"completed", "failed", "cancelled", "superseded"})
+ENDED_WELL = frozenset({"completed", "failed", "cancelled", "superseded", "retrying"})
 Key = tuple[str, int]
 MAX_SUSPECTS = 1000
 

@@ -15,6 +15,7 @@ import msgspec
 from nats.aio.msg import Msg
 
 from perfect_bus import Bus
+from perfect_bus.intake import Intake
 from perfect_schemas import ids, subjects
 from perfect_schemas.commands import Control, RegisterFlow
 from perfect_schemas.errors import BusUnavailable
@@ -22,7 +23,6 @@ from perfect_sdk.worker.child import Child
 from perfect_sdk.worker.clock import boot_time
 from perfect_sdk.worker.crew import Crew
 from perfect_sdk.worker.frames import Ready, Serve
-from perfect_sdk.worker.intake import Intake
 from perfect_sdk.worker.membership import Membership
 from perfect_sdk.worker.options import WorkerOptions
 from perfect_sdk.worker.runs import Runs

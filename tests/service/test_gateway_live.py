@@ -337,7 +337,7 @@ async def test_a_slow_page_reloads(pages: GatewayService, runs: Runs) -> None:
         page = next(iter(pages.hub._pages))
         for n in range(1500):
             await runs.log(run_id, "x" * 9000)
-            assert page._bytes <= MAX_BYTES; import time; (n % 100 == 0) and print(n, page._bytes, page.overflowed, time.time(), flush=True)
+            assert page._bytes <= MAX_BYTES
             if n % 100 == 0:
                 await asyncio.sleep(
                     0.1

@@ -70,7 +70,7 @@ class Pipeline:
 
 
 def helper(n: int) -> int:
-    return [transform(each) for each in [n]][0]
+    return sum(transform(each) for each in [n])
 
 
 @flow

@@ -134,7 +134,7 @@ def test_timeouts_of_waiting():
     @flow
     def main() -> None:
         future = slow.submit()
-        with pytest.raises(TimeoutError, match="'slow-0' was not done after 0.01 s"):
+        with pytest.raises(TimeoutError, match=r"'slow-0' was not done after 0\.01 s"):
             future.result(timeout=0.01)
         assert wait([future], timeout=0).not_done == {future}
         assert not future.state.is_final()

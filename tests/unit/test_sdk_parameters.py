@@ -75,7 +75,7 @@ def everything(
     color: Color = Color.RED,
     config: Config | None = None,
     at: datetime | None = None,
-    id: uuid.UUID = uuid.UUID(int=0),
+    ident: uuid.UUID = uuid.UUID(int=0),
     every: timedelta = timedelta(seconds=5),
     folder: Path = Path("/tmp"),
     model: Model | None = None,
@@ -102,7 +102,7 @@ def test_the_schema():
     assert schema["$defs"]["Config"]["properties"]["window"] == {"$ref": "#/$defs/Window"}
     assert schema["$defs"]["Color"]["enum"] == ["blue", "red"]
     assert {"type": "string", "format": "date-time"} in fields["at"]["anyOf"]
-    assert fields["id"]["format"] == "uuid"
+    assert fields["ident"]["format"] == "uuid"
     assert fields["every"]["default"] == "PT5S"
     assert fields["folder"]["default"] == "/tmp"
     assert fields["extra"]["type"] == "array"

@@ -9,6 +9,7 @@ from datetime import datetime
 import pytest
 
 from perfect_schemas import events as e
+from perfect_schemas import ids
 from perfect_sdk import exponential_backoff, flow, task
 from perfect_sdk.exceptions import (
     CancelledRun,
@@ -18,6 +19,9 @@ from perfect_sdk.exceptions import (
     RecordedError,
     TaskTimeoutError,
 )
+from perfect_sdk.local import opening
+from perfect_sdk.memory import MemoryJournal
+from perfect_sdk.session import RunContext, RunSession
 from perfect_sdk.states import Cancelled, Completed, Failed
 from perfect_sdk.testing import resume, run_flow, run_flow_async
 
@@ -236,6 +240,84 @@ def test_a_flow_that_keeps_failing_fails():
     assert len(of_type(result, e.RunStarted)) == 2
     with pytest.raises(LookupError, match="always"):
         _ = result.result
+
+
+def test_a_run_with_an_engine_is_given_back_for_its_next_try():
+    ran = []
+    attempt = flaky(2)
+
+    @task
+    def good() -> int:
+        ran.append("good")
+        return 1
+
+    @task
+    def tolerated() -> None:
+        ran.append("tolerated")
+        raise KeyError("k")
+
+    @task
+    def bad() -> str:
+        ran.append("bad")
+        return attempt()
+
+    @flow(retries=2, retry_delay_seconds=30)
+    def main() -> str:
+        good()
+        try:
+            tolerated()
+        except KeyError:
+            return bad()
+        return "no"
+
+    run = RunContext(run_id=ids.uuid7(), flow_id=main.id, flow_name=main.name, engine_retries=True)
+    journal = MemoryJournal(run.run_id, opening(run))
+    outcome = RunSession(run, main, journal).execute_sync()
+    assert outcome.state == "retrying"
+    retrying = journal.events[-1]
+    assert isinstance(retrying, e.RunRetrying)
+    assert retrying.tries == 1
+    assert 25 < (retrying.due_at - retrying.at).total_seconds() < 31
+    ran.clear()
+    second = resume(main, journal.events, engine_retries=True)
+    assert second.outcome.state == "retrying"
+    assert second.events[-1].tries == 2
+    assert ran == ["tolerated", "bad"]  # in this try, what failed in the one before runs again
+    ran.clear()
+    cut = [i for i, event in enumerate(second.events) if isinstance(event, e.TaskFailed)][-1]
+    crashed = resume(main, second.events[: cut + 1], engine_retries=True)
+    assert ran == []  # both failed in this very try: their errors are raised again
+    assert crashed.events[-1].tries == 2
+    ran.clear()
+    last = resume(main, second.events, engine_retries=True)
+    assert last.result == "done"
+    assert ran == ["tolerated", "bad"]
+
+
+def test_a_failed_child_is_tried_again_with_its_parent():
+    attempt = flaky(1)
+    ran = []
+
+    @task
+    def inner() -> str:
+        ran.append(1)
+        return attempt()
+
+    @flow
+    def child() -> str:
+        return inner()
+
+    @flow(retries=1)
+    def parent() -> str:
+        return child()
+
+    result = run_flow(parent)
+    assert result.result == "done"
+    assert len(ran) == 2
+    own = [event.type for event in result.events if event.run_id != result.run.run_id]
+    assert own.count("run.scheduled") == 1
+    assert "run.retried" in own
+    assert own[-1] == "run.completed"
 
 
 @dataclasses.dataclass

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from perfect_ui import form_parameters, frame, signal
+from perfect_ui import form_parameters, form_values, frame, signal
 from perfect_ui.ansi import ansi
-from perfect_ui.formats import duration, percent, time_tag
+from perfect_ui.formats import duration, log_source, percent, task_number, time_tag
 from perfect_ui.forms import fields
 from perfect_ui.rendering import schedule_text, task_window
 from perfect_ui.strip import strip
@@ -41,8 +41,8 @@ def test_ansi_becomes_classes_and_everything_is_escaped(text, html):
 @pytest.mark.parametrize(
     ("ms", "text"),
     [
-        (None, "–"), (0, "0 ms"), (0.4, "0.4 ms"), (350, "350 ms"), (999.6, "1.0 s"), (4200, "4.2 s"), (59_949, "59.9 s"),
-        (59_950, "1m 00s"), (185_000, "3m 05s"), (3_599_600, "1h 00m"), (8_040_000, "2h 14m"), (273_600_000, "3d 4h"), (-5, "0 ms"),
+        (None, "–"), (0, "< 1 ms"), (0.4, "< 1 ms"), (350, "350 ms"), (999.6, "1.0 s"), (4200, "4.2 s"), (59_949, "59.9 s"),
+        (59_950, "1m 00s"), (185_000, "3m 05s"), (3_599_600, "1h 00m"), (8_040_000, "2h 14m"), (273_600_000, "3d 4h"), (-5, "< 1 ms"),
     ],
 )  # fmt: skip
 def test_durations(ms, text):
@@ -94,6 +94,27 @@ def test_form_decodes_every_kind():
         },
         [],
     )  # fmt: skip
+
+
+def test_form_values_read_back_as_the_same_parameters():
+    parameters = {
+        "day": "today", "count": 3, "ratio": 0.01, "strict": False, "maybe": None, "mode": "replace", "level": 3,
+        "limit": None, "options": {"b": [None]}, "names": ["x"], "gone": 1,
+    }  # fmt: skip
+    values = form_values(SCHEMA, parameters)
+    assert values["p.day"] == "today"
+    del parameters["gone"]
+    assert form_parameters(SCHEMA, values) == (parameters, [])
+    shown = {field.name: field.text for field in fields(SCHEMA, form_values(SCHEMA, {"count": 4}), [])}
+    assert (shown["count"], shown["ratio"], shown["strict"]) == ("4", "0.5", "true")
+
+
+def test_task_numbers_and_log_sources():
+    assert [task_number(key) for key in ("a-0", "a/b-11", "odd", "x-y")] == [1, 12, 1, 1]
+    assert log_source({"task_key": "train-1", "logger": "perfect.task_runs"}) == "train-1"
+    assert log_source({"task_key": None, "logger": "perfect.flow_runs"}) == "flow"
+    assert log_source({"logger": "my.module"}) == "my.module"
+    assert log_source({"logger": None}) == ""
 
 
 def test_form_without_fields_leaves_the_defaults_to_the_flow():

@@ -5,7 +5,7 @@ the trigger form. The contexts of all templates and the protocol of the stream a
 """
 
 from perfect_ui.assets import STATIC_DIR, AssetsMissing, asset_url, asset_version
-from perfect_ui.forms import form_parameters
+from perfect_ui.forms import form_parameters, form_values
 from perfect_ui.rendering import render
 from perfect_ui.stream import frame, signal
 
@@ -15,6 +15,7 @@ __all__ = [
     "asset_url",
     "asset_version",
     "form_parameters",
+    "form_values",
     "frame",
     "render",
     "signal",

@@ -28,12 +28,12 @@ def is_final(state: str) -> bool:
 
 
 def duration(milliseconds: float | None) -> str:
-    """`0.4 ms`, `350 ms`, `4.2 s`, `3m 05s`, `2h 14m`, `3d 4h`."""
+    """`< 1 ms`, `350 ms`, `4.2 s`, `3m 05s`, `2h 14m`, `3d 4h`. Most durations are whole ms: 0 is one that was shorter."""
     if milliseconds is None:
         return NOTHING
     ms = max(0.0, float(milliseconds))
-    if ms < 1 and ms > 0:
-        return f"{ms:.1f} ms"
+    if ms < 1:
+        return "< 1 ms"
     if ms < 999.5:
         return f"{ms:.0f} ms"
     if ms < 59_950:
@@ -80,6 +80,18 @@ def time_tag(text: str | None, style: str = "relative") -> Markup:
         shown = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
     iso = moment.isoformat().replace("+00:00", "Z")
     return Markup('<time datetime="{}" data-style="{}">{}</time>').format(iso, style, shown)
+
+
+def task_number(key: str) -> int:
+    """Which call of its task in its scope a task run is, from 1: `train-0` is the first."""
+    number = key.rpartition("-")[2]
+    return int(number) + 1 if number.isdecimal() else 1
+
+
+def log_source(log: dict[str, Any]) -> str:
+    """Where a log line comes from: the task's key, the user's own logger, or the flow itself."""
+    source = log.get("task_key") or log.get("logger") or ""
+    return "flow" if source.startswith("perfect.flow_run") else source
 
 
 def short_id(identifier: str) -> str:

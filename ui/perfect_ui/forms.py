@@ -93,6 +93,16 @@ def form_parameters(
     return parameters, problems
 
 
+def form_values(schema: dict[str, Any], parameters: Mapping[str, Any]) -> dict[str, str]:
+    """What `form_parameters` would read as these parameters: the form as it was when somebody submitted them."""
+    values = {}
+    for name, raw in schema.get("properties", {}).items():
+        if name in parameters:
+            shape, nullable = _shape(raw, schema)
+            values[PREFIX + name] = _text(parameters[name], _kind(shape, nullable=nullable))
+    return values
+
+
 def _last(form: Mapping[str, str | Sequence[str]] | None, key: str) -> str | None:
     value = None if form is None else form.get(key)
     if value is None or isinstance(value, str):

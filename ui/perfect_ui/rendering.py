@@ -90,6 +90,8 @@ def _environment() -> Environment:
         "time": formats.time_tag,
         "tone": tone,
         "short_id": formats.short_id,
+        "task_number": formats.task_number,
+        "log_source": formats.log_source,
         "number": formats.number,
         "compact_json": formats.compact_json,
         "task_window": task_window,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from perfect_ui.formats import duration, instant, is_final, tone
+from perfect_ui.formats import duration, instant, is_final, task_number, tone
 
 GROUP_ABOVE = 200
 _COLUMNS = 400  # how many pieces of time a grouped row tells apart
@@ -110,8 +110,9 @@ def _row(task: dict[str, Any], start: str, span: float, *, live: bool) -> Row:
         title=f"{task['name']}: {task['state'].lower()}, {duration(spent)}",
         live=live and open_ended and not is_final(task["state"]),
     )
+    number = task_number(task["task_key"])
     return Row(
-        label=task["name"],
+        label=f"{task['name']} #{number}" if number > 1 else task["name"],
         count=1,
         note=duration(spent),
         tone=bar.tone,

@@ -1,6 +1,7 @@
 // Durations and times as people read them: the twin of perfect_ui/formats.py.
 export function duration(value: number): string {
   const ms = Math.max(0, value);
+  if (ms < 1) return "< 1 ms";
   if (ms < 999.5) return `${Math.round(ms)} ms`;
   if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1000);

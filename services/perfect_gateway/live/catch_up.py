@@ -12,7 +12,8 @@ from perfect_bus import Bus
 from perfect_gateway.ask import Asker
 from perfect_gateway.facts import FlowBook
 from perfect_gateway.live import fragments
-from perfect_gateway.live.board import Board, log_messages
+from perfect_gateway.live.board import Board
+from perfect_gateway.live.log_tail import log_messages
 from perfect_gateway.live.position import Position
 from perfect_schemas import codec, queries, subjects
 from perfect_schemas.codec import UnknownEvent
@@ -126,7 +127,9 @@ class CatchUp:
         changed = [
             task for task in history.tasks.values() if task.last_seq > since or task.performance_warning
         ]
-        rows = fragments.task_rows(fragments.task_dicts(changed[-fragments.ROWS :], facts))
+        if len(changed) > fragments.ROWS:
+            raise Lost
+        rows = fragments.task_rows(fragments.task_dicts(changed, facts))
         timeline = fragments.run_timeline(shape, fragments.task_dicts(history.tasks.values(), facts))
         return [fragments.run_header(shape) + rows + timeline]
 

@@ -33,7 +33,7 @@ def run_header(run: dict[str, Any]) -> str:
 
 
 def task_rows(tasks: list[dict[str, Any]]) -> str:
-    return "".join(perfect_ui.render("parts/task_row.html", task=task) for task in tasks[-ROWS:])
+    return "".join(perfect_ui.render("parts/task_row.html", task=task) for task in tasks)
 
 
 def run_timeline(run: dict[str, Any], tasks: list[dict[str, Any]]) -> str:

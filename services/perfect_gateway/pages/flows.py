@@ -12,9 +12,11 @@ from perfect_gateway.api.runs import TriggerBody, trigger_run
 from perfect_gateway.pages.page import form, html, position, see
 from perfect_gateway.parts import Parts
 from perfect_gateway.problems import invalid
+from perfect_gateway.runs import run_reply
 from perfect_gateway.wire import AnyRequest
 from perfect_schemas import queries
-from perfect_schemas.errors import InvalidInput
+from perfect_schemas.errors import InvalidInput, NotFound
+from perfect_schemas.ids import is_id
 from perfect_schemas.views import FlowView, StatisticsView
 
 RUNS = 50
@@ -51,10 +53,30 @@ async def flow_context(parts: Parts, name: str) -> dict[str, Any]:
     }
 
 
+async def form_of_run(parts: Parts, flow: dict[str, Any], run: str) -> dict[str, Any]:
+    """What the form says for a run like `run`; nothing when there is no such run of this flow."""
+    if not is_id(run):
+        return {}
+    try:
+        found = msgspec.json.decode((await run_reply(parts, run)).value)
+    except NotFound:
+        return {}
+    if found["flow_id"] != flow["id"]:
+        return {}
+    return {
+        "values": perfect_ui.form_values(flow["parameters"], found["parameters"]),
+        "configuration": found["configuration"],
+        "run_tags": ", ".join(found["tags"]),
+    }
+
+
 def routes(parts: Parts) -> list[Any]:
     @get("/flows/{flow_id:str}")
     async def flow(request: AnyRequest) -> Response[bytes]:
-        return html("pages/flow.html", **await flow_context(parts, request.path_params["flow_id"]))
+        """`?from=<run id>`: the form is filled in as for that run."""
+        context = await flow_context(parts, request.path_params["flow_id"])
+        before = request.query_params.get("from", "")
+        return html("pages/flow.html", **context, **await form_of_run(parts, context["flow"], before))
 
     @post("/flows/{flow_id:str}/runs", status_code=303)
     async def trigger(request: AnyRequest) -> Response[bytes]:

@@ -5,15 +5,17 @@ connection comes back, and when a slot becomes free. What arrives without room i
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.js import api
 
-from perfect_bus import Bus
+from perfect_bus.bus import Bus
 from perfect_schemas import subjects
 from perfect_schemas.commands import HandOver
 
@@ -58,9 +60,10 @@ class Intake:
         self._tokens = 0
         self._stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._subscription: Subscription | None = None
 
     async def start(self) -> None:
-        await self._bus.nc.subscribe(
+        self._subscription = await self._bus.nc.subscribe(
             f"{self._inbox}.*", cb=self._heard, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
         self._bus.reconnected.append(self._reconnected)
@@ -78,6 +81,18 @@ class Intake:
         self._stopped = True
         for source in self._sources.values():
             self._closed(source)
+
+    async def close(self) -> None:
+        """`stop`, and leave the connection as it was. The server gives back by itself what is still on its way."""
+        self.stop()
+        if self._reconnected in self._bus.reconnected:
+            self._bus.reconnected.remove(self._reconnected)
+        for task in list(self._tasks):
+            task.cancel()
+        if self._subscription is not None:
+            with contextlib.suppress(NatsError):
+                await self._subscription.unsubscribe()
+            self._subscription = None
 
     def pull(self) -> None:
         """Open a pull wherever none is open, if there is room. Call it when a slot has become free."""
