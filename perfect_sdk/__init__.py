@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from perfect_sdk.futures import (
         PerfectFuture,
         PerfectFutureList,
-        ThreadPoolTaskRunner,
         as_completed,
         wait,
     )
     from perfect_sdk.http_client import PerfectAPIClient, create_client
     from perfect_sdk.logs import disable_run_logger, get_logger, get_run_logger
     from perfect_sdk.policy import exponential_backoff
+    from perfect_sdk.pool import ThreadPoolTaskRunner
     from perfect_sdk.progress import update_progress
     from perfect_sdk.schedule import Cron, CronSchedule, Interval, IntervalSchedule
     from perfect_sdk.states import State
@@ -46,7 +46,7 @@ _HOME = {
     "PerfectFuture": "futures",
     "PerfectFutureList": "futures",
     "State": "states",
-    "ThreadPoolTaskRunner": "futures",
+    "ThreadPoolTaskRunner": "pool",
     "allow_failure": "annotations",
     "as_completed": "futures",
     "create_client": "http_client",

@@ -109,15 +109,16 @@ class Call:
 
     def _inputs(self) -> Steps[None]:
         """Wait for the futures among the inputs and put their results in their places."""
-        from perfect_sdk import futures
+        from perfect_sdk import inputs
+        from perfect_sdk.futures import PerfectFuture
 
-        found = futures.find((self.args, self.kwargs, self.wait_for))
+        found = inputs.find((self.args, self.kwargs, self.wait_for))
         if not found:
             return  # the arguments stay the very objects that they are
-        yield WaitFor([each for each in found if isinstance(each, futures.PerfectFuture)])
+        yield WaitFor([each for each in found if isinstance(each, PerfectFuture)])
         try:
-            futures.replace(self.wait_for)
-            self.args, self.kwargs = futures.replace(self.args), futures.replace(self.kwargs)
+            inputs.replace(self.wait_for)
+            self.args, self.kwargs = inputs.replace(self.args), inputs.replace(self.kwargs)
         except UpstreamTaskError as error:
             if self.session.replay is None or self.place.key not in self.session.replay.keys:
                 yield Commit(self.session, self.event(TaskSkipped, reason=str(error)))

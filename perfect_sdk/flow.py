@@ -14,11 +14,11 @@ from perfect_sdk.schedule import Schedule, schedule_text
 
 if TYPE_CHECKING:
     from perfect_schemas.commands import RegisterFlow
-    from perfect_sdk.futures import ThreadPoolTaskRunner
     from perfect_sdk.parameters import Parameters
+    from perfect_sdk.pool import ThreadPoolTaskRunner
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)  # noqa: PLC0105  the one that all decorators have
 
 
 class Flow(Generic[P, R]):
@@ -141,7 +141,7 @@ class Flow(Generic[P, R]):
 
     @cached_property
     def task_runner(self) -> "ThreadPoolTaskRunner":
-        from perfect_sdk.futures import ThreadPoolTaskRunner
+        from perfect_sdk.pool import ThreadPoolTaskRunner
 
         return self._task_runner or ThreadPoolTaskRunner()
 
@@ -229,7 +229,7 @@ class Flow(Generic[P, R]):
 def _runner(given: Any, owner: str) -> Any:
     if given is None:
         return None
-    from perfect_sdk.futures import ThreadPoolTaskRunner
+    from perfect_sdk.pool import ThreadPoolTaskRunner
 
     if isinstance(given, type):
         given = given()

@@ -7,222 +7,75 @@
 
 What it says to the gateway:
 
-- `POST /api/engine/register` with the definition; 201 (or 200 when known), the answer's `id` is the flow's.
-- `GET /api/client/executions?flows=<id>,<id>`: server-sent events, each named `execution`, with the JSON object
-  `{run_id, flow_id, configuration, parameters}` as data. Whoever receives one executes that run.
-- `POST /api/engine/runs/{run_id}/state` with `{"state": "COMPLETED"}` when the callback returned, or
-  `{"state": "FAILED", "error": "…"}` when it raised.
+- `POST /api/engine/register` with the definition; 201, the answer's `id` is the flow's.
+- `GET /api/client/executions?flows=<id>,<id>&name=…&slots=<n>`: server-sent events with JSON data. `hello` comes first.
+  `execution` `{run_id, flow_id, configuration, parameters, client_id, epoch, …}` is executed here; `cancel` wants one
+  ended, `revoked` says that one is not this client's any more. While the connection is open, its runs are its own. When
+  it breaks, the client connects again with `client_id=<of that connection>&holding=<run>:<epoch>,…`: within one lease
+  (5 s) it goes on with what it executes (`resumed` in `hello` has the new epochs), later the runs are given to others.
+- `POST /api/engine/runs/{run_id}/state` with `{"state": "COMPLETED", "result": …}` when the callback returned, or
+  `{"state": "FAILED", "error": {kind, message, traceback}}` when it raised, and the `client_id` and `epoch` of the
+  execution. Repeated until it is answered; 409 when the run is not this client's any more.
 - `POST /api/engine/runs/{run_id}/logs` with `{"log": "…"}` or `{"logs": ["…", …]}`.
 
 `mock=True` keeps everything in memory behind the same code: `client.transport.trigger("report", parameters={…})`.
 """
 
-import contextlib
-import http.client
-import json
 import logging
-import queue
+import os
+import socket
 import threading
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 
 from perfect_schemas import ids
 from perfect_schemas.commands import RegisterFlow
-from perfect_schemas.errors import BusUnavailable, PerfectError, Problem, ServiceUnavailable, from_problem
+from perfect_schemas.errors import Conflicting, Failed, PerfectError
+from perfect_sdk.http_memory import MemoryTransport
+from perfect_sdk.http_transport import HttpTransport, Transport
 
-TIMEOUT_S = 10.0
-RECONNECT_S = (0.2, 5.0)
-SILENCE_S = 60.0
+__all__ = ["HttpTransport", "MemoryTransport", "PerfectAPIClient", "Transport", "create_client"]
+
+PAUSE_S = (0.2, 2.0)  # between attempts, the first and the longest: well below a lease
 
 Callback = Callable[[str, str, str, dict[str, Any]], Any]
 _log = logging.getLogger("perfect.client")
 
 
-class Transport(Protocol):
-    def post(self, path: str, body: Any) -> Any:
-        """The decoded JSON answer. Raises PerfectError."""
+class _Execution:
+    """A run that is executed here. epoch: of the claim that it is reported under, which a new connection renews."""
 
-    def listen(self, path: str) -> Iterator[tuple[str, Any]]:
-        """(event name, decoded data), until `close` or the end of the connection. Raises PerfectError."""
-        raise NotImplementedError
+    __slots__ = ("cancelled", "client_id", "epoch", "gone", "run_id")
 
-    def close(self) -> None:
-        """Ends every `listen`, from any thread."""
-
-
-class HttpTransport:
-    """The standard library's HTTP. base_url: of the gateway, `http://…`."""
-
-    def __init__(self, base_url: str) -> None:
-        self._base = base_url.rstrip("/")
-        if urllib.parse.urlsplit(self._base).scheme not in ("http", "https"):
-            raise ValueError(f"base_url begins with http:// or https://, not {base_url!r}")
-        self._open: set[http.client.HTTPResponse] = set()
-        self._closed = False
-        self._lock = threading.Lock()
-
-    def post(self, path: str, body: Any) -> Any:
-        request = urllib.request.Request(  # noqa: S310  the scheme is checked above
-            self._base + path,
-            data=msgspec.json.encode(body),
-            headers={"Content-Type": "application/json", "Accept": "application/json"},
-            method="POST",
-        )
-        with self._answer(request, TIMEOUT_S) as answer:
-            data = answer.read()
-        return json.loads(data) if data else None
-
-    def listen(self, path: str) -> Iterator[tuple[str, Any]]:
-        request = urllib.request.Request(  # noqa: S310
-            self._base + path, headers={"Accept": "text/event-stream"}
-        )
-        with self._answer(request, SILENCE_S) as answer:
-            with self._lock:
-                self._open.add(answer)
-            try:
-                yield from _events(answer)
-            except (OSError, ValueError, http.client.HTTPException) as error:
-                if not self._closed:
-                    raise ServiceUnavailable(f"the connection to {self._base} broke: {error}") from error
-            finally:
-                with self._lock:
-                    self._open.discard(answer)
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            answers = list(self._open)
-        for answer in answers:
-            _shut(answer)
-
-    def _answer(self, request: urllib.request.Request, timeout: float) -> Any:
-        try:
-            return urllib.request.urlopen(request, timeout=timeout)  # noqa: S310
-        except urllib.error.HTTPError as error:
-            with error:
-                raise from_problem(_problem(error)) from None
-        except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            raise ServiceUnavailable(
-                f"no Perfect gateway answers at {self._base} ({reason}): is `perfect up` running?"
-            ) from error
-
-
-def _shut(answer: http.client.HTTPResponse) -> None:
-    """Wake up a reader that waits for the next line."""
-    import socket
-
-    with contextlib.suppress(Exception):
-        raw: Any = answer.fp
-        raw.raw._sock.shutdown(socket.SHUT_RDWR)
-
-
-def _problem(error: urllib.error.HTTPError) -> Problem:
-    data = error.read()
-    try:
-        return msgspec.json.decode(data, type=Problem)
-    except msgspec.DecodeError:
-        return Problem(
-            status=error.code, title=error.reason, detail=data.decode(errors="replace")[:500] or error.reason
-        )
-
-
-def _events(lines: Iterator[bytes] | Any) -> Iterator[tuple[str, Any]]:
-    """Server-sent events: (name, data as JSON). Comments (pings) are passed over."""
-    name, data = "message", []
-    for raw in lines:
-        line = raw.decode().rstrip("\r\n")
-        if not line:
-            if data:
-                yield name, json.loads("\n".join(data))
-            name, data = "message", []
-            continue
-        field, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if field == "event":
-            name = value
-        elif field == "data":
-            data.append(value)
-
-
-class MemoryTransport:
-    """Answers like the gateway, from memory. flows: id → definition; logs: run id → lines; states: run id → report."""
-
-    def __init__(self) -> None:
-        self.flows: dict[str, dict[str, Any]] = {}
-        self.logs: dict[str, list[str]] = {}
-        self.states: dict[str, dict[str, Any]] = {}
-        self._requests: queue.Queue[tuple[str, Any] | None] = queue.Queue()
-        self._ended = threading.Condition()
-
-    def trigger(
-        self,
-        flow: str,
-        *,
-        configuration: str = "development",
-        parameters: dict[str, Any] | None = None,
-    ) -> str:
-        """Ask for an execution of a registered flow, by id or name. Returns the run's id."""
-        flow_id = flow if flow in self.flows else ids.flow_id(flow)
-        if flow_id not in self.flows:
-            raise from_problem(Problem(status=404, title="Not found", detail=f"there is no flow {flow!r}"))
-        run_id = ids.uuid7()
-        request = {
-            "run_id": run_id,
-            "flow_id": flow_id,
-            "configuration": configuration,
-            "parameters": parameters or {},
-        }
-        self._requests.put(("execution", request))
-        return run_id
-
-    def wait(self, run_id: str, timeout: float = 10.0) -> dict[str, Any]:
-        """The report of a run's end. Raises TimeoutError."""
-        with self._ended:
-            if not self._ended.wait_for(lambda: run_id in self.states, timeout):
-                raise TimeoutError(f"run {run_id} has not ended after {timeout:g} s")
-            return self.states[run_id]
-
-    def post(self, path: str, body: Any) -> Any:
-        body = msgspec.to_builtins(body)
-        if path == "/api/engine/register":
-            flow_id = ids.flow_id(body["name"])
-            self.flows[flow_id] = body
-            return {"id": flow_id, "name": body["name"]}
-        _, _, rest = path.partition("/api/engine/runs/")
-        run_id, _, verb = rest.partition("/")
-        if verb == "logs":
-            self.logs.setdefault(run_id, []).extend(body["logs"] if "logs" in body else [body["log"]])
-        elif verb == "state":
-            with self._ended:
-                self.states[run_id] = body
-                self._ended.notify_all()
-        return {}
-
-    def listen(self, path: str) -> Iterator[tuple[str, Any]]:
-        del path
-        while (request := self._requests.get()) is not None:
-            yield request
-
-    def close(self) -> None:
-        self._requests.put(None)
+    def __init__(self, run_id: str, client_id: str, epoch: int) -> None:
+        self.run_id = run_id
+        self.client_id = client_id
+        self.epoch = epoch
+        self.cancelled = False
+        self.gone = False
 
 
 class PerfectAPIClient:
     """Each method that returns a bool says whether it was accepted; why not is logged as a warning.
 
-    transport: how it talks; the memory transport of a mock client can trigger executions.
+    transport: how it talks; the memory transport of a mock client can trigger executions. name: shown with the runs.
+    slots: how many executions go on at once.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, *, name: str | None = None, slots: int = 1) -> None:
         self.transport = transport
+        self.name = name or f"{socket.gethostname()}-{os.getpid()}"
+        self.slots = slots
         self._flows: dict[str, str] = {}
         self._callback: Callback | None = None
+        self._on_cancel: Callable[[str], Any] | None = None
+        self._client_id: str | None = None
+        self._executing: dict[str, _Execution] = {}
+        self._lock = threading.Lock()
         self._stop = threading.Event()
 
     def register_flow(self, definition: Mapping[str, Any] | RegisterFlow | Any) -> bool:
@@ -235,7 +88,7 @@ class PerfectAPIClient:
             answer = self.transport.post("/api/engine/register", body)
         except PerfectError as error:
             return self._refused(f"flow {body.get('name')!r} was not registered", error)
-        flow_id = (answer or {}).get("id") or (answer or {}).get("flow_id") or ids.flow_id(body["name"])
+        flow_id = (answer or {}).get("id") or ids.flow_id(body["name"])
         self._flows[flow_id] = body["name"]
         return True
 
@@ -249,59 +102,152 @@ class PerfectAPIClient:
         return True
 
     def on_execution_request(self, callback: Callback) -> Callback:
-        """`callback(run_id, flow_id, configuration, parameters)` executes a run: its return completes the run, an
-        exception fails it. Called in a thread of its own for each execution. Usable as a decorator.
+        """`callback(run_id, flow_id, configuration, parameters)` executes a run: its return completes the run (with
+        what it returns as the result, if that is JSON), an exception fails it. Called in a thread of its own for each
+        execution. Usable as a decorator.
         """
         self._callback = callback
         return callback
 
+    def on_cancel(self, callback: Callable[[str], Any]) -> Callable[[str], Any]:
+        """`callback(run_id)` hears that an execution is to end, or is no longer this client's. Usable as a decorator."""
+        self._on_cancel = callback
+        return callback
+
+    def is_cancelled(self, run_id: str) -> bool:
+        """Whether an execution is to end: for a callback to ask now and then."""
+        execution = self._executing.get(run_id)
+        return execution is None or execution.cancelled
+
     def listen_for_executions(self) -> None:
         """Blocks until `stop` is called; connects again after a break.
 
-        Raises ValueError when there is no callback or no registered flow.
+        Raises ValueError when there is no callback or no registered flow, PerfectError when the gateway refuses.
         """
         if self._callback is None:
             raise ValueError("say what to execute first: on_execution_request(callback)")
         if not self._flows:
             raise ValueError("there is nothing to listen for: register_flow(…) first")
-        path = "/api/client/executions?flows=" + ",".join(self._flows)
-        pause = RECONNECT_S[0]
+        pause = PAUSE_S[0]
         while not self._stop.is_set():
             try:
-                for name, data in self.transport.listen(path):
-                    pause = RECONNECT_S[0]
-                    if name == "execution":
-                        self._begin(data)
-            except PerfectError as error:
-                if not isinstance(error, (ServiceUnavailable, BusUnavailable)):
-                    raise
-                self._refused("not listening for executions", error)
+                for name, data in self.transport.listen(self._path()):
+                    pause = PAUSE_S[0]
+                    self._heard(name, data)
+            except Failed as error:
+                self._refused("not listening for executions, trying again", error)
             if self._stop.wait(pause):
                 return
-            pause = min(pause * 2, RECONNECT_S[1])
+            pause = min(pause * 2, PAUSE_S[1])
 
     def stop(self) -> None:
-        """Ends `listen_for_executions`; executions that have begun go on."""
+        """Ends `listen_for_executions`. Executions that have begun go on, but others may be given their runs."""
         self._stop.set()
         self.transport.close()
 
-    def _begin(self, data: dict[str, Any]) -> None:
-        name = f"run-{data['run_id']}"
-        threading.Thread(target=self._execute, args=(data,), name=name, daemon=True).start()
+    # -- listening
 
-    def _execute(self, data: dict[str, Any]) -> None:
-        run_id = data["run_id"]
+    def _path(self) -> str:
+        query = {"flows": ",".join(self._flows), "name": self.name, "slots": self.slots}
+        with self._lock:
+            held = [one for one in self._executing.values() if one.client_id == self._client_id]
+        if held:
+            query["client_id"] = self._client_id
+            query["holding"] = ",".join(f"{one.run_id}:{one.epoch}" for one in held if not one.gone)
+        return "/api/client/executions?" + urlencode(query, safe=",:")
+
+    def _heard(self, name: str, data: Any) -> None:
+        if name == "hello":
+            with self._lock:
+                self._client_id = data["client_id"]
+                for one in data["resumed"]:
+                    execution = self._executing.get(one["run_id"])
+                    if execution is not None:
+                        execution.client_id, execution.epoch = data["client_id"], one["epoch"]
+            for run_id in data["revoked"]:
+                self._cancel(run_id, gone=True)
+        elif name == "execution":
+            self._begin(data)
+        elif name == "cancel":
+            self._cancel(data["run_id"])
+        elif name == "revoked":
+            self._cancel(data["run_id"], gone=True)
+
+    def _cancel(self, run_id: str, *, gone: bool = False) -> None:
+        execution = self._executing.get(run_id)
+        if execution is None:
+            return
+        execution.gone |= gone
+        told, execution.cancelled = execution.cancelled, True
+        if self._on_cancel is not None and not told:
+            try:
+                self._on_cancel(run_id)
+            except Exception:
+                _log.exception("on_cancel(%r) failed", run_id)
+
+    # -- executing
+
+    def _begin(self, data: dict[str, Any]) -> None:
+        execution = _Execution(data["run_id"], data["client_id"], data["epoch"])
+        with self._lock:
+            self._executing[execution.run_id] = execution
+        name = f"run-{execution.run_id}"
+        threading.Thread(target=self._execute, args=(execution, data), name=name, daemon=True).start()
+
+    def _execute(self, execution: _Execution, data: dict[str, Any]) -> None:
         assert self._callback is not None
         try:
-            self._callback(run_id, data["flow_id"], data["configuration"], data["parameters"])
+            result = self._callback(
+                execution.run_id, data["flow_id"], data["configuration"], data["parameters"]
+            )
         except BaseException as error:
-            report = {"state": "FAILED", "error": f"{type(error).__name__}: {error}"}
+            kind = f"{type(error).__module__}:{type(error).__qualname__}"
+            text = "".join(traceback.format_exception(error))
+            report = {"state": "FAILED", "error": {"kind": kind, "message": str(error), "traceback": text}}
         else:
-            report = {"state": "COMPLETED"}
+            report = {"state": "COMPLETED"} | ({} if result is None else self._encoded(execution, result))
         try:
-            self.transport.post(f"/api/engine/runs/{run_id}/state", report)
+            self._report(execution, report)
         except PerfectError as error:
-            self._refused(f"the end of run {run_id} ({report['state']}) was not accepted", error)
+            self._refused(f"the end of run {execution.run_id} ({report['state']}) was not accepted", error)
+        finally:
+            with self._lock:
+                if self._executing.get(execution.run_id) is execution:
+                    del self._executing[execution.run_id]
+
+    def _encoded(self, execution: _Execution, result: Any) -> dict[str, Any]:
+        try:
+            return {"result": msgspec.json.decode(msgspec.json.encode(result))}
+        except (TypeError, ValueError) as error:
+            _log.warning("the result of run %s is no JSON and is not kept: %s", execution.run_id, error)
+            return {}
+
+    def _report(self, execution: _Execution, report: dict[str, Any]) -> None:
+        """Until it is answered. A new connection may renew the claim meanwhile: then under the new one.
+
+        Raises what it is refused with.
+        """
+        pause = PAUSE_S[0]
+        while True:
+            with self._lock:
+                claim = execution.client_id, execution.epoch
+            try:
+                self.transport.post(
+                    f"/api/engine/runs/{execution.run_id}/state",
+                    {**report, "client_id": claim[0], "epoch": claim[1]},
+                )
+            except Conflicting:
+                with self._lock:
+                    renewed = claim != (execution.client_id, execution.epoch)
+                if not renewed:
+                    raise
+            except Failed:
+                if self._stop.is_set() or execution.gone:
+                    raise
+            else:
+                return
+            self._stop.wait(pause)
+            pause = min(pause * 2, PAUSE_S[1])
 
     @staticmethod
     def _refused(what: str, error: PerfectError) -> bool:
@@ -309,6 +255,11 @@ class PerfectAPIClient:
         return False
 
 
-def create_client(base_url: str = "http://127.0.0.1:3000", mock: bool = False) -> PerfectAPIClient:
-    """A client of the gateway at `base_url`; `mock=True`: of nothing but memory, behind the same code."""
-    return PerfectAPIClient(MemoryTransport() if mock else HttpTransport(base_url))
+def create_client(
+    base_url: str = "http://127.0.0.1:3000", mock: bool = False, *, name: str | None = None, slots: int = 1
+) -> PerfectAPIClient:
+    """A client of the gateway at `base_url`; `mock=True`: of nothing but memory, behind the same code.
+
+    name: shown with the runs (default: host name and process id). slots: how many executions go on at once.
+    """
+    return PerfectAPIClient(MemoryTransport() if mock else HttpTransport(base_url), name=name, slots=slots)

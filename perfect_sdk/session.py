@@ -21,13 +21,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
-
-import msgspec
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from perfect_schemas import ids
-from perfect_schemas.envelope import Configuration, Event, StoredValue, utc_now
+from perfect_schemas.envelope import Event, utc_now
 from perfect_schemas.events import (
     LogLine,
     RunCancelled,
@@ -39,18 +37,14 @@ from perfect_schemas.events import (
 )
 from perfect_schemas.folds.history import History
 from perfect_sdk import failures
-from perfect_sdk.context import Frame, branching, entered
+from perfect_sdk.context import Frame, branching
 from perfect_sdk.effects import CallHook, Commit, Sleep, Steps, WaitFor, drive, drive_async
 from perfect_sdk.exceptions import NonDeterministicFlowError
+from perfect_sdk.flow_body import FlowBody
 from perfect_sdk.journal import RunCancelledError, RunSupersededError
-from perfect_sdk.keys import Scope
 from perfect_sdk.replay import Replay
+from perfect_sdk.runs import FlowRun, Outcome, RunContext
 from perfect_sdk.states import (
-    AwaitingRetry,
-    Cancelled,
-    Completed,
-    Crashed,
-    Failed,
     Running,
     State,
     raise_state_exception,
@@ -60,72 +54,13 @@ from perfect_sdk.stopping import Stop
 if TYPE_CHECKING:
     from perfect_sdk.execution import Call
     from perfect_sdk.flow import Flow
-    from perfect_sdk.futures import Pool
     from perfect_sdk.journal import Journal
+    from perfect_sdk.pool import Pool
 
 LEVELS = {"debug": 10, "development": 20, "release": 30}
 
 
-class RunContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a run is; all data, so that it can go through a pipe.
-
-    epoch, claim_seq: which claim of the run this execution is, and the sequence of its `run.started`.
-    parameters: as JSON values; the session converts them to the types of the flow's signature.
-    source: what its events carry as source, "worker:<client id>" …
-    engine_retries: an engine hands the run out again for the next try of a flow with `retries`.
-    """
-
-    run_id: str
-    flow_id: str
-    flow_name: str
-    flow_version: str | None = None
-    epoch: int = 1
-    claim_seq: int = 0
-    configuration: Configuration = "development"
-    parameters: dict[str, Any] = {}
-    tags: list[str] = []
-    name: str | None = None
-    client_id: str = ""
-    client_name: str = ""
-    source: str = "local"
-    parent_run_id: str | None = None
-    parent_task_key: str | None = None
-    created_at: datetime | None = None
-    engine_retries: bool = False
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How an execution ended.
-
-    completed: `value` is what the flow returned, `stored` how the event keeps it. failed: `error` is what it raised.
-    cancelled: somebody wanted it to end, `run.cancelled` is written. superseded: a newer epoch has the run (or it was
-    abandoned), nothing was written. crashed: its end could not be written (`error`: why). retrying: it failed with
-    `error`, `run.retrying` is written, and the engine will hand it out again.
-    """
-
-    state: Literal["completed", "failed", "cancelled", "superseded", "crashed", "retrying"]
-    value: Any = None
-    error: BaseException | None = None
-    stored: StoredValue | None = None
-
-    def as_state(self) -> State[Any]:
-        message = None if self.error is None else f"{type(self.error).__name__}: {self.error}"
-        if self.state == "completed":
-            return Completed(data=self.value)
-        make = {"failed": Failed, "cancelled": Cancelled, "retrying": AwaitingRetry}.get(self.state, Crashed)
-        return make(message=message, data=self.error)
-
-
-class FlowRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What hooks get as `flow_run`."""
-
-    id: str
-    name: str | None
-    flow_id: str
-    parameters: dict[str, Any]
-    tags: list[str]
-    run_count: int
-    state: State[Any]
+__all__ = ["FlowRun", "Outcome", "RunContext", "RunSession"]
 
 
 class RunSession:
@@ -157,7 +92,7 @@ class RunSession:
         self.stop = Stop()
         self.epoch = run.epoch
         life = history.run if history is not None else None
-        self.retry_epoch = life.retry_epoch if life is not None else 0
+        self.retry_epoch = history.retry_epoch if history is not None else 0
         self._tries_before = life.tries if life is not None else 0
         self.replay = Replay(history.tasks.values()) if history is not None and history.tasks else None
         self.has_futures = False
@@ -482,7 +417,7 @@ class RunSession:
         """Where submitted calls run; made when first needed."""
         with self._lock:
             if self._pool is None:
-                from perfect_sdk.futures import Pool
+                from perfect_sdk.pool import Pool
 
                 self._pool = Pool(self)
                 self.has_futures = True
@@ -518,50 +453,3 @@ class RunSession:
             flow_version=run.flow_version,
             **fields,
         )
-
-
-class FlowBody:
-    """Effect: call the flow's function."""
-
-    __slots__ = ("args", "deadline", "frame", "kwargs", "session")
-
-    def __init__(self, session: RunSession, args: list[Any], kwargs: dict[str, Any]) -> None:
-        policy = session.flow.policy
-        seconds = policy.timeout_seconds
-        self.session = session
-        self.args = args
-        self.kwargs = kwargs
-        self.deadline = None if seconds is None else time.monotonic() + seconds
-        prints = policy.prints
-        if prints is None:
-            prints = session.caller.prints if session.caller is not None else True
-        self.frame = Frame(
-            session,
-            Scope(),
-            parent=session.caller,
-            deadline=self.deadline,
-            prints=prints and session.captures_prints,
-        )
-
-    def run(self) -> Any:
-        with entered(self.frame):
-            value = self.session.flow.fn(*self.args, **self.kwargs)
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            raise self.frame.timed_out()
-        return value
-
-    async def run_async(self) -> Any:
-        with entered(self.frame):
-            made = self.session.flow.fn(*self.args, **self.kwargs)
-            if self.deadline is None:
-                return await made
-            import asyncio
-
-            limit = asyncio.timeout(self.session.flow.policy.timeout_seconds)
-            try:
-                async with limit:
-                    return await made
-            except TimeoutError:
-                if limit.expired():
-                    raise self.frame.timed_out() from None
-                raise

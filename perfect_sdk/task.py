@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from perfect_sdk.futures import PerfectFuture, PerfectFutureList
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)  # noqa: PLC0105  the one that all decorators have
 T = TypeVar("T")
 
 _UNSET: Any = object()

@@ -16,6 +16,8 @@ from nats.aio.subscription import Subscription
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext, api
+from nats.js.errors import NotFoundError
+from nats.js.object_store import ObjectStore
 
 from perfect_bus.follow import Following
 from perfect_bus.outbox import Outbox
@@ -153,15 +155,23 @@ class Bus:
         for stream in streams.ALL:
             if stream.name not in present:
                 await self._create_stream(stream, replicas, limits.get(stream.name, stream.max_bytes))
-        for bucket, ttl in ((subjects.CLIENTS, 0.0), (subjects.IDEMPOTENCY, 86400.0)):
-            if f"KV_{bucket}" not in present:
-                await self.js.create_key_value(
-                    api.KeyValueConfig(
-                        bucket=bucket, history=1, ttl=ttl, limit_marker_ttl=60, replicas=replicas
-                    )
-                )
-        if f"OBJ_{subjects.RESULTS}" not in present:
-            await self.js.create_object_store(bucket=subjects.RESULTS)
+        if f"KV_{subjects.CLIENTS}" not in present:
+            await self.ensure_bucket(subjects.CLIENTS, replicas=replicas)
+
+    async def ensure_bucket(self, bucket: str, *, ttl_s: float = 0.0, replicas: int = 1) -> None:
+        """A KV bucket whose keys can expire. Buckets that few systems need are made when they are first used: every
+        stream costs the server a little even while nothing happens.
+        """
+        await self.js.create_key_value(
+            api.KeyValueConfig(bucket=bucket, history=1, ttl=ttl_s, limit_marker_ttl=60, replicas=replicas)
+        )
+
+    async def results(self) -> ObjectStore:
+        """The object store for large values, made when it is first used."""
+        try:
+            return await self.js.object_store(subjects.RESULTS)
+        except NotFoundError:
+            return await self.js.create_object_store(bucket=subjects.RESULTS)
 
     async def _create_stream(self, stream: streams.Stream, replicas: int, max_bytes: int | None) -> None:
         await self.js.add_stream(

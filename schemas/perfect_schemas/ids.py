@@ -57,6 +57,11 @@ def flow_id(name: str) -> str:
     return str(uuid.uuid5(NAMESPACE, name))
 
 
+def process_id(file: str) -> str:
+    """The id of the client process that runs `file`, a path relative to the workflows folder."""
+    return str(uuid.uuid5(NAMESPACE, "process\x1f" + file))
+
+
 def task_id(flow: str, name: str) -> str:
     """The id of the task called `name` of the flow with the id `flow`."""
     return str(uuid.uuid5(uuid.UUID(flow), name))

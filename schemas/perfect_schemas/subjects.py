@@ -17,6 +17,10 @@ def client(client_id: str) -> str:
     return f"perfect.evt.client.{client_id}"
 
 
+def process(process_id: str) -> str:
+    return f"perfect.evt.process.{process_id}"
+
+
 def log(run_id: str) -> str:
     return f"perfect.log.{run_id}"
 
@@ -68,3 +72,4 @@ RESULTS = "RESULTS"
 ALL_RUNS = "perfect.evt.run.*"
 ALL_FLOWS = "perfect.evt.flow.*"
 ALL_CLIENTS = "perfect.evt.client.*"
+ALL_PROCESSES = "perfect.evt.process.*"

@@ -1,6 +1,7 @@
 """Idempotency keys: one run a key and flow for 24 hours, kept in a KV bucket that forgets by itself."""
 
 import hashlib
+import weakref
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from perfect_schemas.errors import Conflicting, Failed
 
 KEPT_S = 86400
 ATTEMPTS = 5
+_READY: weakref.WeakSet[Bus] = weakref.WeakSet()  # connections on which the bucket is known to exist
 STREAM = f"KV_{subjects.IDEMPOTENCY}"
 
 
@@ -29,6 +31,9 @@ async def reserve(bus: Bus, flow_id: str, key: str, run_id: str, parameters: dic
 
     Raises Conflicting when that one was given other parameters.
     """
+    if bus not in _READY:
+        await bus.ensure_bucket(subjects.IDEMPOTENCY, ttl_s=KEPT_S)
+        _READY.add(bus)
     mine = Kept(run_id=run_id, parameters=digest(parameters))
     subject = subjects.idempotency(flow_id, hashlib.sha256(key.encode()).hexdigest())
     expected = 0

@@ -7,7 +7,7 @@ from litestar import Litestar
 
 import perfect_ui
 from perfect_gateway import openapi, problems, static
-from perfect_gateway.api import events, flows, health, logs, runs, statistics
+from perfect_gateway.api import clients, events, executions, flows, health, logs, runs, statistics
 from perfect_gateway.outermost import LOOPBACK_NAMES, Outermost
 from perfect_gateway.pages import flows as flow_pages
 from perfect_gateway.pages import home, stream
@@ -24,7 +24,7 @@ MOST_BODY_BYTES = (
 def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
     api = [
         handler
-        for module in (flows, runs, logs, statistics, events, health)
+        for module in (flows, runs, logs, statistics, events, clients, executions, health)
         for handler in module.routes(parts)
     ]
     pages = [handler for module in (home, run_pages, flow_pages, stream) for handler in module.routes(parts)]

@@ -4,6 +4,7 @@ Projector answers stay the bytes that they came as wherever a route only passes 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,14 +14,15 @@ from nats.errors import Error as NatsError
 from perfect_bus import Bus
 from perfect_schemas import subjects
 from perfect_schemas.commands import Health, Reply
-from perfect_schemas.errors import NotFound
+from perfect_schemas.errors import NotFound, ServiceUnavailable
 
 T = TypeVar("T")
 
 QUERY_S = 5.0
 COMMAND_S = 10.0
 HEALTH_S = 1.0
-AGAIN_S = 0.03
+AGAIN_S = 0.01
+YOUNG_S = 1.0
 _decode_reply = msgspec.json.Decoder(Reply).decode
 
 
@@ -32,6 +34,24 @@ class Asker:
 
     async def query(self, name: str, query: msgspec.Struct) -> Reply:
         return await self.bus.ask(subjects.query(name), query, timeout_s=QUERY_S)
+
+    async def of_run(self, name: str, query: msgspec.Struct, run_id: str) -> Reply:
+        """The answer about one run, also in the moment after its trigger, when the projector is just writing it.
+
+        Always from the read model, so that what is read later is never older. Raises NotFound for a run that the bus
+        does not know either, ServiceUnavailable when the read model is more than a second behind.
+        """
+        try:
+            return await self.query(name, query)
+        except NotFound:
+            if not await self.bus.read_raw(subjects.run(run_id), limit=1):
+                raise
+        deadline = asyncio.get_running_loop().time() + YOUNG_S
+        while asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(AGAIN_S)
+            with contextlib.suppress(NotFound):
+                return await self.query(name, query)
+        raise ServiceUnavailable(f"run {run_id} exists, but the read model has not reached it yet; ask again")
 
     async def value(self, name: str, query: msgspec.Struct, kind: type[T]) -> tuple[T, int | None]:
         """The decoded answer, and the EVENTS sequence that it is as of."""

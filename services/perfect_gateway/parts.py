@@ -8,6 +8,7 @@ import msgspec
 from perfect_bus import Bus
 from perfect_gateway.ask import Asker
 from perfect_gateway.facts import FlowBook
+from perfect_gateway.listeners import Listeners
 from perfect_gateway.live.hub import Hub
 from perfect_schemas.commands import Health
 
@@ -21,6 +22,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     asker: Asker
     flows: FlowBook
     hub: Hub
+    listeners: Listeners
     clock: Callable[[], datetime]
     own_health: Callable[[], Health]
     requests: Callable[[], Mapping[tuple[str, int], int]]

@@ -8,6 +8,7 @@ from typing import ClassVar
 from perfect_gateway.app import create_app
 from perfect_gateway.ask import Asker
 from perfect_gateway.facts import FlowBook
+from perfect_gateway.listeners import Listeners
 from perfect_gateway.live.hub import Hub
 from perfect_gateway.outermost import Outermost
 from perfect_gateway.parts import Parts
@@ -25,11 +26,13 @@ class GatewayService(Service):
         asker = Asker(self.bus)
         flows = FlowBook(asker)
         self.hub = Hub(self.bus, asker, flows)
+        self.listeners = Listeners(self.bus, self.settings)
         self._parts = Parts(
             bus=self.bus,
             asker=asker,
             flows=flows,
             hub=self.hub,
+            listeners=self.listeners,
             clock=self.clock,
             own_health=self.health,
             requests=self._requests,
@@ -50,7 +53,7 @@ class GatewayService(Service):
 
     async def stop(self) -> None:
         self.status = "stopping"
-        await self.hub.close()
+        await asyncio.gather(self.hub.close(), self.listeners.close())
         if self._server is not None:
             await self._server.stop(self._serving)
 
@@ -59,7 +62,11 @@ class GatewayService(Service):
         return self._server.port if self._server else self.settings.port
 
     def metrics(self) -> dict[str, float]:
-        return {"streams": self.hub.clients, "responses": sum(self._requests().values())}
+        return {
+            "streams": self.hub.clients,
+            "listeners": len(self.listeners),
+            "responses": sum(self._requests().values()),
+        }
 
     def _requests(self) -> Mapping[tuple[str, int], int]:
         return self._app.requests if self._app else {}

@@ -1,5 +1,6 @@
 """What a person sees: pages that move by themselves, and tell the truth."""
 
+import asyncio
 import os
 import re
 import signal
@@ -165,15 +166,16 @@ async def test_a_gateway_that_dies_comes_back_with_the_truth(visit, system, gate
     await visitor.live()
     await gates.open(0)
     await expect(rows(visitor)).to_have_count(1)
-    keeper = next(child for child in system.system.children if "gateway" in child.names)
-    keeper.spawn, spawn = lambda: None, keeper.spawn  # dead for a while
+    [kept] = [task for task in system.system._keepers if task.get_name() == "keep gateway"]
+    kept.cancel()  # nobody starts it again, for a while
     os.kill(system.pid_of("gateway"), signal.SIGKILL)
     await expect(page.locator("#banner")).to_contain_text("Connection lost")
     await gates.open(1, "while nobody looked")
     await system.until(run_id, lambda history: sum(task.state == "COMPLETED" for task in history.tasks.values()) == 2)
     await expect(rows(visitor)).to_have_count(1)
-    keeper.spawn = spawn
-    spawn()
+    gateway = next(child for child in system.system.children if "gateway" in child.names)
+    gateway.spawn()
+    system.system._keepers.append(asyncio.create_task(gateway.keep()))
     await expect(page.locator("#banner")).to_be_hidden(timeout=20_000)
     await expect(rows(visitor)).to_have_count(2)
     await expect(page.locator("#run-logs .message")).to_have_text(["step 0: go", "step 1: while nobody looked"])

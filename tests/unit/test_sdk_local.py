@@ -86,12 +86,11 @@ def test_objects_that_json_cannot_hold_are_parameters_of_plain_calls():
 
 SCRIPT = """
 import time
-begin = time.perf_counter()
 from perfect_sdk import flow, task
 
 @task
 def step(n: int) -> int:
-    print("user code after", time.perf_counter() - begin)
+    print("user code after", time.process_time())
     return n
 
 @flow
@@ -131,6 +130,7 @@ def run_script(tmp_path: Path, text: str, **options):
 
 
 def test_a_script_reaches_user_code_quickly(tmp_path):
+    """In CPU time: how busy the machine is does not count."""
     fastest = 9.9
     for _ in range(3):
         out, err = run_script(tmp_path, SCRIPT).communicate(timeout=20)

@@ -160,7 +160,7 @@ def test_a_schema_that_refers_to_itself_ends():
 
 def task(number, start, end, name="step", state="COMPLETED"):
     return {
-        "id": f"t{number}", "name": name, "state": state, "duration_ms": None if end is None else end - start,
+        "id": f"t{number}", "task_key": f"{name}-{number}", "name": name, "state": state, "duration_ms": None if end is None else end - start,
         "start_time": f"2026-01-01T00:00:{start / 1000:06.3f}Z",
         "end_time": None if end is None else f"2026-01-01T00:00:{end / 1000:06.3f}Z",
     }  # fmt: skip

@@ -4,6 +4,12 @@ from perfect_schemas.envelope import Event
 from perfect_schemas.events.client import ClientConnected, ClientDisconnected, ClientLost
 from perfect_schemas.events.flow import FlowRegistered, FlowRemoved, TaskDefinition
 from perfect_schemas.events.log import LogBatch, LogLine
+from perfect_schemas.events.process import (
+    ProcessExited,
+    ProcessRequested,
+    ProcessStarted,
+    ProcessStopped,
+)
 from perfect_schemas.events.run import (
     RunCancelled,
     RunCancelling,
@@ -58,7 +64,17 @@ TaskEvent = (
     | TaskSkipped
     | TaskAdopted
 )
-DefinitionEvent = FlowRegistered | FlowRemoved | ClientConnected | ClientDisconnected | ClientLost
+DefinitionEvent = (
+    FlowRegistered
+    | FlowRemoved
+    | ClientConnected
+    | ClientDisconnected
+    | ClientLost
+    | ProcessRequested
+    | ProcessStarted
+    | ProcessExited
+    | ProcessStopped
+)
 AnyEvent = RunEvent | TaskEvent | DefinitionEvent | PerformanceWarned | LogBatch
 
 FINAL_TASK_EVENTS = (TaskCompleted, TaskCached, TaskFailed, TaskSkipped, TaskAdopted)
@@ -76,6 +92,10 @@ __all__ = [
     "LogBatch",
     "LogLine",
     "PerformanceWarned",
+    "ProcessExited",
+    "ProcessRequested",
+    "ProcessStarted",
+    "ProcessStopped",
     "RunCancelled",
     "RunCancelling",
     "RunCompleted",

@@ -13,6 +13,7 @@ import msgspec
 from perfect_schemas.envelope import Event
 from perfect_schemas.events import TaskAdopted, TaskEvent
 from perfect_schemas.events.log import LogBatch
+from perfect_schemas.events.run import RunRetried, RunRetrying
 from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.folds import run as run_fold
 from perfect_schemas.folds import task as task_fold
@@ -21,6 +22,7 @@ from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import FINAL_TASK_STATES, RunState, TaskState
 
 _TASK_EVENTS = frozenset(TaskEvent.__args__)
+_RETRIES = frozenset({RunRetried, RunRetrying})
 
 OPEN_TASK_AT_END = {
     RunState.COMPLETED: TaskState.CANCELLED,
@@ -31,15 +33,19 @@ OPEN_TASK_AT_END = {
 
 
 class History:
-    """Mutable holder of one run's fold. `ignored` counts events that changed nothing: fenced off or illegal."""
+    """Mutable holder of one run's fold. `ignored` counts events that changed nothing: fenced off or illegal.
 
-    __slots__ = ("ignored", "run", "seq", "tasks")
+    retry_epoch: the epoch that the last retry answers (the flow's own, or a person's); what failed up to it runs again.
+    """
+
+    __slots__ = ("ignored", "retry_epoch", "run", "seq", "tasks")
 
     def __init__(self, run: RunLife | None = None, tasks: Iterable[TaskLife] = (), seq: int = 0) -> None:
         self.run = run
         self.tasks: dict[str, TaskLife] = {task.key: task for task in tasks}
         self.seq = seq
         self.ignored = 0
+        self.retry_epoch = 0
 
     def apply(self, event: Event, seq: int) -> list[TaskLife]:
         """Fold one event in stream order. Returns the tasks that changed (the run is compared by identity)."""
@@ -54,6 +60,8 @@ class History:
         if self.run is before:
             self.ignored += 1
             return []
+        if before is not None and kind in _RETRIES:
+            self.retry_epoch = before.epoch
         if self.run is not None and self.run.state.is_final and not (before and before.state.is_final):
             return self._close_open_tasks(self.run, seq)
         return []

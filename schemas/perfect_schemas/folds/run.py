@@ -54,7 +54,6 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
 
     last_seq: sequence of the last event on the run's subject: what the next append to it expects.
     queued_seq: sequence of the last `run.queued`; names the hand-over.
-    retry_epoch: the epoch that the last retry answers: tasks that failed up to it run again.
     """
 
     id: str
@@ -84,7 +83,6 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
     wait_key: str | None = None
     wake_at: datetime | None = None
     tries: int = 0
-    retry_epoch: int = 0
     result: StoredValue | None = None
     error: ErrorInfo | None = None
     reason: str | None = None
@@ -182,7 +180,6 @@ def _retrying(life: RunLife, event: e.RunRetrying, state: S, seq: int) -> RunLif
         state=state,
         last_seq=seq,
         tries=event.tries,
-        retry_epoch=life.epoch,
         due_at=event.due_at,
         error=event.error,
         client_id=None,
@@ -213,7 +210,6 @@ def _retried(life: RunLife, _: Event, state: S, seq: int) -> RunLife:
         end_time=None,
         duration_ms=None,
         tries=0,
-        retry_epoch=life.epoch,
         client_id=None,
     )
 

@@ -8,10 +8,10 @@ from litestar import Response, get, post
 
 from perfect_bus.append import check_size
 from perfect_gateway.parts import Parts
-from perfect_gateway.runs import require, streamed_lines
+from perfect_gateway.runs import require
 from perfect_gateway.wire import AnyRequest, aware, body, json, page, query, run_id
 from perfect_schemas import codec, ids, queries, subjects
-from perfect_schemas.errors import FieldError, InvalidInput, NotFound
+from perfect_schemas.errors import FieldError, InvalidInput
 from perfect_schemas.events.log import LogBatch, LogLine
 from perfect_schemas.views import LEVELS, LogView
 
@@ -125,12 +125,7 @@ def routes(parts: Parts) -> list[Any]:
             task_run_id=wanted.task_run_id,
             tail=wanted.tail,
         )
-        try:
-            reply = await parts.asker.query("logs", asked)
-        except NotFound:
-            await require(parts, wanted_id)
-            lines, _ = await streamed_lines(parts, wanted_id)
-            return json([line for line in lines if level_number(line.level) >= level])
+        reply = await parts.asker.of_run("logs", asked, wanted_id)
         found = _decode_page(reply.value)
         return page(request, bytes(found.logs), found.next)
 

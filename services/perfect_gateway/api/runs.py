@@ -7,11 +7,9 @@ import msgspec
 from litestar import Response, get, post
 
 from perfect_gateway.parts import Parts
-from perfect_gateway.runs import run_reply, streamed_events, streamed_tasks
 from perfect_gateway.wire import AnyRequest, aware, body, json, page, query, run_id
 from perfect_schemas import commands, ids, queries
 from perfect_schemas.envelope import Configuration
-from perfect_schemas.errors import NotFound
 from perfect_schemas.states import FINAL_RUN_STATES, RunState
 from perfect_schemas.views import EventView, RunView, TaskRunView
 
@@ -159,17 +157,16 @@ def routes(parts: Parts) -> list[Any]:
     @get("/api/engine/runs/{run_id:str}", opt={"answers": {200: RunView}})
     async def run(request: AnyRequest) -> Response[bytes]:
         """One run, also in the moment after its trigger."""
-        return json(bytes((await run_reply(parts, run_id(request))).value))
+        wanted_id = run_id(request)
+        reply = await parts.asker.of_run("run", queries.RunDetail(run_id=wanted_id), wanted_id)
+        return json(bytes(reply.value))
 
     @get("/api/engine/runs/{run_id:str}/tasks", opt={"query": PageQuery, "answers": {200: list[TaskRunView]}})
     async def tasks(request: AnyRequest) -> Response[bytes]:
         """The run's task runs in order of their start."""
         wanted, wanted_id = query(request, PageQuery), run_id(request)
         asked = queries.TaskRunPage(run_id=wanted_id, limit=wanted.limit, cursor=wanted.cursor)
-        try:
-            reply = await parts.asker.query("task_runs", asked)
-        except NotFound:
-            return json(await streamed_tasks(parts, wanted_id))
+        reply = await parts.asker.of_run("task_runs", asked, wanted_id)
         found = _decode_page(reply.value)
         return page(request, bytes(found.task_runs), found.next)
 
@@ -178,10 +175,7 @@ def routes(parts: Parts) -> list[Any]:
         """What was said of the run: the events themselves, in order."""
         wanted, wanted_id = query(request, PageQuery), run_id(request)
         asked = queries.EventPage(run_id=wanted_id, limit=wanted.limit, cursor=wanted.cursor)
-        try:
-            reply = await parts.asker.query("events", asked)
-        except NotFound:
-            return json(await streamed_events(parts, wanted_id))
+        reply = await parts.asker.of_run("events", asked, wanted_id)
         found = _decode_page(reply.value)
         return page(request, bytes(found.events), found.next)
 

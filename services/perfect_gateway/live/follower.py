@@ -38,7 +38,7 @@ class Follower:
         self._lock = asyncio.Lock()
         self._ending: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
-        self._last = dict.fromkeys(STREAMS, 0)
+        self._last: dict[str, int] = dict.fromkeys(STREAMS, 0)
 
     def listen(self, listener: Listener) -> None:
         self._listeners.append(listener)

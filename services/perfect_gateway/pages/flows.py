@@ -12,7 +12,6 @@ from perfect_gateway.api.runs import TriggerBody, trigger_run
 from perfect_gateway.pages.page import form, html, position, see
 from perfect_gateway.parts import Parts
 from perfect_gateway.problems import invalid
-from perfect_gateway.runs import run_reply
 from perfect_gateway.wire import AnyRequest
 from perfect_schemas import queries
 from perfect_schemas.errors import InvalidInput, NotFound
@@ -58,7 +57,9 @@ async def form_of_run(parts: Parts, flow: dict[str, Any], run: str) -> dict[str,
     if not is_id(run):
         return {}
     try:
-        found = msgspec.json.decode((await run_reply(parts, run)).value)
+        found = msgspec.json.decode(
+            (await parts.asker.of_run("run", queries.RunDetail(run_id=run), run)).value
+        )
     except NotFound:
         return {}
     if found["flow_id"] != flow["id"]:

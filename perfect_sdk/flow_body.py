@@ -1,0 +1,57 @@
+"""The flow's own function, as an effect of its session."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from perfect_sdk.context import Frame, entered
+from perfect_sdk.keys import Scope
+
+if TYPE_CHECKING:
+    from perfect_sdk.session import RunSession
+
+
+class FlowBody:
+    """Effect: call the flow's function."""
+
+    __slots__ = ("args", "deadline", "frame", "kwargs", "session")
+
+    def __init__(self, session: "RunSession", args: list[Any], kwargs: dict[str, Any]) -> None:
+        policy = session.flow.policy
+        seconds = policy.timeout_seconds
+        self.session = session
+        self.args = args
+        self.kwargs = kwargs
+        self.deadline = None if seconds is None else time.monotonic() + seconds
+        prints = policy.prints
+        if prints is None:
+            prints = session.caller.prints if session.caller is not None else True
+        self.frame = Frame(
+            session,
+            Scope(),
+            parent=session.caller,
+            deadline=self.deadline,
+            prints=prints and session.captures_prints,
+        )
+
+    def run(self) -> Any:
+        with entered(self.frame):
+            value = self.session.flow.fn(*self.args, **self.kwargs)
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise self.frame.timed_out()
+        return value
+
+    async def run_async(self) -> Any:
+        with entered(self.frame):
+            made = self.session.flow.fn(*self.args, **self.kwargs)
+            if self.deadline is None:
+                return await made
+            import asyncio
+
+            limit = asyncio.timeout(self.session.flow.policy.timeout_seconds)
+            try:
+                async with limit:
+                    return await made
+            except TimeoutError:
+                if limit.expired():
+                    raise self.frame.timed_out() from None
+                raise

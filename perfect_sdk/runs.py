@@ -1,0 +1,71 @@
+"""What a run is to the code that executes it, and how an execution ends; all data."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from perfect_schemas.envelope import Configuration, StoredValue
+from perfect_sdk.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed, State
+
+
+class RunContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a run is; all data, so that it can go through a pipe.
+
+    epoch, claim_seq: which claim of the run this execution is, and the sequence of its `run.started`.
+    parameters: as JSON values; the session converts them to the types of the flow's signature.
+    source: what its events carry as source, "worker:<client id>" …
+    engine_retries: an engine hands the run out again for the next try of a flow with `retries`.
+    """
+
+    run_id: str
+    flow_id: str
+    flow_name: str
+    flow_version: str | None = None
+    epoch: int = 1
+    claim_seq: int = 0
+    configuration: Configuration = "development"
+    parameters: dict[str, Any] = {}
+    tags: list[str] = []
+    name: str | None = None
+    client_id: str = ""
+    client_name: str = ""
+    source: str = "local"
+    parent_run_id: str | None = None
+    parent_task_key: str | None = None
+    created_at: datetime | None = None
+    engine_retries: bool = False
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How an execution ended.
+
+    completed: `value` is what the flow returned, `stored` how the event keeps it. failed: `error` is what it raised.
+    cancelled: somebody wanted it to end, `run.cancelled` is written. superseded: a newer epoch has the run (or it was
+    abandoned), nothing was written. crashed: its end could not be written (`error`: why). retrying: it failed with
+    `error`, `run.retrying` is written, and the engine will hand it out again.
+    """
+
+    state: Literal["completed", "failed", "cancelled", "superseded", "crashed", "retrying"]
+    value: Any = None
+    error: BaseException | None = None
+    stored: StoredValue | None = None
+
+    def as_state(self) -> State[Any]:
+        message = None if self.error is None else f"{type(self.error).__name__}: {self.error}"
+        if self.state == "completed":
+            return Completed(data=self.value)
+        make = {"failed": Failed, "cancelled": Cancelled, "retrying": AwaitingRetry}.get(self.state, Crashed)
+        return make(message=message, data=self.error)
+
+
+class FlowRun(msgspec.Struct, frozen=True, kw_only=True):
+    """What hooks get as `flow_run`."""
+
+    id: str
+    name: str | None
+    flow_id: str
+    parameters: dict[str, Any]
+    tags: list[str]
+    run_count: int
+    state: State[Any]
