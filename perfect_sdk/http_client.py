@@ -34,13 +34,14 @@ import msgspec
 
 from perfect_schemas import ids
 from perfect_schemas.commands import RegisterFlow
-from perfect_schemas.errors import Conflicting, Failed, PerfectError
+from perfect_schemas.errors import Conflicting, Failed, InvalidInput, PerfectError, TooLarge
 from perfect_sdk.http_memory import MemoryTransport
 from perfect_sdk.http_transport import HttpTransport, Transport
 
 __all__ = ["HttpTransport", "MemoryTransport", "PerfectAPIClient", "Transport", "create_client"]
 
 PAUSE_S = (0.2, 2.0)  # between attempts, the first and the longest: well below a lease
+MOST_TEXT = 100_000  # characters of an error
 
 Callback = Callable[[str, str, str, dict[str, Any]], Any]
 _log = logging.getLogger("perfect.client")
@@ -77,6 +78,7 @@ class PerfectAPIClient:
         self._executing: dict[str, _Execution] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._connected = threading.Event()  # `hello` was heard: the claims known here are the valid ones
 
     def register_flow(self, definition: Mapping[str, Any] | RegisterFlow | Any) -> bool:
         """definition: `{name, description, tags, tasks: [{name, weight, estimated_time}], schedule?, parameters?}`,
@@ -130,6 +132,7 @@ class PerfectAPIClient:
             raise ValueError("there is nothing to listen for: register_flow(…) first")
         pause = PAUSE_S[0]
         while not self._stop.is_set():
+            self._connected.clear()
             try:
                 for name, data in self.transport.listen(self._path()):
                     pause = PAUSE_S[0]
@@ -166,6 +169,7 @@ class PerfectAPIClient:
                         execution.client_id, execution.epoch = data["client_id"], one["epoch"]
             for run_id in data["revoked"]:
                 self._cancel(run_id, gone=True)
+            self._connected.set()
         elif name == "execution":
             self._begin(data)
         elif name == "cancel":
@@ -202,12 +206,17 @@ class PerfectAPIClient:
             )
         except BaseException as error:
             kind = f"{type(error).__module__}:{type(error).__qualname__}"
-            text = "".join(traceback.format_exception(error))
-            report = {"state": "FAILED", "error": {"kind": kind, "message": str(error), "traceback": text}}
+            text = "".join(traceback.format_exception(error))[-MOST_TEXT:]
+            message = str(error)[:MOST_TEXT]
+            report = {"state": "FAILED", "error": {"kind": kind, "message": message, "traceback": text}}
         else:
             report = {"state": "COMPLETED"} | ({} if result is None else self._encoded(execution, result))
         try:
-            self._report(execution, report)
+            try:
+                self._report(execution, report)
+            except (TooLarge, InvalidInput) as error:  # not for ever RUNNING because of its result
+                message = f"its result was refused: {error.detail}"
+                self._report(execution, {"state": "FAILED", "error": message})
         except PerfectError as error:
             self._refused(f"the end of run {execution.run_id} ({report['state']}) was not accepted", error)
         finally:
@@ -237,9 +246,10 @@ class PerfectAPIClient:
                     {**report, "client_id": claim[0], "epoch": claim[1]},
                 )
             except Conflicting:
+                is_settled = self._connected.is_set()
                 with self._lock:
-                    renewed = claim != (execution.client_id, execution.epoch)
-                if not renewed:
+                    is_same = claim == (execution.client_id, execution.epoch)
+                if execution.gone or self._stop.is_set() or (is_settled and is_same):
                     raise
             except Failed:
                 if self._stop.is_set() or execution.gone:

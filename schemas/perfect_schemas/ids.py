@@ -67,6 +67,11 @@ def task_id(flow: str, name: str) -> str:
     return str(uuid.uuid5(uuid.UUID(flow), name))
 
 
+def limit_id(name: str) -> str:
+    """The id of the named limit: names are users' words and do not fit into a subject."""
+    return str(uuid.uuid5(NAMESPACE, f"limit\x1f{name}"))
+
+
 def child_run_id(parent_run_id: str, task_key: str) -> str:
     """The id of the child run that `parent_run_id` starts at `task_key`: the same on every replay."""
     parent = uuid.UUID(parent_run_id)

@@ -21,6 +21,10 @@ def process(process_id: str) -> str:
     return f"perfect.evt.process.{process_id}"
 
 
+def limit(limit_id: str) -> str:
+    return f"perfect.evt.limit.{limit_id}"
+
+
 def log(run_id: str) -> str:
     return f"perfect.log.{run_id}"
 

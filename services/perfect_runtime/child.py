@@ -41,6 +41,7 @@ def spawn(
     output: IO[Any] | int | None = None,
     pass_fds: Sequence[int] = (),
     death_signal: int = signal.SIGKILL,
+    cwd: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a child. Call it on the main thread: the kernel ties the child to the thread that made it.
 
@@ -53,6 +54,7 @@ def spawn(
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,
         pass_fds=tuple(pass_fds),
+        cwd=cwd,
         start_new_session=True,
         preexec_fn=die_with_parent(death_signal),  # noqa: PLW1509  # two libc calls; no other thread holds a lock
     )

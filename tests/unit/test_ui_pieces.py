@@ -109,6 +109,24 @@ def test_form_values_read_back_as_the_same_parameters():
     assert (shown["count"], shown["ratio"], shown["strict"]) == ("4", "0.5", "true")
 
 
+@pytest.mark.parametrize(
+    ("shape", "text", "step"),
+    [
+        ({"type": "integer"}, "3", "1"),
+        ({"type": "integer"}, "", "1"),
+        ({"type": "integer"}, "2.5", "any"),  # a browser would go on in steps from there
+        ({"type": "integer"}, "three", "any"),
+        ({"type": "integer", "minimum": 1}, "", "1"),
+        ({"type": "number", "minimum": 1, "multipleOf": 5}, "", "any"),
+        ({"type": "number", "multipleOf": 0.1}, "0.3", "0.1"),
+        ({"type": "number"}, "0.5", "any"),
+    ],
+)
+def test_a_number_field_refuses_nothing_legal(shape, text, step):
+    [field] = fields({"properties": {"n": shape}}, {"p.n": text}, [])
+    assert field.attributes["step"] == step
+
+
 def test_task_numbers_and_log_sources():
     assert [task_number(key) for key in ("a-0", "a/b-11", "odd", "x-y")] == [1, 12, 1, 1]
     assert log_source({"task_key": "train-1", "logger": "perfect.task_runs"}) == "train-1"

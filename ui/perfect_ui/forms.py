@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def fields(
                 type_name=_type_name(shape, nullable=nullable),
                 text=text,
                 required=name in required and kind != "checkbox",
-                attributes=_attributes(shape, kind),
+                attributes=_attributes(shape, kind, text),
                 options=_options(shape, nullable=nullable, optional=name not in required),
                 error=errors.get(name),
             )
@@ -179,7 +180,7 @@ def _text(value: Any, kind: str) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2 if isinstance(value, dict) else None)
 
 
-def _attributes(shape: dict[str, Any], kind: str) -> dict[str, str]:
+def _attributes(shape: dict[str, Any], kind: str, text: str) -> dict[str, str]:
     names = {"number": {"minimum": "min", "maximum": "max"}}.get(
         kind, {"minLength": "minlength", "maxLength": "maxlength", "pattern": "pattern"}
     )
@@ -189,8 +190,19 @@ def _attributes(shape: dict[str, Any], kind: str) -> dict[str, str]:
         if key in shape and kind in {"number", "text", "textarea"}
     }
     if kind == "number":
-        found["step"] = str(shape.get("multipleOf", 1 if shape.get("type") == "integer" else "any"))
+        step = shape.get("multipleOf", 1 if shape.get("type") == "integer" else None)
+        found["step"] = str(step) if step and _on_grid(step, found.get("min", ""), text) else "any"
     return found
+
+
+def _on_grid(step: float, *texts: str) -> bool:
+    """Whether all are multiples of `step`. A browser counts steps from `min`, or else from the text that the field was
+    made with, not from 0 as JSON Schema does: from 2.5 in steps of 1 it would refuse 3.
+    """
+    try:
+        return all((Decimal(text) / Decimal(str(step))) % 1 == 0 for text in texts if text)
+    except ArithmeticError:
+        return False
 
 
 def _choices(shape: dict[str, Any]) -> list[Any]:

@@ -3,6 +3,7 @@
 from perfect_schemas.envelope import Event
 from perfect_schemas.events.client import ClientConnected, ClientDisconnected, ClientLost
 from perfect_schemas.events.flow import FlowRegistered, FlowRemoved, TaskDefinition
+from perfect_schemas.events.limit import LimitRemoved, LimitSet, SlotGranted, SlotReleased
 from perfect_schemas.events.log import LogBatch, LogLine
 from perfect_schemas.events.process import (
     ProcessExited,
@@ -75,7 +76,8 @@ DefinitionEvent = (
     | ProcessExited
     | ProcessStopped
 )
-AnyEvent = RunEvent | TaskEvent | DefinitionEvent | PerformanceWarned | LogBatch
+LimitEvent = LimitSet | LimitRemoved | SlotGranted | SlotReleased
+AnyEvent = RunEvent | TaskEvent | DefinitionEvent | LimitEvent | PerformanceWarned | LogBatch
 
 FINAL_TASK_EVENTS = (TaskCompleted, TaskCached, TaskFailed, TaskSkipped, TaskAdopted)
 
@@ -89,6 +91,9 @@ __all__ = [
     "Event",
     "FlowRegistered",
     "FlowRemoved",
+    "LimitEvent",
+    "LimitRemoved",
+    "LimitSet",
     "LogBatch",
     "LogLine",
     "PerformanceWarned",
@@ -111,6 +116,8 @@ __all__ = [
     "RunScheduled",
     "RunStarted",
     "RunSuspended",
+    "SlotGranted",
+    "SlotReleased",
     "TaskAdopted",
     "TaskCached",
     "TaskCompleted",

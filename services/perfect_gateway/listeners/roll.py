@@ -58,6 +58,7 @@ class Listeners:
             if self._closing:
                 return
             await self._follow()
+            await self._replace(wanted.client_id)
             await listener.open()
             async for frames in listener.stream.frames():
                 yield frames
@@ -91,6 +92,12 @@ class Listeners:
         if self._leaving:
             await asyncio.wait(self._leaving, timeout=STOP_S)
         await self._unfollow()
+
+    async def _replace(self, client_id: str | None) -> None:
+        """A listener that comes back has left its earlier connection, whether or not that was noticed."""
+        for listener in [one for one in self._open if one.client_id == client_id]:
+            listener.stream.close()
+            await self._leave(listener)
 
     async def _leave(self, listener: Listener) -> None:
         if listener not in self._open:

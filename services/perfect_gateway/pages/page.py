@@ -9,7 +9,7 @@ import perfect_ui
 from perfect_gateway.wire import AnyRequest
 from perfect_schemas.errors import InvalidInput
 
-HTML = "text/html; charset=utf-8"
+HTML = "text/html"  # the encoding is added to it
 MOST_FIELDS = 1000
 
 

@@ -1,0 +1,32 @@
+"""Named limits and who is in. Subject: `perfect.evt.limit.<limit id>` on DEFS, the id made of the name.
+
+Slots in use are what granted and released events say, never a counter. A grant ends with its release or with its
+holder's end or loss, so nothing is renewed and nothing leaks.
+"""
+
+from perfect_schemas.envelope import Event
+
+
+class LimitSet(Event, frozen=True, kw_only=True, omit_defaults=True, tag="limit.set"):
+    name: str
+    slots: int
+    by: str = ""
+
+
+class LimitRemoved(Event, frozen=True, kw_only=True, omit_defaults=True, tag="limit.removed"):
+    name: str
+    by: str = ""
+
+
+class SlotGranted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="slot.granted"):
+    """Holder: run_id, epoch and task_key of the envelope (task_key: also a place in the flow's own body)."""
+
+    name: str
+    occupy: int = 1
+
+
+class SlotReleased(Event, frozen=True, kw_only=True, omit_defaults=True, tag="slot.released"):
+    """reason: released, run ended, run lost, superseded."""
+
+    name: str
+    reason: str = "released"
