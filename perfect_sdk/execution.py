@@ -335,8 +335,8 @@ def keep(
         if session.warn_once(("result", name)):
             session.say(
                 _WARNING,
-                f"the result of {name!r} cannot be stored as {serializer} ({error}); it runs again when the run is "
-                'resumed. Return builtins, dataclasses or Structs, or use result_serializer="pickle"',
+                f"the result of {name!r} cannot be stored as {serializer} ({error}); it is not kept, and a resumed run "
+                'works it out again. Return builtins, dataclasses or Structs, or use result_serializer="pickle"',
             )
         return None
     if not results.is_large(data):

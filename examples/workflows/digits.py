@@ -99,7 +99,7 @@ def choose(scores: list[Score], least: float) -> Score:
 
 @flow(name="Digits", tags=["ml", "example"])
 def digits(seed: int = 7, test_share: float = 0.25, least_accuracy: float = 0.9) -> Report:
-    """Train, evaluate, choose."""
+    """Trains three classifiers of handwritten digits side by side and chooses the best."""
     training, test = sizes(seed, test_share)
     fitted = [train.submit(model, seed, test_share) for model in MODELS]
     judged = [

@@ -111,7 +111,10 @@ def system_url() -> str:
 async def monitor(
     url: str | None = None, limit: float = 90.0, seconds: float = 0.5, path: str = "/"
 ) -> Verdict:
-    """`limit`: percent of CPU, memory or disk above which the machine counts as strained."""
+    """Measures this machine and asks Perfect whether it is well.
+
+    limit: percent of CPU, memory or disk above which the machine counts as strained.
+    """
     log = get_run_logger()
     *levels, services = await asyncio.gather(
         cpu(seconds), memory(), disk(path), health(url or system_url()), return_exceptions=True

@@ -171,7 +171,10 @@ def default_folder() -> Path:
 
 @flow(name="Seattle weather", tags=["etl", "example"])
 def weather(since: int = 2012, until: int = 2015, folder: str | None = None) -> Loaded:
-    """Daily weather to monthly figures in a DuckDB file; `since` and `until` are years, both included."""
+    """Turns daily weather into monthly figures in a DuckDB file.
+
+    since, until: years, both included.
+    """
     days = [day for day in clean(extract()) if since <= day.date.year <= until]
     if not days:
         raise ValueError(f"there are no measurements between {since} and {until}")

@@ -32,6 +32,8 @@ def show_time(text: str | None) -> str:
 def show_duration(ms: float | None) -> str:
     if ms is None:
         return "–"
+    if ms < 1:
+        return "< 1 ms"
     if ms < 1000:
         return f"{ms:.0f} ms"
     seconds = ms / 1000

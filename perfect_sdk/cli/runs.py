@@ -8,6 +8,7 @@ from perfect_sdk.cli.gateway import Gateway
 from perfect_sdk.cli.output import print_json, print_table, show_duration, show_percent, show_time
 from perfect_sdk.cli.parameters import add_system
 
+RESULT_CHARACTERS = 500
 LOG_PAGE = 1000
 
 
@@ -76,10 +77,11 @@ def show(arguments: argparse.Namespace) -> int:
         ("version", run["flow_version"]),
         ("started", show_time(run["start_time"])),
         ("took", show_duration(run["duration_ms"])),
-        ("parameters", run["parameters"] or None),
+        ("parameters", _brief(run["parameters"] or None)),
         ("tags", ", ".join(run["tags"])),
         ("worker", run["client_name"]),
         ("waits", run["waiting_for"]),
+        ("result", _brief(run.get("result"))),
     ):
         if value:
             print(f"  {label:<11}{value}")
@@ -97,6 +99,16 @@ def show(arguments: argparse.Namespace) -> int:
     ]
     print_table(["TASK", "KEY", "STATE", "TRY", "TOOK"], rows, empty="no tasks yet")
     return OK
+
+
+def _brief(value: Any) -> str | None:
+    """JSON on one line, its beginning when that is long (`--json` has all); None for no result."""
+    if value is None:
+        return None
+    import json
+
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= RESULT_CHARACTERS else f"{text[:RESULT_CHARACTERS]}…"
 
 
 def watch_run(arguments: argparse.Namespace) -> int:

@@ -27,12 +27,13 @@ def watch(gateway: Gateway, run_id: str, *, quiet: bool = False) -> tuple[dict[s
 
 
 def _follow(gateway: Gateway, run_id: str, *, quiet: bool) -> None:
-    """Returns when the run has ended, or the stream has (the caller looks and comes back)."""
-    with gateway.stream("/api/events", run_id=run_id) as events:
+    """Returns when the run has ended, or the stream has (the caller looks and comes back).
+
+    From the run's first event on: its end may already be on the stream while the read model does not know it yet.
+    """
+    with gateway.stream("/api/events", run_id=run_id, after="0.0") as events:
         for name, event in events:
-            if (
-                name != "message"
-            ):  # from here on nothing is missed: what happened before, the run itself tells
+            if name != "message":  # some of it may have left the streams: then the run itself tells
                 if gateway.get(f"/api/engine/runs/{run_id}")["state"] in FINAL:
                     return
                 continue

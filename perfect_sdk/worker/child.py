@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from perfect_sdk.worker.clock import boot_time
 from perfect_sdk.worker.frames import Abandon, Cancel, Ended, Frame, FrameStream, Ready, Serve, Start, Stop
 
 REAP_S = 0.5
@@ -42,6 +43,7 @@ class Child:
         self._on_ended = on_ended
         self._on_died = on_died
         self._died = False
+        self._stopped_at: float | None = None
         self._pidfd: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._stream: FrameStream | None = None
@@ -94,6 +96,20 @@ class Child:
         if self._process is not None and not self._died:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGKILL)
+
+    def stopped_for(self) -> float:
+        """Seconds since a signal (SIGSTOP, SIGTSTP) has stopped it, as far as earlier calls have seen; 0 while it may
+        run. The kernel tells its parent: an executor that is merely busy, however long, is never taken for stopped.
+        """
+        if self._process is None or self._died or not hasattr(os, "waitid"):
+            return 0.0
+        try:
+            change = os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WCONTINUED | os.WNOHANG)
+        except ChildProcessError:
+            return 0.0
+        if change is not None:
+            self._stopped_at = None if change.si_code == os.CLD_CONTINUED else boot_time()
+        return 0.0 if self._stopped_at is None else boot_time() - self._stopped_at
 
     def _heard(self, frame: Frame) -> None:
         if isinstance(frame, Ready):

@@ -93,6 +93,13 @@ class Crew:
         for child in self._children:
             child.kill(why)
 
+    def kill_stopped(self, longer_than_s: float) -> list[Child]:
+        """End the executors that a signal stopped so long ago: others go on with their runs. Returns them."""
+        found = [child for child in self._children if child.stopped_for() > longer_than_s]
+        for child in found:
+            child.kill("it was stopped for longer than the lease")
+        return found
+
     async def stop(self) -> None:
         """End every executor: those that hold nothing may send what waits, for a moment; the others are killed."""
         self._stopping = True

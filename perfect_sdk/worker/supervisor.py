@@ -27,7 +27,7 @@ from perfect_sdk.worker.membership import Membership
 from perfect_sdk.worker.options import WorkerOptions
 from perfect_sdk.worker.runs import Runs
 
-CONNECT_S = 10.0
+CONNECT_S = 3.0  # then it says that it is waiting
 GOODBYE_S = 1.0
 
 _decode_control = msgspec.json.Decoder(Control).decode
@@ -227,6 +227,8 @@ class Supervisor:
 
     def _tick(self) -> None:
         self._check_pause()
+        for child in self._crew.kill_stopped(self.options.lease_s):
+            say(f"executor {child.number} was stopped for longer than the lease: it is started anew")
         asyncio.get_running_loop().call_later(self.options.presence_every_s, self._tick)
 
     def _check_pause(self) -> None:

@@ -231,6 +231,11 @@ class Bus:
                 return found
             position = batch[-1][0] + 1
 
+    async def last(self, subject: str, *, stream: str = "EVENTS") -> tuple[int, Event | UnknownEvent] | None:
+        """(sequence, event) of the last message on one subject, None when it is empty."""
+        found, _ = await self._direct_get(stream, {"multi_last": [subject]})
+        return (found[-1][0], codec.decode(found[-1][2])) if found else None
+
     async def last_of_each(
         self, subject: str, *, stream: str = "EVENTS"
     ) -> tuple[dict[str, tuple[int, bytes]], int]:

@@ -17,15 +17,13 @@ from nats.js import api
 
 from perfect_bus.bus import Bus
 from perfect_schemas import subjects
-from perfect_schemas.commands import HandOver
+from perfect_schemas.commands import HandOver, TaskHandOver
 
 STREAM = "WORK"
 ACK_WAIT_S = 5.0
 PULL_S = 20.0
 MARGIN_S = 3.0  # a pull of which nothing was heard for so much longer is taken for lost
 RETRY_S = 0.5
-
-_decode = msgspec.json.Decoder(HandOver).decode
 
 
 class _Source:
@@ -41,20 +39,26 @@ class _Source:
 
 
 class Intake:
-    """`free()`: how many more runs there is room for. `take(hand_over, msg)`: gets each one; acknowledges it itself."""
+    """`free()`: how many more there is room for. `take(hand_over, msg)`: gets each one; acknowledges it itself.
+
+    kind: HandOver for runs, TaskHandOver for distributed tasks, which come by consumers of their own.
+    """
 
     def __init__(
         self,
         bus: Bus,
         *,
         free: Callable[[], int],
-        take: Callable[[HandOver, Msg], None],
+        take: Callable[[Any, Msg], None],
         say: Callable[[str], None],
+        kind: type[HandOver | TaskHandOver] = HandOver,
     ) -> None:
         self._bus = bus
         self._free = free
         self._take = take
         self._say = say
+        self._kind = kind
+        self._decode = msgspec.json.Decoder(kind).decode
         self._inbox = bus.nc.new_inbox()
         self._sources: dict[str, _Source] = {}
         self._tokens = 0
@@ -70,8 +74,14 @@ class Intake:
 
     async def serve(self, queue: str, flow_id: str) -> None:
         """Take the hand-overs of this flow and queue from now on. Waits until its consumer exists."""
-        subject = subjects.work(queue, flow_id)
-        source = _Source(subject, subjects.work_consumer(queue, flow_id))
+        if self._kind is HandOver:
+            subject, consumer = subjects.work(queue, flow_id), subjects.work_consumer(queue, flow_id)
+        else:
+            subject, consumer = (
+                subjects.task_work(queue, flow_id),
+                subjects.task_work_consumer(queue, flow_id),
+            )
+        source = _Source(subject, consumer)
         await self._ensure(source)
         self._sources[subject] = source
         self.pull()
@@ -126,7 +136,7 @@ class Intake:
             await self._bus.nc.publish(msg.reply, b"-NAK")
             return
         try:
-            hand_over = _decode(msg.data)
+            hand_over = self._decode(msg.data)
         except msgspec.DecodeError as error:
             self._say(f"a hand-over on {msg.subject} cannot be read and is dropped: {error}")
             await self._bus.nc.publish(msg.reply, b"+TERM")

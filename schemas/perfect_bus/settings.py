@@ -3,6 +3,7 @@
 `Settings.load()` also says where each value came from (`perfect config`).
 """
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -73,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         values: dict[str, Any] = {}
         origin = dict.fromkeys(cls.__struct_fields__, "default")
         if file.is_file():
-            for name, value in tomllib.loads(file.read_text()).items():
+            for name, value in _read(file).items():
                 _known(cls, name, str(file))
                 values[name], origin[name] = value, str(file)
         for name in cls.__struct_fields__:
@@ -87,7 +88,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         try:
             return msgspec.convert(values, cls, strict=False, dec_hook=_decode), origin
         except msgspec.ValidationError as error:
-            raise InvalidInput(f"settings: {error}") from error
+            what, _, name = str(error).partition(" - at `$.")
+            name = name.rstrip("`")
+            if name not in origin:
+                raise InvalidInput(f"settings: {error}") from error
+            raise InvalidInput(
+                f"the setting {name} (from {origin[name]}) is {values[name]!r}: {what[:1].lower()}{what[1:]}"
+            ) from error
 
     @property
     def connection_file(self) -> Path:
@@ -122,13 +129,25 @@ def find_connection(settings: Settings, start: Path | None = None) -> Connection
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             continue
         except msgspec.DecodeError as error:
-            raise InvalidInput(f"{file} is damaged: {error}") from error
+            raise InvalidInput(
+                f"{file} is damaged ({error}). It says how to reach the running system: remove it and start the "
+                "system again with `perfect up`, which writes a new one."
+            ) from error
     return None
 
 
 def _known(cls: type[Settings], name: str, where: str) -> None:
     if name not in cls.__struct_fields__:
-        raise InvalidInput(f"{where}: there is no setting {name!r}")
+        close = difflib.get_close_matches(name, cls.__struct_fields__, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "`perfect config` lists them all"
+        raise InvalidInput(f"{where}: there is no setting {name!r}; {hint}")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{file} cannot be read as TOML: {error}") from error
 
 
 def _decode(kind: type, value: Any) -> Any:

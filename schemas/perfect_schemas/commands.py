@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from perfect_schemas.envelope import Configuration
+from perfect_schemas.envelope import Configuration, StoredValue
 from perfect_schemas.errors import Problem
 from perfect_schemas.events.flow import TaskDefinition
 
@@ -40,7 +40,10 @@ class RemoveFlow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TriggerRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`perfect.cmd.engine.trigger`. Answer: Triggered. `flow`: id or name. `run_id`: made by the caller."""
+    """`perfect.cmd.engine.trigger`. Answer: Triggered. `flow`: id or name. `run_id`: made by the caller.
+
+    parent_run_id, parent_task_key: the run that waits for this one, and the place in it.
+    """
 
     run_id: str
     flow: str
@@ -52,6 +55,8 @@ class TriggerRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str | None = None
     priority: int = 0
     origin: Literal["api", "schedule"] = "api"
+    parent_run_id: str | None = None
+    parent_task_key: str | None = None
 
 
 class Triggered(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,21 +89,26 @@ class ResumeRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     input: what the run's `wait_for_input` type is made from. Conflicting when the run does not wait for input;
     InvalidInput naming the fields when the input does not fit the schema that the run asked for.
+    event_id: of the event that this makes, made by the caller: repeated with it, the command is carried out once.
     """
 
     run_id: str
     by: str
     input: Any = None
+    event_id: str | None = None
 
 
 class RetryRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`perfect.cmd.engine.retry`. Answer: Done. The same run, next epoch; its failed tasks run again, completed ones
     do not, except those from `from_key` on. Conflicting unless the run is FAILED, CRASHED or CANCELLED.
+
+    event_id: of the event that this makes, made by the caller: repeated with it, the command is carried out once.
     """
 
     run_id: str
     by: str
     from_key: str | None = None
+    event_id: str | None = None
 
 
 class ForkRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -261,6 +271,50 @@ class HandOver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: datetime | None = None
     queued_at: datetime | None = None
     parent_run_id: str | None = None
+
+
+class TaskHandOver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A distributed task handed to whichever worker takes it, on `perfect.work.<queue>.<flow_id>~tasks`.
+
+    dispatch_id: also the message's id. flow_id, flow_name: of the run. served_flow_id: the flow by which workers are
+    found: the outermost one, when the run is a child inside another run's process. function: "module:qualified.name".
+    arguments: [positional, by name], encoded like results. attempt, next_at: where an earlier dispatch stood.
+    replay: an earlier dispatch may have got somewhere: there is history to read. retries … prints: how it is called.
+    """
+
+    dispatch_id: str
+    queue: str
+    run_id: str
+    flow_id: str
+    flow_name: str
+    served_flow_id: str
+    task_run_id: str
+    task_key: str
+    task_id: str
+    name: str
+    function: str
+    epoch: int
+    configuration: Configuration
+    queued_at: datetime
+    arguments: StoredValue
+    ordinal: int = 0
+    input_digest: str | None = None
+    attempt: int = 1
+    next_at: datetime | None = None
+    replay: bool = False
+    flow_version: str | None = None
+    run_name: str | None = None
+    tags: list[str] = []
+    parameters: dict[str, Any] = {}
+    parent_run_id: str | None = None
+    parent_task_key: str | None = None
+    created_at: datetime | None = None
+    retries: int = 0
+    delays: list[float] = []
+    jitter: float = 0.0
+    timeout_seconds: float | None = None
+    serializer: Literal["json", "pickle"] = "json"
+    prints: bool | None = None
 
 
 class Presence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -38,6 +38,15 @@ def work_consumer(queue: str, flow_id: str) -> str:
     return f"{queue}_{flow_id}"
 
 
+def task_work(queue: str, flow_id: str) -> str:
+    """Hand-overs of distributed tasks: apart from runs, so that runs that wait for them never take their places."""
+    return f"perfect.work.{queue}.{flow_id}~tasks"
+
+
+def task_work_consumer(queue: str, flow_id: str) -> str:
+    return f"{queue}_{flow_id}~tasks"
+
+
 def command(service: str, verb: str) -> str:
     return f"perfect.cmd.{service}.{verb}"
 
@@ -77,3 +86,4 @@ ALL_RUNS = "perfect.evt.run.*"
 ALL_FLOWS = "perfect.evt.flow.*"
 ALL_CLIENTS = "perfect.evt.client.*"
 ALL_PROCESSES = "perfect.evt.process.*"
+ALL_LIMITS = "perfect.evt.limit.*"

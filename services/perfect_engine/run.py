@@ -60,6 +60,8 @@ def schedule(life: RunLife | None, command: TriggerRun, flow: Flow, stamp: Stamp
             name=command.name,
             priority=command.priority,
             idempotency_key=command.idempotency_key,
+            parent_run_id=command.parent_run_id,
+            parent_task_key=command.parent_task_key,
         ),
     )
 

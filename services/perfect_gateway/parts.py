@@ -12,7 +12,7 @@ from perfect_gateway.listeners import Listeners
 from perfect_gateway.live.hub import Hub
 from perfect_schemas.commands import Health
 
-SERVICES = ("registry", "engine", "projector", "gateway")
+SERVICES = ("registry", "engine", "launcher", "projector", "gateway")
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import msgspec
 
 from perfect_schemas.views import FlowView, LogView
 
+RESULT_CHARACTERS = 20_000  # shown on a page; the API has all
 LINES_A_BATCH = 100_000  # more than any batch of log lines has
 
 
@@ -26,10 +27,21 @@ def error_shape(error: dict[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def run_shape(run: dict[str, Any]) -> dict[str, Any]:
+def run_shape(run: dict[str, Any], *, result: bool = False) -> dict[str, Any]:
+    """result: with `result_text`, for the one run that a page is about."""
     run["error"] = error_shape(run.get("error"))
-    run.pop("result", None)
+    value = run.pop("result", None)
+    if result:
+        run["result_text"] = result_text(value)
     return run
+
+
+def result_text(value: Any) -> str | None:
+    """A result for reading: text as it is, the rest as indented JSON; the beginning of what is very long."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return text if len(text) <= RESULT_CHARACTERS else f"{text[:RESULT_CHARACTERS]}…"
 
 
 def task_shape(task: dict[str, Any]) -> dict[str, Any]:

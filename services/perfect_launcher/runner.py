@@ -51,8 +51,9 @@ class Runner:
         self._child: subprocess.Popen[bytes] | None = None
         self._ending = asyncio.Event()
         self._trouble = ""
+        self._end: asyncio.Task[None] | None = None
         self.spawned = asyncio.Event()
-        """The first attempt to start it has been made."""
+        """It was started, or could not be."""
 
     def renew(self) -> None:
         """Before each `keep()`."""
@@ -93,7 +94,7 @@ class Runner:
                 try:
                     await self._live(pause)
                     self._trouble = ""
-                except (PerfectError, OSError) as error:
+                except (PerfectError, OSError, subprocess.SubprocessError) as error:
                     reason = error.detail if isinstance(error, PerfectError) else str(error)
                     self._trouble = f"cannot be started: {reason}"
                     self.output.say(self._trouble)
@@ -107,8 +108,16 @@ class Runner:
             self.output.close()
 
     async def end(self, grace_s: float, *, hurry: bool = False) -> None:
-        """SIGTERM, SIGKILL after `grace_s`. hurry: a second SIGTERM in between, after which a worker waits for nothing."""
+        """SIGTERM, SIGKILL after `grace_s`. hurry: a second SIGTERM in between, after which a worker waits for nothing.
+
+        Asked again meanwhile it only waits.
+        """
         self._ending.set()
+        if self._end is None or self._end.done():
+            self._end = asyncio.create_task(self._end_child(grace_s, hurry=hurry))
+        await asyncio.shield(self._end)
+
+    async def _end_child(self, grace_s: float, *, hurry: bool) -> None:
         running = self._child
         if running is None or running.poll() is not None:
             return
@@ -127,9 +136,9 @@ class Runner:
         running, pipe = await self._spawn()
         pid = running.pid
         self._child = running
-        self.spawned.set()
         try:
             await self._say(lambda known: process.started(known, pid, socket.gethostname(), self._stamp()))
+            self.spawned.set()
             code = await child.exited(running)
         finally:
             if running.poll() is None:  # this launcher is ending, or cannot say that it started it

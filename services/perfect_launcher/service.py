@@ -100,9 +100,12 @@ class LauncherService(Service):
         """At most one keeper a process; a wanted one has one."""
         known = runner.state
         keeper = self._keepers.get(known.id)
-        if known.wanted and (keeper is None or keeper.done()) and self.status != "stopping":
+        is_kept = keeper is not None and not keeper.done()
+        if known.wanted and not is_kept and self.status != "stopping":
             runner.renew()
-            self._keepers[known.id] = self.context.spawn(runner.keep(), f"client process {known.file}")
+            keeper = self.context.spawn(runner.keep(), f"client process {known.file}")
+            keeper.add_done_callback(lambda _: self._keep(runner))  # wanted again while it was being ended
+            self._keepers[known.id] = keeper
 
     def _stamp(self) -> Stamp:
         return Stamp(ids.uuid7(), self.clock())

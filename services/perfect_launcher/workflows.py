@@ -4,6 +4,8 @@ from pathlib import Path
 
 from perfect_schemas.errors import FieldError, InvalidInput, NotFound
 
+NAME_LENGTH = 1000
+
 
 class Workflows:
     """folder: links in its own path are resolved once; links inside it must not lead out of it."""
@@ -16,14 +18,16 @@ class Workflows:
 
         file: relative to the folder, or absolute and below it. Raises InvalidInput.
         """
-        if not file or not file.isprintable() or ":" in file:
+        if not file or len(file) > NAME_LENGTH or not file.isprintable() or ":" in file:
             raise _wrong(
-                file, "is no file name: it is empty or has characters that a file name here must not have"
+                file, "is no file name: it is empty, too long or has characters that it must not have here"
             )
         try:
             found = (self.folder / file).resolve()
         except (OSError, RuntimeError) as error:  # a loop of links, a name too long
-            raise _wrong(file, f"cannot be looked up: {error}") from error
+            raise _wrong(
+                file, f"cannot be looked up: {error.strerror if isinstance(error, OSError) else error}"
+            ) from error
         if not found.is_relative_to(self.folder):
             raise _wrong(
                 file, f"leads out of the workflows folder {self.folder}; only files below it are started"
@@ -35,7 +39,11 @@ class Workflows:
     def find(self, name: str) -> Path:
         """The file called `name` by `name_of`, as it is now. Raises InvalidInput, NotFound."""
         path = self.folder / self.name_of(name)
-        if not path.is_file():
+        try:
+            is_file = path.is_file()
+        except OSError as error:
+            raise _wrong(name, f"cannot be looked up: {error.strerror}") from error
+        if not is_file:
             raise NotFound(f"there is no file {name!r} in the workflows folder {self.folder}")
         return path
 

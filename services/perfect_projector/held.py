@@ -6,6 +6,7 @@ from perfect_projector import run_row, task_row
 from perfect_projector.batch import Decoded, Row
 from perfect_projector.tracker import Tracker, plan_of
 from perfect_schemas.codec import UnknownEvent
+from perfect_schemas.events import RunScheduled
 from perfect_schemas.folds.history import History
 from perfect_schemas.ids import is_id
 from perfect_schemas.states import TaskState
@@ -53,8 +54,11 @@ class Held:
         self.entries: dict[str, Entry] = {}
 
     def missing(self, decoded: Decoded) -> list[str]:
-        """The runs that events of this batch speak of and that are not held: they may have rows."""
-        wanted: dict[str, None] = {}
+        """The runs that events of this batch speak of and that are not held: they may have rows.
+
+        Not those that begin in it: `run.scheduled` is the first event of every run.
+        """
+        wanted: dict[str, bool] = {}
         for message, event in decoded:
             if message.stream != "EVENTS" or isinstance(event, UnknownEvent):
                 continue
@@ -62,8 +66,8 @@ class Held:
             if run_id in self.entries or run_id in wanted:
                 continue
             if is_id(run_id):
-                wanted[run_id] = None
-        return list(wanted)
+                wanted[run_id] = not isinstance(event, RunScheduled)
+        return [run_id for run_id, may_have_rows in wanted.items() if may_have_rows]
 
     def restore(self, runs: Iterable[Row], task_runs: Iterable[Row]) -> None:
         """Put runs back from their rows. `task_runs` in the order of their first events."""

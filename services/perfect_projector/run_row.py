@@ -31,11 +31,14 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     waits_for: str | None = None
     wait_key: str | None = None
     wake_at: datetime | None = None
+    input_schema: dict[str, Any] | None = None
     tries: int = 0
     reason: str | None = None
     parent_run_id: str | None = None
     parent_task_key: str | None = None
     origin_run_id: str | None = None
+    fork_of: str | None = None
+    from_key: str | None = None
     schedule_id: str | None = None
     idempotency_key: str | None = None
 

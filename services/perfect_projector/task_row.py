@@ -27,6 +27,8 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True):
     origin_run_id: str | None = None
     dispatch_id: str | None = None
     reason: str | None = None
+    client_id: str | None = None
+    losses: int = 0
 
 
 _decode_details = msgspec.json.Decoder(Details).decode
@@ -60,6 +62,8 @@ def row_of(run_id: str, life: TaskLife, counted: bool, first_seq: int) -> Row:
                 life.origin_run_id,
                 life.dispatch_id,
                 life.reason,
+                life.client_id,
+                life.losses,
             )
         ),
         counted,
@@ -114,5 +118,7 @@ def life_of(row: Row) -> tuple[TaskLife, bool, int]:
         origin_run_id=rest.origin_run_id,
         dispatch_id=rest.dispatch_id,
         reason=rest.reason,
+        client_id=rest.client_id,
+        losses=rest.losses,
     )
     return life, counted, first_seq

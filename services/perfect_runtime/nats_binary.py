@@ -23,7 +23,7 @@ def find_nats_server(configured: str | None = None) -> Path:
     PATH.
     """
     if configured:
-        path = Path(shutil.which(configured) or configured).expanduser()
+        path = Path(shutil.which(configured) or configured).expanduser().absolute()
         if not _is_program(path):
             raise CannotStart(
                 f"PERFECT_NATS_SERVER names {configured}, which is not a program that can be run. "

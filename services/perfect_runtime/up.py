@@ -25,7 +25,7 @@ from perfect_schemas import subjects
 from perfect_schemas.commands import Health
 from perfect_schemas.errors import InvalidInput, PerfectError, ServiceUnavailable
 
-GROUPS: tuple[tuple[str, ...], ...] = (("projector",), ("gateway",), ("registry", "engine"))
+GROUPS: tuple[tuple[str, ...], ...] = (("projector",), ("gateway",), ("registry", "engine", "launcher"))
 STOP_S = 3.0
 READY_S = 30.0
 DEATHS_BEFORE_READY = 3

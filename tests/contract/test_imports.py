@@ -20,6 +20,8 @@ PURE = [
             "perfect_engine/run.py",
             "perfect_engine/placement.py",
             "perfect_registry/flows.py",
+            "perfect_launcher/process.py",
+            "perfect_gateway/listeners/report.py",
             "perfect_projector/welford.py",
             "perfect_projector/outlier.py",
             "perfect_projector/project.py",

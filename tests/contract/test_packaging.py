@@ -19,6 +19,7 @@ PACKAGES = {
     "perfect_engine",
     "perfect_projector",
     "perfect_gateway",
+    "perfect_launcher",
     "perfect_ui",
 }
 

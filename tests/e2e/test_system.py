@@ -36,9 +36,9 @@ async def site(system: Running) -> AsyncIterator[Site]:
 
 async def test_from_registration_to_statistics(site: Site) -> None:
     health = await site.get("/api/health")
-    assert {service["name"]: service["status"] for service in health["services"]} == dict.fromkeys(
-        ("registry", "engine", "projector", "gateway"), "ready"
-    )
+    services = {service["name"]: service["status"] for service in health["services"]}
+    assert {"registry", "engine", "projector", "gateway"} <= set(services)
+    assert set(services.values()) == {"ready"}
     [client] = await site.get("/api/clients")
     assert (client["name"], client["state"], len(client["flows"])) == ("w1", "CONNECTED", 3)
     flows = {flow["name"]: flow for flow in await site.get("/api/engine/flows")}

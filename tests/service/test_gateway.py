@@ -248,11 +248,13 @@ async def test_health(http: httpx.AsyncClient, start_service: Any) -> None:
     assert answer.status_code == 503
     assert answer.json()["status"] == "missing"
     assert {entry["name"]: entry["status"] for entry in answer.json()["services"]} == {
-        "registry": "ready", "engine": "missing", "projector": "ready", "gateway": "ready",
+        "registry": "ready", "engine": "missing", "launcher": "missing", "projector": "ready", "gateway": "ready",
     }  # fmt: skip
     from perfect_engine.service import EngineService
+    from perfect_launcher.service import LauncherService
 
     await start_service(EngineService)
+    await start_service(LauncherService)
     answer = await http.get("/api/health")
     assert (answer.status_code, answer.json()["status"]) == (200, "ready")
     metrics = (await http.get("/metrics")).text

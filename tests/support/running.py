@@ -22,7 +22,7 @@ from perfect_schemas.events import ClientConnected
 from perfect_schemas.folds.history import History
 
 FLOWS = Path(__file__).parent.parent / "flows"
-SINGLE = (("registry",), ("engine",), ("projector",), ("gateway",))
+SINGLE = (("registry", "launcher"), ("engine",), ("projector",), ("gateway",))
 
 
 def free_port() -> int:
@@ -65,8 +65,8 @@ class Running:
         self.bus = bus
         self.workers: list[Worker] = []
 
-    async def worker(self, *files: Path, name: str = "w1", processes: int = 1) -> Worker:
-        """Start a worker and wait until it serves its flows."""
+    async def worker(self, *files: Path, name: str = "w1", processes: int = 1, **options: Any) -> Worker:
+        """Start a worker and wait until it serves its flows. options: of the command line, `concurrency=1`."""
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         async def heard(msg: Any, _: int) -> None:
@@ -80,7 +80,8 @@ class Running:
         with log.open("ab") as out:
             process = subprocess.Popen(
                 [sys.executable, "-m", "perfect_sdk.worker", *map(str, files), "--name", name,
-                 "--processes", str(processes)],
+                 "--processes", str(processes),
+                 *(part for key, value in options.items() for part in (f"--{key}", str(value)))],
                 env={**os.environ, **self.system.settings.environment()},
                 stdout=out,
                 stderr=out,

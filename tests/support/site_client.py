@@ -63,11 +63,9 @@ class Site:
             yield _messages(answer)
 
     async def finished(self, run_id: str, timeout_s: float = 30.0) -> dict[str, Any]:
-        """The run once it is final, waited for on the event stream."""
-        async with asyncio.timeout(timeout_s), self.events(run_id=run_id, logs="false") as messages:
+        """The run once it is final, waited for on the event stream, which is read from its beginning."""
+        async with asyncio.timeout(timeout_s), self.events(run_id=run_id, after="0.0", logs="false") as messages:
             async for message in messages:
-                if message.name == "hello" and (await self.run(run_id))["state"] in FINAL:
-                    break
                 if message.name == "message" and _ends(message.data):
                     break
         return await self.settled(run_id)

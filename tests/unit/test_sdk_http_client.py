@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from perfect_schemas import ids
+from perfect_schemas.errors import Conflicting
 from perfect_sdk import create_client, flow, task
 from perfect_sdk.http_client import MemoryTransport
 
@@ -49,11 +50,42 @@ def test_a_mock_client_executes_what_is_triggered(listening):
     good = transport.trigger("report", configuration="debug", parameters={"a": 1})
     bad = transport.trigger(ids.flow_id("report"), parameters={"fails": True})
     assert transport.wait(good) == {"state": "COMPLETED"}
-    assert transport.wait(bad) == {"state": "FAILED", "error": "ValueError: no"}
+    report = transport.wait(bad)
+    assert report["state"] == "FAILED"
+    assert (report["error"]["kind"], report["error"]["message"]) == ("builtins:ValueError", "no")
+    assert "in execute" in report["error"]["traceback"]
     assert (ids.flow_id("report"), "debug", {"a": 1}) in got
     assert transport.logs[good] == ["begins", "one", "two"]
     with pytest.raises(Exception, match="there is no flow 'other'"):
         transport.trigger("other")
+
+
+def test_results_cancellation_and_what_is_no_json(listening, caplog):
+    client = create_client(mock=True)
+    client.register_flow(DEFINITION)
+    told = threading.Event()
+
+    @client.on_execution_request
+    def execute(run_id, flow_id, configuration, parameters):
+        if parameters.get("wait"):
+            assert told.wait(5)
+            assert client.is_cancelled(run_id)
+        return object() if parameters.get("odd") else {"n": [1, 2]}
+
+    @client.on_cancel
+    def cancelled(run_id):
+        told.set()
+
+    listening(client)
+    transport = client.transport
+    assert transport.wait(transport.trigger("report")) == {"state": "COMPLETED", "result": {"n": [1, 2]}}
+    assert transport.wait(transport.trigger("report", parameters={"odd": True})) == {"state": "COMPLETED"}
+    assert "is no JSON and is not kept" in caplog.text
+    waiting = transport.trigger("report", parameters={"wait": True})
+    transport.cancel(waiting)
+    assert transport.wait(waiting)["state"] == "COMPLETED"
+    with pytest.raises(Conflicting):
+        transport.cancel(waiting)
 
 
 def test_a_flow_object_can_be_registered():
@@ -93,6 +125,8 @@ class Gateway(http.server.BaseHTTPRequestHandler):
 
     posts: list[tuple[str, dict]] = []
     connections: list[str] = []
+    began = threading.Event()
+    renewed = threading.Event()
     reported = threading.Event()
 
     def do_POST(self):
@@ -100,6 +134,9 @@ class Gateway(http.server.BaseHTTPRequestHandler):
         self.posts.append((self.path, body))
         if body.get("name") == "refused":
             return self.answer(422, {"status": 422, "title": "Invalid input", "detail": "name: is refused"})
+        if self.path.endswith("/state") and body["epoch"] == 1:
+            self.renewed.wait(5)  # the connection broke and the claim is renewed while this is reported
+            return self.answer(409, {"status": 409, "title": "Conflict", "detail": "it is epoch 2 by now"})
         self.answer(201, {"id": ids.flow_id(body.get("name", ""))})
         if self.path.endswith("/state"):
             self.reported.set()
@@ -110,17 +147,22 @@ class Gateway(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
-        request = {
-            "run_id": f"r{len(self.connections)}",
-            "flow_id": "f",
-            "configuration": "development",
-            "parameters": {},
-        }
+        first = len(self.connections) == 1
+        resumed = [] if first else [{"run_id": "r1", "epoch": 2}]
+        self.say("hello", {"client_id": f"c{len(self.connections)}", "resumed": resumed, "revoked": []})
         self.wfile.write(b": ping\n\nevent: other\ndata: {}\n\n")
-        self.wfile.write(b"event: execution\ndata: " + json.dumps(request).encode() + b"\n\n")
-        self.wfile.flush()
+        if first:
+            request = {"run_id": "r1", "flow_id": "f", "configuration": "development", "parameters": {}}
+            self.say("execution", {**request, "client_id": "c1", "epoch": 1})
+            self.began.wait(5)
+        else:
+            self.renewed.set()
         if len(self.connections) > 1:  # the first connection breaks, the second one stays
             self.rfile.read(1)
+
+    def say(self, name, data):
+        self.wfile.write(f"event: {name}\ndata: {json.dumps(data)}\n\n".encode())
+        self.wfile.flush()
 
     def answer(self, status, body):
         data = json.dumps(body).encode()
@@ -137,6 +179,8 @@ class Gateway(http.server.BaseHTTPRequestHandler):
 def gateway():
     Gateway.posts.clear()
     Gateway.connections.clear()
+    for event in (Gateway.began, Gateway.renewed, Gateway.reported):
+        event.clear()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -152,19 +196,18 @@ def test_over_http_with_a_connection_that_breaks(gateway, listening, caplog):
     assert client.register_flow(DEFINITION)
     assert not client.register_flow({"name": "refused"})
     assert "name: is refused" in caplog.text
-    both = threading.Semaphore(0)
 
     @client.on_execution_request
     def execute(run_id, *_):
         client.send_log(run_id, "x")
-        both.release()
+        Gateway.began.set()
 
     listening(client)
-    assert both.acquire(timeout=10)
-    assert both.acquire(timeout=10)
-    assert Gateway.reported.wait(5)
-    assert Gateway.connections[0] == f"/api/client/executions?flows={ids.flow_id('report')}"
-    paths = [path for path, _ in Gateway.posts]
-    assert "/api/engine/runs/r1/logs" in paths
-    assert "/api/engine/runs/r2/logs" in paths
-    assert ("/api/engine/runs/r1/state", {"state": "COMPLETED"}) in Gateway.posts
+    assert Gateway.reported.wait(10)
+    flow_id = ids.flow_id("report")
+    first, second = Gateway.connections[:2]
+    assert first == f"/api/client/executions?flows={flow_id}&name={client.name}&slots=1"
+    assert second == f"{first}&client_id=c1&holding=r1:1"
+    assert "/api/engine/runs/r1/logs" in [path for path, _ in Gateway.posts]
+    reports = [body for path, body in Gateway.posts if path == "/api/engine/runs/r1/state"]
+    assert reports[-1] == {"state": "COMPLETED", "client_id": "c2", "epoch": 2}

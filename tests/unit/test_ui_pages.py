@@ -33,7 +33,7 @@ def run(state="RUNNING", **changes):
         "configuration": "debug", "parameters": {EVIL: EVIL}, "tags": [EVIL], "client_name": EVIL, "attempt": 2,
         "error": {"type": EVIL, "message": EVIL, "traceback": EVIL}, "waiting_for": EVIL,
         "performance_warning": {"type": "slow", "severity": "critical", "message": EVIL}, "tasks_done": 1,
-        "tasks_total": 2, "expected_ms": 1000, "active": [{"share": 0.5, "start_time": NOW, "expected_ms": 10, "progress": 0}],
+        "tasks_total": 2, "expected_ms": 1000, "result_text": EVIL, "active": [{"share": 0.5, "start_time": NOW, "expected_ms": 10, "progress": 0}],
     } | changes  # fmt: skip
 
 

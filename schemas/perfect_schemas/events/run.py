@@ -14,6 +14,8 @@ class RunScheduled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="ru
 
     due_at: when it may start; None means at once.
     origin: how it came about. parent_run_id, parent_task_key: the run (and place in it) that called a child run.
+    fork_of, from_key: for a fork, the run that it takes its first results from, and the task that is the first to
+        run again; it is queued when all of them are taken over (`run.forked`).
     """
 
     flow_id: str
@@ -30,6 +32,8 @@ class RunScheduled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="ru
     parent_task_key: str | None = None
     schedule_id: str | None = None
     idempotency_key: str | None = None
+    fork_of: str | None = None
+    from_key: str | None = None
 
 
 class RunQueued(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.queued"):
@@ -47,11 +51,17 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.
 
 
 class RunSuspended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.suspended"):
-    """It waits and holds no slot. key: the task key or child run id or slot name waited for."""
+    """It waits and holds no slot. key: the task key or child run id or slot name waited for.
+
+    wake_at: when it goes on by itself. input_schema: JSON Schema of the input that it waits for; None: any will do.
+    pending: when the waits that go on beside it, in other branches of the flow, will be over, by their keys.
+    """
 
     waits_for: Literal["input", "sleep", "child", "task", "slot"]
     wake_at: Instant | None = None
     key: str | None = None
+    input_schema: dict[str, Any] | None = None
+    pending: dict[str, Instant] = {}
 
 
 class RunResumed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.resumed"):

@@ -1,6 +1,7 @@
 """The tasks of a run. Subject: `perfect.evt.task.<run_id>` on EVENTS, said by the worker that executes them.
 
-The final ones are guarded on the *run's* subject: once the run's life has moved on, they are refused.
+The final ones are guarded on the *run's* subject: once the run's life has moved on, they are refused. Those of a
+distributed task are not: they are judged by its dispatch, see `folds.history`.
 """
 
 from perfect_schemas.envelope import ErrorInfo, Event, Instant, StoredValue
@@ -10,7 +11,8 @@ class _TaskEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     """What a replay needs of every task event.
 
     name: of the task. ordinal: its place in its scope, from 0. input_digest: hex SHA-256 over the encoded
-    inputs, None when they cannot be encoded.
+    inputs, None when they cannot be encoded. dispatch_id: said by the worker that took this dispatch of a distributed
+    task, of the task itself or of one that its body called.
     """
 
     task_run_id: str
@@ -19,17 +21,26 @@ class _TaskEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     ordinal: int = 0
     input_digest: str | None = None
+    dispatch_id: str | None = None
 
 
 class TaskQueued(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.queued"):
-    """Handed over to another worker by `queue`."""
+    """Handed over to another worker by `queue`; said by the worker that holds the run, guarded on the run.
+
+    replaces: the dispatch that was lost with the worker `client_id`, whose place this one takes. losses: how many of
+    this task were lost so far.
+    """
 
     queue: str
     dispatch_id: str
+    replaces: str | None = None
+    client_id: str | None = None
+    losses: int = 0
 
 
 class TaskStarted(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.started"):
-    dispatch_id: str | None = None
+    """client_id: who runs it. With a dispatch_id it is a claim: the first one of the dispatch holds it."""
+
     client_id: str | None = None
 
 

@@ -4,16 +4,22 @@ Rules that need both: an event of an older epoch than the run's counts only if i
 (so in stream order: an event whose epoch is below the run's current one is ignored), tasks that are open when the
 run ends take their state from the run's end, and nothing said of a task while its run is final counts any more: such
 an event was under way when the run ended (`task.started` is not guarded).
+
+What a worker says of a distributed task is judged by its dispatch instead of its epoch: it counts as long as that
+dispatch is the task's last one, open, and this worker's: the first `task.started` of a dispatch makes it so. The run
+may have begun another epoch meanwhile, or wait for one.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from perfect_schemas.envelope import Event
-from perfect_schemas.events import TaskAdopted, TaskEvent
+from perfect_schemas.events import TaskAdopted, TaskEvent, TaskQueued, TaskStarted
 from perfect_schemas.events.log import LogBatch
-from perfect_schemas.events.run import RunRetried, RunRetrying
+from perfect_schemas.events.run import RunResumed, RunRetried, RunRetrying, RunSuspended
 from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.folds import run as run_fold
 from perfect_schemas.folds import task as task_fold
@@ -32,13 +38,31 @@ OPEN_TASK_AT_END = {
 }
 
 
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
+    """A wait of the run, found again on a replay. key: of its place (`pause-0`), or what is waited for (a child's id).
+
+    wake_at: when it is over by itself, as decided when it was reached first. is_over: the run was resumed from it.
+    input: what it was resumed with. timed_out: its `wake_at` resumed it, nobody's input. seq: of the last event that
+    told of it.
+    """
+
+    key: str
+    waits_for: str
+    seq: int
+    wake_at: datetime | None = None
+    is_over: bool = False
+    input: Any = None
+    timed_out: bool = False
+
+
 class History:
     """Mutable holder of one run's fold. `ignored` counts events that changed nothing: fenced off or illegal.
 
     retry_epoch: the epoch that the last retry answers (the flow's own, or a person's); what failed up to it runs again.
+    waits: by key, every wait that the run was suspended for, or that went on beside such a one.
     """
 
-    __slots__ = ("ignored", "retry_epoch", "run", "seq", "tasks")
+    __slots__ = ("ignored", "retry_epoch", "run", "seq", "tasks", "waits")
 
     def __init__(self, run: RunLife | None = None, tasks: Iterable[TaskLife] = (), seq: int = 0) -> None:
         self.run = run
@@ -46,6 +70,7 @@ class History:
         self.seq = seq
         self.ignored = 0
         self.retry_epoch = 0
+        self.waits: dict[str, Wait] = {}
 
     def apply(self, event: Event, seq: int) -> list[TaskLife]:
         """Fold one event in stream order. Returns the tasks that changed (the run is compared by identity)."""
@@ -62,9 +87,29 @@ class History:
             return []
         if before is not None and kind in _RETRIES:
             self.retry_epoch = before.epoch
+        elif kind is RunSuspended:
+            self._suspend(event, seq)  # type: ignore[arg-type]
+        elif kind is RunResumed and before is not None:
+            self._resume(before, event, seq)  # type: ignore[arg-type]
         if self.run is not None and self.run.state.is_final and not (before and before.state.is_final):
             return self._close_open_tasks(self.run, seq)
         return []
+
+    def _suspend(self, event: RunSuspended, seq: int) -> None:
+        for key, wake_at in event.pending.items():
+            self.waits.setdefault(key, Wait(key=key, waits_for="sleep", seq=seq, wake_at=wake_at))
+        if event.key is not None:
+            self.waits[event.key] = Wait(
+                key=event.key, waits_for=event.waits_for, seq=seq, wake_at=event.wake_at
+            )
+
+    def _resume(self, before: RunLife, event: RunResumed, seq: int) -> None:
+        wait = self.waits.get(before.wait_key or "")
+        if wait is not None:
+            timed_out = event.input is None and wait.wake_at is not None and event.at >= wait.wake_at
+            self.waits[wait.key] = msgspec.structs.replace(
+                wait, seq=seq, is_over=True, input=event.input, timed_out=timed_out
+            )
 
     def _apply_to_task(self, event: Event, seq: int) -> list[TaskLife]:
         key = event.task_key or ""
@@ -76,6 +121,8 @@ class History:
         if after is before or after is None:
             self.ignored += 1
             return []
+        if after.dispatch_id is not None and self.run is not None and after.epoch < self.run.epoch:
+            after = msgspec.structs.replace(after, epoch=self.run.epoch)  # it is this epoch that sees it
         self.tasks[key] = after
         return [after]
 
@@ -83,7 +130,28 @@ class History:
         run = self.run
         if run is None or isinstance(event, TaskAdopted | PerformanceWarned):  # not said by who holds the run
             return False
-        return run.state.is_final or (event.epoch is not None and event.epoch < run.epoch)
+        if run.state.is_final:
+            return True
+        if event.dispatch_id is not None and (type(event) is not TaskQueued or event.replaces is not None):  # type: ignore[attr-defined]
+            return not self._is_dispatched(event)
+        return event.epoch is not None and event.epoch < run.epoch
+
+    def _is_dispatched(self, event: Any) -> bool:
+        """Whether it is said by the worker that holds the event's dispatch (or is the claim that makes it so), of the
+        dispatched task itself or of one that its body called.
+        """
+        key = event.task_key
+        while key:
+            life = self.tasks.get(key)
+            if life is not None and life.state not in FINAL_TASK_STATES:
+                if type(event) is TaskQueued:
+                    return event.replaces == life.dispatch_id and event.client_id == life.client_id
+                if life.dispatch_id == event.dispatch_id:
+                    if type(event) is TaskStarted and key == event.task_key and life.client_id is None:
+                        return True
+                    return event.source == f"worker:{life.client_id}"
+            key = key.rpartition("/")[0]
+        return False
 
     def _close_open_tasks(self, run: RunLife, seq: int) -> list[TaskLife]:
         closed = []

@@ -54,6 +54,8 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
 
     last_seq: sequence of the last event on the run's subject: what the next append to it expects.
     queued_seq: sequence of the last `run.queued`; names the hand-over.
+    fork_of: of a fork, from its first event on; origin_run_id says the same once everything is taken over.
+    from_key: the task that was to be the first to run again (fork, retry).
     """
 
     id: str
@@ -82,6 +84,7 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
     waits_for: str | None = None
     wait_key: str | None = None
     wake_at: datetime | None = None
+    input_schema: dict[str, Any] | None = None
     tries: int = 0
     result: StoredValue | None = None
     error: ErrorInfo | None = None
@@ -89,6 +92,8 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
     parent_run_id: str | None = None
     parent_task_key: str | None = None
     origin_run_id: str | None = None
+    fork_of: str | None = None
+    from_key: str | None = None
     schedule_id: str | None = None
     idempotency_key: str | None = None
     performance_warning: dict[str, str] | None = None
@@ -136,6 +141,8 @@ def _scheduled(_: RunLife | None, event: e.RunScheduled, state: S, seq: int) -> 
         parent_task_key=event.parent_task_key,
         schedule_id=event.schedule_id,
         idempotency_key=event.idempotency_key,
+        fork_of=event.fork_of,
+        from_key=event.from_key,
     )
 
 
@@ -165,12 +172,20 @@ def _started(life: RunLife, event: e.RunStarted, state: S, seq: int) -> RunLife:
         waits_for=None,
         wait_key=None,
         wake_at=None,
+        input_schema=None,
     )
 
 
 def _suspended(life: RunLife, event: e.RunSuspended, state: S, seq: int) -> RunLife:
     return msgspec.structs.replace(
-        life, state=state, last_seq=seq, waits_for=event.waits_for, wait_key=event.key, wake_at=event.wake_at
+        life,
+        state=state,
+        last_seq=seq,
+        client_id=None,
+        waits_for=event.waits_for,
+        wait_key=event.key,
+        wake_at=event.wake_at,
+        input_schema=event.input_schema,
     )
 
 
@@ -192,7 +207,14 @@ def _lost(life: RunLife, event: e.RunLost, state: S, seq: int) -> RunLife:
 
 def _resumed(life: RunLife, _: Event, state: S, seq: int) -> RunLife:
     return msgspec.structs.replace(
-        life, state=state, last_seq=seq, waits_for=None, wait_key=None, wake_at=None, client_id=None
+        life,
+        state=state,
+        last_seq=seq,
+        waits_for=None,
+        wait_key=None,
+        wake_at=None,
+        input_schema=None,
+        client_id=None,
     )
 
 
@@ -200,11 +222,16 @@ def _cancelling(life: RunLife, _: Event, state: S, seq: int) -> RunLife:
     return msgspec.structs.replace(life, state=state, last_seq=seq)
 
 
-def _retried(life: RunLife, _: Event, state: S, seq: int) -> RunLife:
+def _retried(life: RunLife, event: e.RunRetried, state: S, seq: int) -> RunLife:
     return msgspec.structs.replace(
         life,
         state=state,
         last_seq=seq,
+        from_key=event.from_key,
+        waits_for=None,
+        wait_key=None,
+        wake_at=None,
+        input_schema=None,
         error=None,
         reason=None,
         end_time=None,

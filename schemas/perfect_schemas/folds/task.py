@@ -34,7 +34,11 @@ BEGINS = frozenset({e.TaskQueued, e.TaskStarted, e.TaskCached, e.TaskSkipped})
 
 
 class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the events of one task key say. Times are UTC, durations ms. epoch: 0 for an adopted one."""
+    """All that the events of one task key say. Times are UTC, durations ms. epoch: 0 for an adopted one.
+
+    dispatch_id: of a distributed task: its last dispatch. client_id: who has taken that, None as long as nobody has.
+    losses: how many dispatches were lost with their workers.
+    """
 
     id: str
     run_id: str
@@ -55,6 +59,8 @@ class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
     origin_run_id: str | None = None
     dispatch_id: str | None = None
+    client_id: str | None = None
+    losses: int = 0
     reason: str | None = None
     performance_warning: dict[str, str] | None = None
 
@@ -103,13 +109,23 @@ def _again(life: TaskLife) -> TaskLife:
         reason=None,
         origin_run_id=None,
         dispatch_id=None,
+        client_id=None,
+        losses=0,
         performance_warning=None,
     )
 
 
 def _queued(life: TaskLife, event: e.TaskQueued, state: S, seq: int) -> TaskLife:
     return msgspec.structs.replace(
-        life, state=state, last_seq=seq, dispatch_id=event.dispatch_id, epoch=event.epoch or life.epoch
+        life,
+        state=state,
+        last_seq=seq,
+        attempt=event.attempt or life.attempt,
+        epoch=event.epoch or life.epoch,
+        input_digest=event.input_digest,
+        dispatch_id=event.dispatch_id,
+        client_id=None,
+        losses=event.losses,
     )
 
 
@@ -127,7 +143,8 @@ def _started(life: TaskLife, event: e.TaskStarted, state: S, seq: int) -> TaskLi
         error=None,
         result=None,
         input_digest=event.input_digest,
-        dispatch_id=event.dispatch_id or life.dispatch_id,
+        dispatch_id=event.dispatch_id,
+        client_id=event.client_id if event.dispatch_id is not None else None,
     )
 
 

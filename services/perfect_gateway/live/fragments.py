@@ -19,7 +19,7 @@ def run_dict(history: History, facts: FlowFacts) -> dict[str, Any] | None:
     view = run_of(history, facts)
     if view is None:
         return None
-    run = shapes.run_shape(shapes.plain(view))
+    run = shapes.run_shape(shapes.plain(view), result=True)
     run["active"] = shapes.plain(active_of(history, facts))
     return run
 

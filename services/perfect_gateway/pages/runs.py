@@ -118,7 +118,7 @@ def routes(parts: Parts) -> list[Any]:
         return html(
             "pages/run.html",
             seq=position(shown.seq, shown.log_seq),
-            run=shapes.run_shape(shown.run),
+            run=shapes.run_shape(shown.run, result=True),
             tasks=[shapes.task_shape(task) for task in shown.tasks],
             logs=[shapes.log_shape(line) for line in shown.logs],
             logs_earlier=f"/api/engine/runs/{wanted}/logs?limit=1000" if shown.earlier else None,

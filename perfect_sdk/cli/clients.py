@@ -1,0 +1,94 @@
+"""`perfect clients ls|start|stop`: the worker processes that the server runs on its own host."""
+
+import argparse
+from typing import Any
+
+from perfect_sdk.cli.exits import OK
+from perfect_sdk.cli.gateway import Gateway
+from perfect_sdk.cli.output import print_json, print_table, show_time
+from perfect_sdk.cli.parameters import add_system
+
+
+def register(subparsers: Any) -> None:
+    parser = subparsers.add_parser("clients", help="list, start and stop client processes on the server")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    ls = commands.add_parser("ls", help="the client processes, and everybody else who is connected")
+    ls.add_argument("--logs", type=int, default=0, metavar="N", help="with the last N lines of output each")
+    add_system(ls)
+    ls.set_defaults(run=list_clients)
+    for verb, run, text in (
+        ("start", start, "run a worker for a file of the workflows folder, and keep it running"),
+        ("stop", stop, "end the worker of a file"),
+    ):
+        one = commands.add_parser(verb, help=text)
+        one.add_argument("file", metavar="FILE", help="relative to the workflows folder of the server")
+        add_system(one)
+        one.set_defaults(run=run)
+
+
+def list_clients(arguments: argparse.Namespace) -> int:
+    gateway = Gateway.of(arguments)
+    processes = gateway.get("/api/client/status", logs=min(max(arguments.logs, 0), 1000) or "0")["clients"]
+    connected = [client for client in gateway.get("/api/clients") if client["state"] == "CONNECTED"]
+    if arguments.json:
+        print_json({"processes": processes, "connected": connected})
+        return OK
+    print_table(
+        ["FILE", "STATE", "PID", "SINCE", "RESTARTS", "DETAIL"],
+        [
+            [
+                one["file"],
+                _state(one),
+                str(one["pid"] or "–"),
+                show_time(one["started_at"]),
+                str(one["restarts"]),
+                one["detail"],
+            ]
+            for one in processes
+        ],
+        empty="no client processes: start one with `perfect clients start FILE`",
+    )
+    for one in processes:
+        if one["logs"]:
+            print(f"\n-- {one['file']}")
+            print("\n".join(one["logs"]))
+    print()
+    print_table(
+        ["CLIENT", "HOST", "PID", "SLOTS", "SINCE"],
+        [
+            [
+                client["name"],
+                client["host"],
+                str(client["pid"]),
+                str(client["slots"]),
+                show_time(client["connected_at"]),
+            ]
+            for client in connected
+        ],
+        empty="no client is connected",
+    )
+    return OK
+
+
+def start(arguments: argparse.Namespace) -> int:
+    return _show(arguments, Gateway.of(arguments).post("/api/client/start", {"file": arguments.file}))
+
+
+def stop(arguments: argparse.Namespace) -> int:
+    return _show(arguments, Gateway.of(arguments).post("/api/client/stop", {"file": arguments.file}))
+
+
+def _show(arguments: argparse.Namespace, one: dict[str, Any]) -> int:
+    if arguments.json:
+        print_json(one)
+    else:
+        pid = f", pid {one['pid']}" if one["pid"] else ""
+        detail = f" ({one['detail']})" if one["detail"] else ""
+        print(f"{one['file']}: {_state(one)}{pid}{detail}")
+    return OK
+
+
+def _state(one: dict[str, Any]) -> str:
+    if one["running"]:
+        return "running" if one["wanted"] else "stopping"
+    return "restarting" if one["wanted"] else "stopped"

@@ -1,0 +1,92 @@
+"""Every page in light and dark, on a desk and on a phone: it fits, it is clean, and a picture of it is kept."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from running import FLOWS
+from site_client import Site
+from visitor import DESKTOP, PHONE
+
+PICTURES = Path(__file__).parents[2] / "artifacts" / "screenshots"
+SCREENS = {"desktop": DESKTOP, "phone": PHONE}
+# What is cut off or scrolls inside its own box is meant to; the page itself must not scroll sideways.
+TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture
+async def pages(system, gates) -> dict[str, str]:
+    """Paths of pages with something on them: three kinds of runs, one of them under way."""
+    await system.worker(FLOWS / "busy.py", name="a worker with a rather long name")
+    async with Site.of(system.system.url) as site:
+        squares = [await site.trigger("Squares", count=30) for _ in range(4)]
+        many = await site.trigger("Squares", count=300)
+        talkative = await site.trigger("Talkative", lines=200)
+        failed = await site.trigger("Division", dividend=3)
+        running = await site.trigger("Gated steps", folder=gates.folder, count=3)
+        await gates.open(0, "\x1b[32mgo\x1b[0m, with <b>colour</b>")
+        for run in (*squares, many, talkative, failed):
+            await site.finished(run["id"])
+        waiting = await site.post("/api/engine/register", {"name": "Paper"}, status=201)
+        await site.trigger("Paper")
+        flow = next(flow for flow in await site.get("/api/engine/flows") if flow["name"] == "Greeting")
+    return {
+        "home": "/",
+        "runs": "/runs",
+        "runs-none": "/runs?text=nothing+is+called+so",
+        "run-running": f"/runs/{running['id']}",
+        "run-completed": f"/runs/{squares[-1]['id']}",
+        "run-many-tasks": f"/runs/{many['id']}",
+        "run-logs": f"/runs/{talkative['id']}",
+        "run-failed": f"/runs/{failed['id']}",
+        "flow": f"/flows/{squares[0]['flow_id']}",
+        "flow-form": f"/flows/{flow['id']}",
+        "flow-waiting": f"/flows/{waiting['id']}",
+        "statistics": "/statistics",
+        "not-found": "/runs/nothing",
+    }
+
+
+async def test_every_page(visit, pages):
+    PICTURES.mkdir(parents=True, exist_ok=True)
+
+    async def look(scheme: str, screen: str) -> dict[str, int]:
+        visitor = await visit("/", scheme=scheme, viewport=SCREENS[screen])
+        visitor.expected.append("status of 404")
+        wide = {}
+        for name, path in pages.items():
+            await visitor.goto(path)
+            assert await visitor.page.title()
+            if await visitor.page.locator("body[data-seq]").count():
+                await visitor.live()
+            wide[f"{name} {screen} {scheme}"] = await visitor.page.evaluate(TOO_WIDE)
+            await visitor.page.screenshot(path=PICTURES / f"{name}-{screen}-{scheme}.png", animations="disabled")
+        return wide
+
+    found = await asyncio.gather(*(look(scheme, screen) for scheme in ("light", "dark") for screen in SCREENS))
+    wide = {page: pixels for one in found for page, pixels in one.items() if pixels > 0}
+    assert wide == {}, "pixels by which a page is wider than its screen"
+
+
+async def test_pages_are_named_for_screen_readers(visit, pages):
+    """Every control has a name, every page one main heading, and no id is used twice."""
+    visitor = await visit("/")
+    visitor.expected.append("status of 404")
+    for name, path in pages.items():
+        await visitor.goto(path)
+        problems = await visitor.page.evaluate(
+            """() => {
+              const found = [];
+              if (document.querySelectorAll("h1").length !== 1) found.push("not one h1");
+              const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
+              for (const id of new Set(ids)) if (ids.filter((one) => one === id).length > 1) found.push(`twice: ${id}`);
+              for (const control of document.querySelectorAll("button, a, input:not([type=hidden]), select, textarea")) {
+                if (!control.checkVisibility()) continue;
+                const label = control.labels?.[0]?.textContent || control.getAttribute("aria-label")
+                  || control.textContent || control.getAttribute("title") || "";
+                if (!label.trim()) found.push(`no name: ${control.outerHTML.slice(0, 120)}`);
+              }
+              return found;
+            }"""
+        )
+        assert (name, problems) == (name, [])
