@@ -21,6 +21,7 @@ from perfect_sdk.task import Task, task
 
 if TYPE_CHECKING:
     from perfect_sdk.annotations import allow_failure, quote, unmapped
+    from perfect_sdk.deployments import arun_deployment, run_deployment
     from perfect_sdk.futures import (
         PerfectFuture,
         PerfectFutureList,
@@ -29,6 +30,16 @@ if TYPE_CHECKING:
     )
     from perfect_sdk.http_client import PerfectAPIClient, create_client
     from perfect_sdk.logs import disable_run_logger, get_logger, get_run_logger
+    from perfect_sdk.pausing import (
+        apause_flow_run,
+        aresume_flow_run,
+        asleep,
+        asuspend_flow_run,
+        pause_flow_run,
+        resume_flow_run,
+        sleep,
+        suspend_flow_run,
+    )
     from perfect_sdk.policy import exponential_backoff
     from perfect_sdk.pool import ThreadPoolTaskRunner
     from perfect_sdk.progress import update_progress
@@ -48,13 +59,23 @@ _HOME = {
     "State": "states",
     "ThreadPoolTaskRunner": "pool",
     "allow_failure": "annotations",
+    "apause_flow_run": "pausing",
+    "aresume_flow_run": "pausing",
+    "arun_deployment": "deployments",
     "as_completed": "futures",
+    "asleep": "pausing",
+    "asuspend_flow_run": "pausing",
     "create_client": "http_client",
     "disable_run_logger": "logs",
     "exponential_backoff": "policy",
     "get_logger": "logs",
     "get_run_logger": "logs",
+    "pause_flow_run": "pausing",
     "quote": "annotations",
+    "resume_flow_run": "pausing",
+    "run_deployment": "deployments",
+    "sleep": "pausing",
+    "suspend_flow_run": "pausing",
     "unmapped": "annotations",
     "update_progress": "progress",
     "wait": "futures",
@@ -74,14 +95,24 @@ __all__ = [
     "ThreadPoolTaskRunner",
     "__version__",
     "allow_failure",
+    "apause_flow_run",
+    "aresume_flow_run",
+    "arun_deployment",
     "as_completed",
+    "asleep",
+    "asuspend_flow_run",
     "create_client",
     "disable_run_logger",
     "exponential_backoff",
     "flow",
     "get_logger",
     "get_run_logger",
+    "pause_flow_run",
     "quote",
+    "resume_flow_run",
+    "run_deployment",
+    "sleep",
+    "suspend_flow_run",
     "task",
     "unmapped",
     "update_progress",

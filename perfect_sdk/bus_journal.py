@@ -21,39 +21,59 @@ from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event, StoredValue
 from perfect_schemas.errors import BusUnavailable, Failed
 from perfect_schemas.folds.history import History
+from perfect_sdk.following import first
 from perfect_sdk.io import IO
 from perfect_sdk.journal import RunCancelledError, RunSupersededError
 from perfect_sdk.objects import get_object, put_object
 from perfect_sdk.shipping import LogShipper
+from perfect_sdk.system import System
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from perfect_sdk.remote.dispatcher import Dispatcher
     from perfect_sdk.session import RunContext
 
 _RUN_EVENTS = frozenset(e.RunEvent.__args__)
 _ENDS = frozenset({e.RunCompleted, e.RunFailed, e.RunCancelled, e.RunSuspended, e.RunRetrying})
 _ILLEGAL_WHEN_CANCELLING = _ENDS - {e.RunCancelled}
+_making = threading.Lock()
 _HARMLESS = frozenset({e.PerformanceWarned, UnknownEvent})
 
 
-class BusJournal:
-    """The journal of one run in one epoch. Thread-safe; see `journal.Journal` for the contract.
+class BusJournal(System):
+    """The journal of a run from one claim on. Thread-safe; see `journal.Journal` for the contract.
 
     claim_seq: sequence of the `run.started` (or whatever is the run's last event, 0 for a run that does not exist
     yet) that the first guarded append expects.
     """
 
+    is_recorded = True
+
     def __init__(self, io: IO, *, run_id: str, epoch: int, claim_seq: int, source: str) -> None:
         self.run_id = run_id
         self.epoch = epoch
-        self._io = io
+        super().__init__(io)
         self._source = source
         self._run_subject = subjects.run(run_id)
         self._task_subject = subjects.task(run_id)
         self._cancelling = False
         self._superseded = False
+        self._cancelled = False  # by the engine, while the run waited
         self._set_guard(claim_seq)
         self._children: weakref.WeakSet[BusJournal] = weakref.WeakSet()
         self._shipper = LogShipper(io, run_id=run_id, epoch=epoch, source=source)
+        self._stored_seq = claim_seq  # the latest that is known to stand on the stream
+        self._dispatcher: Dispatcher | None = None
+
+    @property
+    def dispatcher(self) -> "Dispatcher | None":
+        with _making:
+            if self._dispatcher is None:
+                from perfect_sdk.remote.dispatcher import Dispatcher
+
+                self._dispatcher = Dispatcher(self._io, self.run_id, lambda: self._stored_seq)
+            return self._dispatcher
 
     def _set_guard(self, seq: int) -> None:
         self.guard_seq = seq
@@ -73,6 +93,8 @@ class BusJournal:
         self._io.put(self._task_subject, data, event.id)
 
     def commit(self, event: Event) -> None:
+        if self._cancelled and type(event) is e.RunCancelled:
+            return
         answer: list[Ack | BusUnavailable] = []
         answered = threading.Lock()
         answered.acquire()
@@ -99,6 +121,8 @@ class BusJournal:
             self._io.call(self._settle, event, data, on_run, ack)
 
     async def commit_async(self, event: Event) -> None:
+        if self._cancelled and type(event) is e.RunCancelled:
+            return
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Ack | BusUnavailable] = loop.create_future()
 
@@ -135,6 +159,7 @@ class BusJournal:
         return data, on_run
 
     def _stored(self, seq: int, on_run: bool) -> None:
+        self._stored_seq = seq
         if on_run:
             self._set_guard(seq)
 
@@ -190,7 +215,7 @@ class BusJournal:
                 pass
             elif kind is e.RunCancelling:
                 self._cancelling = True
-            elif kind not in _HARMLESS:
+            elif kind not in _HARMLESS and not (kind is e.RunQueued and type(event) is e.RunStarted):
                 if own is not None and seq > own:
                     break  # it was stored in time; the next append hears of what came later
                 self.abandon()
@@ -234,6 +259,28 @@ class BusJournal:
         if stored.ref is None:
             return bytes(stored.value)
         return self._io.call(get_object, self._io.bus, stored.ref)
+
+    # -- waits
+
+    def until_resumed(self) -> "Future[e.RunResumed]":
+        return self._io.submit(self._until_resumed)
+
+    async def _until_resumed(self) -> e.RunResumed:
+        """On the I/O loop. What else can become of a run that waits: it is cancelled, or ended by the engine."""
+
+        def judge(event: Event | UnknownEvent, _: int) -> e.RunResumed | None:
+            kind = type(event)
+            if kind is e.RunResumed or kind in _HARMLESS:
+                return event if kind is e.RunResumed else None  # type: ignore[return-value]
+            if kind is e.RunCancelled:
+                self._cancelled = True
+                raise RunCancelledError(self.run_id)
+            self.abandon()
+            raise RunSupersededError(f"{event.type} came while run {self.run_id} waited for its input")
+
+        seq, event = await first(self._io.bus, self._run_subject, self.guard_seq, judge)
+        self._set_guard(seq)
+        return event
 
     # -- child runs
 

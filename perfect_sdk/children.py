@@ -10,17 +10,18 @@ import msgspec
 
 from perfect_schemas import ids
 from perfect_schemas.envelope import utc_now
-from perfect_schemas.events import RunRetried, RunScheduled, RunStarted
+from perfect_schemas.events import RunResumed, RunRetried, RunScheduled, RunStarted
 from perfect_schemas.folds.history import History
 from perfect_schemas.states import RunState
 from perfect_sdk import failures, results
 from perfect_sdk.context import Frame, current
-from perfect_sdk.effects import drive, drive_async
+from perfect_sdk.effects import Steps, drive, drive_async
 from perfect_sdk.exceptions import CancelledRun, CrashedRun
 from perfect_sdk.execution import Call, returns_of
 from perfect_sdk.journal import Journal, RunSupersededError
 from perfect_sdk.policy import Policy
 from perfect_sdk.session import Outcome, RunContext, RunSession
+from perfect_sdk.waits import suspend
 
 if TYPE_CHECKING:
     from perfect_sdk.flow import Flow
@@ -89,6 +90,8 @@ class Child:
                 _apply(history, event)
             session = self._session(run, journal, history, values)
             ended = session.execute_sync()
+        if ended.state == "suspended":
+            drive(self._waits(run))
         return self._result(ended)
 
     async def run_async(self, *args: Any, **kwargs: Any) -> Any:
@@ -105,6 +108,8 @@ class Child:
                 _apply(history, event)
             session = self._session(run, journal, history, values)
             ended = await session.execute_async()
+        if ended.state == "suspended":
+            await drive_async(self._waits(run))
         return self._result(ended)
 
     # -- the child run
@@ -116,7 +121,7 @@ class Child:
             values = flow.signature.convert(values)
         of = parent.run
         run = RunContext(
-            run_id=ids.child_run_id(of.run_id, key),
+            run_id=self._id,
             flow_id=flow.id,
             flow_name=flow.name,
             flow_version=flow.definition.flow_version,
@@ -127,6 +132,7 @@ class Child:
             client_id=of.client_id,
             client_name=of.client_name,
             source=of.source,
+            suspends=of.suspends,
             parent_run_id=of.run_id,
             parent_task_key=key,
             created_at=utc_now(),
@@ -134,13 +140,16 @@ class Child:
         return run, parent.journal.child(run), values
 
     def _may_exist(self) -> bool:
-        return self.frame.session.epoch > 1
+        session = self.frame.session
+        return session.epoch > 1 or session.replay is not None  # the latter also for a task that another worker runs
 
     def _ended(self, history: History | None, journal: Journal) -> Outcome | None:
         """The outcome of a child that ended before its parent could record it; None when there is work to do."""
         life = history.run if history is not None else None
         if life is None:
             return None
+        if life.state is RunState.PAUSED and self.frame.session.run.suspends:
+            return Outcome(state="suspended")  # it is not resumed yet
         if life.state is RunState.COMPLETED:
             if life.result is None:
                 return None
@@ -196,6 +205,8 @@ class Child:
             events.append(scheduled)
         else:
             run = msgspec.structs.replace(run, epoch=life.epoch + 1)
+            if life.state is RunState.PAUSED:
+                events.append(RunResumed(id=ids.uuid7(), at=utc_now(), **common))
             if life.state.is_final:
                 by = f"run {run.parent_run_id}"
                 events.append(RunRetried(id=ids.uuid7(), at=utc_now(), by=by, **common))
@@ -215,6 +226,13 @@ class Child:
         self, run: RunContext, journal: Journal, history: History | None, values: dict[str, Any]
     ) -> RunSession:
         return RunSession(run, self.flow, journal, history, values=values, caller=current.get())
+
+    def _waits(self, run: RunContext) -> Steps[None]:
+        """A child that waits suspends its parent, which the engine resumes as soon as the child may go on."""
+        frame = current.get()
+        assert frame is not None
+        frame.check()
+        yield from suspend(frame, run.run_id, "child")
 
     # -- its outcome
 
@@ -236,7 +254,10 @@ class Child:
 
     @property
     def _id(self) -> str:
-        return ids.child_run_id(self.frame.session.run.run_id, self.call.place.key)
+        """Another one when the parent is tried again from here or before: what the first did does not count."""
+        parent, key = self.frame.session, self.call.place.key
+        again = parent.reruns.get(key)
+        return ids.child_run_id(parent.run.run_id, key if again is None else f"{key}\x1f{again}")
 
     def state_of(self, error: Exception) -> Any:
         kind = "cancelled" if isinstance(error, CancelledRun) else "failed"

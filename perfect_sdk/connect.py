@@ -102,6 +102,7 @@ class LocalClient:
         self._registered: set[tuple[str, str]] = set()
         self._keeper: asyncio.Task[None] | None = None
         self.io = IO(connection, name=self.name)
+        self.io.lease_s = settings.lease_s
         self.io.start(START_S)
         self.io.call(self._appear)
 

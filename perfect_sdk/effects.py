@@ -6,6 +6,7 @@ running loop.
 """
 
 import concurrent.futures
+import time
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -115,6 +116,61 @@ class Blocking:
         import asyncio
 
         return await asyncio.to_thread(self.work)
+
+
+class Future:
+    """What another thread works out. Ends early when the run is to stop, with TimeoutError at `deadline` (monotonic)."""
+
+    __slots__ = ("deadline", "future", "session")
+
+    def __init__(
+        self,
+        session: "RunSession",
+        future: "concurrent.futures.Future[Any]",
+        deadline: float | None = None,
+    ) -> None:
+        self.session = session
+        self.future = future
+        self.deadline = deadline
+
+    def run(self) -> Any:
+        left = None if self.deadline is None else max(self.deadline - time.monotonic(), 0)
+        concurrent.futures.wait(
+            [self.future, self.session.stop.future], left, concurrent.futures.FIRST_COMPLETED
+        )
+        return self._result()
+
+    async def run_async(self) -> Any:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        ready = asyncio.Event()
+
+        def wake(*_: Any) -> None:
+            loop.call_soon_threadsafe(ready.set)
+
+        self.future.add_done_callback(wake)
+        self.session.stop.add(wake)
+        left = None if self.deadline is None else max(self.deadline - time.monotonic(), 0)
+        try:
+            async with asyncio.timeout(left):
+                await ready.wait()
+        except TimeoutError:
+            pass
+        except BaseException:
+            self.future.cancel()
+            raise
+        finally:
+            self.session.stop.remove(wake)
+        return self._result()
+
+    def _result(self) -> Any:
+        if self.future.done():
+            return self.future.result()
+        self.future.cancel()
+        if self.session.stop.kind is not None:
+            self.session.stop.raise_()
+        raise TimeoutError
 
 
 class Waiting(Protocol):

@@ -7,12 +7,19 @@ PerfectError (perfect_schemas.errors)
 │   ├── SignatureMismatchError    parameters by name do not fit the flow's signature
 │   ├── MappingLengthMismatch     iterables given to `map` differ in length
 │   ├── MappingMissingIterable    `map` got nothing to iterate over
+│   ├── UnsendableArguments       a task runs on another worker, and its arguments cannot be sent there
 │   └── NotSupported              an option that does not exist here; says what to use instead
+├── FlowPauseTimeout              nobody resumed a paused run in time
+├── FlowRunWaitTimeout            a run did not end in time
+├── AcquireConcurrencySlotTimeoutError   no slot became free in time
 ├── MissingContextError           something that needs a running flow or task was used outside of one
 ├── NonDeterministicFlowError     on a resume, the flow took another path than the one that is recorded
 ├── UpstreamTaskError             a task did not run because a future among its inputs failed
 ├── MissingResult                 a state has no result (yet), or it was not kept
 ├── FailedRun, CrashedRun, CancelledRun, UnfinishedRun     raised for the state of a task or of a child run
+├── UnsendableResult              a task's result cannot be sent back from the worker that ran it
+├── UnknownTask                   a worker's code does not have the task that it was handed
+├── LostTask                      the workers that ran a task were lost, too often in a row
 └── RecordedError                 a recorded exception whose class cannot be imported here
 TaskTimeoutError, FlowTimeoutError (TimeoutError)   `timeout_seconds` has passed
 """
@@ -32,6 +39,10 @@ class SignatureMismatchError(InvalidInput, TypeError):
     title = "Wrong parameters"
 
 
+class UnsendableArguments(InvalidInput, TypeError):
+    title = "Arguments that cannot be sent"
+
+
 class MappingLengthMismatch(InvalidInput):
     title = "Lengths differ"
 
@@ -48,6 +59,18 @@ class MissingContextError(PerfectError, RuntimeError):
     title = "No run here"
 
 
+class FlowPauseTimeout(PerfectError, TimeoutError):
+    title = "Not resumed in time"
+
+
+class FlowRunWaitTimeout(PerfectError, TimeoutError):
+    title = "Did not end in time"
+
+
+class AcquireConcurrencySlotTimeoutError(PerfectError, TimeoutError):
+    title = "No slot in time"
+
+
 class NonDeterministicFlowError(PerfectError):
     """expected: the task key that the history has at this place. actual: the one that the flow's code asked for."""
 
@@ -57,7 +80,7 @@ class NonDeterministicFlowError(PerfectError):
         super().__init__(
             f"the flow does not follow its recorded history: expected {expected!r}, got {actual!r} ({reason}). "
             "Its code changed, or it decides by something that differs between executions: put that into a task, "
-            "or trigger a new run."
+            "or fork the run from the last task that is still right, or trigger a new one."
         )
         self.expected = expected
         self.actual = actual
@@ -91,6 +114,18 @@ class CancelledRun(PerfectError):
     title = "The run was cancelled"
 
 
+class UnsendableResult(PerfectError, TypeError):
+    title = "A result that cannot be sent"
+
+
+class UnknownTask(PerfectError):
+    title = "Unknown task"
+
+
+class LostTask(PerfectError):
+    title = "Lost task"
+
+
 class RecordedError(PerfectError):
     """kind: "module:qualified.name" of the exception as it was recorded."""
 
@@ -111,12 +146,16 @@ class FlowTimeoutError(TimeoutError):
 
 
 __all__ = [
+    "AcquireConcurrencySlotTimeoutError",
     "CancelledRun",
     "CrashedRun",
     "FailedRun",
     "FieldError",
+    "FlowPauseTimeout",
+    "FlowRunWaitTimeout",
     "FlowTimeoutError",
     "InvalidInput",
+    "LostTask",
     "MappingLengthMismatch",
     "MappingMissingIterable",
     "MissingContextError",
@@ -130,5 +169,8 @@ __all__ = [
     "SignatureMismatchError",
     "TaskTimeoutError",
     "UnfinishedRun",
+    "UnknownTask",
+    "UnsendableArguments",
+    "UnsendableResult",
     "UpstreamTaskError",
 ]

@@ -103,9 +103,17 @@ class Call:
                 if record.state is TaskState.FAILED and record.error and record.epoch > session.retry_epoch:
                     raise failures.restore(record.error)
                 self.seq = None
-            elif record is not None:
-                yield from self._resume(record)
-        return (yield from self._attempts())
+        session.floor.opened(self)
+        try:
+            if self.is_remote:
+                from perfect_sdk.remote.call import dispatched
+
+                return (yield from dispatched(self))
+            if self.record is not None and self.record.state not in FINAL_TASK_STATES:
+                yield from self._resume(self.record)
+            return (yield from self._attempts())
+        finally:
+            session.floor.closed(self)
 
     def _inputs(self) -> Steps[None]:
         """Wait for the futures among the inputs and put their results in their places."""
@@ -115,7 +123,11 @@ class Call:
         found = inputs.find((self.args, self.kwargs, self.wait_for))
         if not found:
             return  # the arguments stay the very objects that they are
+        self.session.floor.closed(
+            self
+        )  # a submitted call counts as under way, but not while it waits for others
         yield WaitFor([each for each in found if isinstance(each, PerfectFuture)])
+        self.session.floor.opened(self)
         try:
             inputs.replace(self.wait_for)
             self.args, self.kwargs = inputs.replace(self.args), inputs.replace(self.kwargs)
@@ -161,7 +173,7 @@ class Call:
         session, policy = self.session, self.policy
         while True:
             self.frame.check()
-            session.emit(self.event(TaskStarted, client_id=session.run.client_id or None))
+            self._begin()
             for hook in policy.hooks.running:
                 yield CallHook(session, hook, (self.what, self, Running()))
             body = Body(self)
@@ -184,6 +196,10 @@ class Call:
                 continue
             yield from self._completed(value, int((time.perf_counter() - begin) * 1000))
             return value
+
+    def _begin(self) -> None:
+        session = self.session
+        session.emit(self.event(TaskStarted, client_id=session.run.client_id or None))
 
     def _completed(self, value: Any, duration_ms: int) -> Steps[None]:
         stored = None
@@ -235,6 +251,11 @@ class Call:
     @property
     def name(self) -> str:
         return self.policy.name
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether another worker runs it."""
+        return self.policy.queue is not None and self.session.journal.dispatcher is not None
 
     @property
     def returns(self) -> Any:

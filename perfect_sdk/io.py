@@ -33,6 +33,7 @@ Done = Callable[[Ack | BusUnavailable], None]
 
 FLUSH_S = 5.0  # how long the end of the process may wait for acknowledgements
 CONNECT_S = 10.0
+LEASE_S = 5.0
 MAX_POSTED = 10_000  # entries not yet taken over by the loop
 
 _all: "weakref.WeakSet[IO]" = weakref.WeakSet()
@@ -45,6 +46,7 @@ class IO:
     """`name`: how the connection appears at the server. `on_error(text)`: asynchronous errors, on the I/O thread.
 
     `ready`: called on the I/O loop after each start with the new bus (also in a forked child).
+    lease_s: after which a client's presence ends, for whoever watches others.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class IO:
         self._name = name
         self._on_error = on_error
         self._ready = ready
+        self.lease_s = LEASE_S
         self._reset()
         _all.add(self)
 
@@ -188,6 +191,12 @@ class IO:
     ) -> None:
         self.bus.outbox.put(subject, data, msg_id, headers=headers, done=done)
 
+    def submit(
+        self, function: Callable[..., Coroutine[Any, Any, T] | Awaitable[T]], *args: Any
+    ) -> "concurrent.futures.Future[T]":
+        """`call` that does not wait. Cancelling the future cancels the work."""
+        return self._submit(function, *args)
+
     def _submit(
         self, function: Callable[..., Coroutine[Any, Any, T] | Awaitable[T]], *args: Any
     ) -> "concurrent.futures.Future[T]":
@@ -203,14 +212,17 @@ class IO:
     ) -> None:
         async def run() -> None:
             try:
-                future.set_result(await function(*args))
+                result = await function(*args)
+                if not future.done():
+                    future.set_result(result)
             except BaseException as error:
                 if not future.done():
                     future.set_exception(error)
                 if isinstance(error, asyncio.CancelledError):
                     raise
 
-        self.spawn(run())
+        task = self.spawn(run())
+        future.add_done_callback(lambda done: done.cancelled() and self.post(task.cancel))
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """On the I/O loop: run `work` in the background."""

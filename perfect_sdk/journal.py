@@ -10,7 +10,13 @@ from perfect_schemas.envelope import Event, StoredValue
 from perfect_schemas.events import LogLine
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from perfect_schemas.commands import Reply
+    from perfect_schemas.events import RunResumed
     from perfect_schemas.folds.history import History
+    from perfect_schemas.folds.run import RunLife
+    from perfect_sdk.remote.dispatcher import Dispatcher
     from perfect_sdk.session import RunContext
 
 
@@ -22,8 +28,20 @@ class RunCancelledError(BaseException):
     """Somebody wants the run to end: unwind, then write `run.cancelled`."""
 
 
+class FlowSuspended(BaseException):
+    """The run waits and gives up its slot: its code is unwound, and called again when the wait is over. `finally` blocks
+    run now; code outside of tasks runs again then.
+    """
+
+
 class Journal(Protocol):
-    """Thread-safe: called from the user's threads and event loops."""
+    """Thread-safe: called from the user's threads and event loops. is_recorded: others see what is written."""
+
+    is_recorded: bool
+
+    @property
+    def dispatcher(self) -> "Dispatcher | None":
+        """How tasks with a queue get to other workers; None: they run here."""
 
     def emit(self, event: Event) -> None:
         """Hand over a fact that nothing waits for (`task.started` …). Costs microseconds, keeps the order, is never
@@ -67,5 +85,31 @@ class Journal(Protocol):
         """What stands on this run's subjects now; the next commit is guarded on its last run event. Blocks.
 
         Only called for child runs: the worker reads the history of the run that it claims.
+        """
+        raise NotImplementedError
+
+    def ask(
+        self, subject: str, request: Any, *, timeout_s: float = 10.0, try_s: float = 2.0
+    ) -> "Future[Reply]":
+        """A service's answer. Fails with what it answered as a problem, ServiceUnavailable when none answers within
+        `timeout_s`. try_s: how long an answer may take before the question is repeated.
+        """
+        raise NotImplementedError
+
+    def after(self, seconds: float) -> "Future[None]":
+        """Done when the time has passed."""
+        raise NotImplementedError
+
+    def life(self, run_id: str) -> "Future[RunLife | None]":
+        """Any run's life as it is now."""
+        raise NotImplementedError
+
+    def until_final(self, run_id: str) -> "Future[RunLife]":
+        """Any run's life, once it has ended."""
+        raise NotImplementedError
+
+    def until_resumed(self) -> "Future[RunResumed]":
+        """What resumes this run, after its `run.suspended` was committed; the next commit is guarded on it. Fails with
+        RunCancelledError or RunSupersededError when something else becomes of the run.
         """
         raise NotImplementedError

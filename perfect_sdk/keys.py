@@ -50,6 +50,10 @@ class Scope:
             self._ordinal = ordinal + 1
         return Place(self.path, f"{prefix}{n}", ordinal)
 
+    @property
+    def has_branches(self) -> bool:
+        return self._counts is not None and any(name.endswith("~") for name in list(self._counts))
+
     def branch(self, name: str) -> "Scope":
         """The scope of an asyncio task that is created now; `name`: of its coroutine."""
         name = name.replace("/", "_").replace("~", "_") + "~"

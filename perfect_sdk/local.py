@@ -10,6 +10,7 @@ import msgspec
 from perfect_schemas import ids
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.events import LogLine, RunScheduled, RunStarted
+from perfect_sdk.journal import RunCancelledError
 from perfect_sdk.memory import MemoryJournal
 from perfect_sdk.session import Outcome, RunContext, RunSession
 
@@ -54,7 +55,8 @@ async def _execute_async(
 
 def _result(outcome: Outcome, return_state: bool) -> Any:
     error = outcome.error
-    if error is not None and not isinstance(error, Exception) and outcome.state != "superseded":
+    told = isinstance(error, RunCancelledError)  # by the system, not by a KeyboardInterrupt or the like
+    if error is not None and not isinstance(error, Exception) and outcome.state != "superseded" and not told:
         raise error
     if return_state:
         return outcome.as_state()

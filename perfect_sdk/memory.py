@@ -6,10 +6,11 @@ being cancelled nothing but its cancellation ends it.
 
 import threading
 from collections.abc import Iterable
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from perfect_schemas.envelope import Event, StoredValue
-from perfect_schemas.errors import NotFound
+from perfect_schemas.errors import NotFound, ServiceUnavailable
 from perfect_schemas.events import LogLine, RunCancelled, RunCancelling, RunEvent
 from perfect_schemas.folds import run as run_fold
 from perfect_schemas.folds.history import History
@@ -17,6 +18,8 @@ from perfect_schemas.states import RunState
 from perfect_sdk.journal import RunCancelledError, RunSupersededError
 
 if TYPE_CHECKING:
+    from perfect_schemas.commands import Reply
+    from perfect_schemas.events import RunResumed
     from perfect_sdk.session import RunContext
 
 _RUN_EVENTS = frozenset(RunEvent.__args__)
@@ -37,6 +40,9 @@ class Shared:
 
 class MemoryJournal:
     """run_id: of the run it belongs to. events: earlier ones, as a resumed run finds them."""
+
+    is_recorded = False
+    dispatcher = None
 
     def __init__(
         self,
@@ -121,6 +127,39 @@ class MemoryJournal:
                     history.apply(event, seq)
         return history
 
+    def ask(
+        self,
+        subject: str,
+        request: Any,  # noqa: ARG002
+        *,
+        timeout_s: float = 10.0,  # noqa: ARG002
+        try_s: float = 2.0,  # noqa: ARG002
+    ) -> "Future[Reply]":
+        return _failed(
+            ServiceUnavailable(f"this run is not part of a running system: nobody answers {subject}")
+        )
+
+    def after(self, seconds: float) -> "Future[None]":
+        future: Future[None] = Future()
+        threading.Timer(seconds, future.set_result, [None]).start()
+        return future
+
+    def life(self, run_id: str) -> "Future[run_fold.RunLife | None]":
+        life: run_fold.RunLife | None = None
+        with self.shared.lock:
+            for seq, event in self.shared.events:
+                if event.run_id == run_id and type(event) in _RUN_EVENTS:
+                    life = run_fold.evolve(life, event, seq)
+        found: Future[run_fold.RunLife | None] = Future()
+        found.set_result(life)
+        return found
+
+    def until_final(self, run_id: str) -> "Future[run_fold.RunLife]":
+        return _failed(ServiceUnavailable(f"this run is not part of a running system: nobody runs {run_id}"))
+
+    def until_resumed(self) -> "Future[RunResumed]":
+        return _failed(ServiceUnavailable("this run is not part of a running system: nobody can resume it"))
+
     def _append(self, event: Event) -> None:
         shared = self.shared
         shared.seq += 1
@@ -128,3 +167,9 @@ class MemoryJournal:
             shared.events.append((shared.seq, event))
         if type(event) in _RUN_EVENTS and event.run_id == self.run_id:
             self._run = run_fold.evolve(self._run, event, shared.seq)
+
+
+def _failed(error: Exception) -> "Future[Any]":
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future

@@ -56,6 +56,21 @@ def count(value: int | None, name: str, owner: str) -> int:
     return value
 
 
+def queue(value: str | None, owner: str) -> str | None:
+    if value is None:
+        return None
+    if (
+        not isinstance(value, str)
+        or not value
+        or any(c in value for c in ".*>/\\~")
+        or value.split() != [value]
+    ):
+        raise NotSupported(
+            f"{owner}: queue is a name without spaces and without any of . * > / \\ ~, not {value!r}"
+        )
+    return value
+
+
 def plain_function(fn: Any, owner: str) -> bool:
     """Whether `fn` is async. Raises NotSupported for what cannot be run as one call."""
     if isinstance(fn, (classmethod, staticmethod)):

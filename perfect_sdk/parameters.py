@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import json
 import typing
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
@@ -176,6 +177,21 @@ def type_hints(fn: Callable[..., Any]) -> dict[str, Any]:
         else:
             hints[name] = annotation
     return hints
+
+
+def schema_of(kind: Any) -> dict[str, Any]:
+    """JSON Schema of one value, its definitions included. Raises TypeError for what is no type; {} accepts anything."""
+    if hasattr(kind, "model_json_schema"):
+        return kind.model_json_schema()
+    schema = msgspec.json.schema(kind, schema_hook=_schema_hook)
+    definitions = schema.pop("$defs", {})
+    ref = schema.pop("$ref", None)
+    if ref is not None:
+        name = ref.removeprefix("#/$defs/")
+        schema = definitions[name]
+        if ref not in json.dumps(definitions):
+            del definitions[name]
+    return {**schema, "$defs": definitions} if definitions else schema
 
 
 def _schema_of(kind: Any) -> tuple[dict[str, Any], dict[str, Any]]:

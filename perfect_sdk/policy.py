@@ -24,7 +24,7 @@ class Hooks(msgspec.Struct):
 class Policy(msgspec.Struct, kw_only=True):
     """delays: seconds before each retry; the last one repeats. jitter: up to this share of a delay is added to it.
 
-    returns: the return annotation, found when first needed. prints: whether `print` becomes log lines; None: as
+    queue: another worker, which serves this queue, runs it; None: whoever calls it. prints: whether `print` becomes log lines; None: as
     the caller's.
     """
 
@@ -38,6 +38,7 @@ class Policy(msgspec.Struct, kw_only=True):
     persist: bool = True
     prints: bool | None = None
     hooks: Hooks = msgspec.field(default_factory=Hooks)
+    queue: str | None = None
 
     def delay_before(self, retry: int) -> float:
         """Seconds before the `retry`-th retry, from 1."""

@@ -117,10 +117,13 @@ class Pool:
     def submit(self, call: "Call", *, is_async: bool) -> PerfectFuture[Any]:
         call.frame.check()
         job = Job(self, call)
+        self._session.floor.opened(call)
         with self._lock:
             self._open[id(job)] = job
-        if is_async:
-            self._submit_async(job)
+        if call.is_remote:  # it only waits: hundreds at a time need no threads, nor the flow's loop
+            self._submit_async(job, self._loop_of_its_own(), limited=False)
+        elif is_async:
+            self._submit_async(job, self._session.loop or self._loop_of_its_own(), limited=True)
         else:
             self._executor().submit(job.run)
         return PerfectFuture(call, job)
@@ -136,25 +139,25 @@ class Pool:
     def _enter_thread(self) -> None:
         _here.pool = self
 
-    def _submit_async(self, job: Job) -> None:
+    def _submit_async(self, job: Job, loop: Any, *, limited: bool) -> None:
         import asyncio
 
-        loop = job.loop = self._session.loop or self._loop_of_its_own()
-        if self._limit is not None and self._semaphore is None:
+        job.loop = loop
+        if limited and self._limit is not None and self._semaphore is None:
             self._semaphore = asyncio.Semaphore(self._limit)
 
         def begin() -> None:
             # In the submitter's context, so that the asyncio task has its scope.
-            job.task = job.context.run(loop.create_task, self._run_async(job))
+            job.task = job.context.run(loop.create_task, self._run_async(job, limited))
 
         if _running_loop() is loop:
             begin()
         else:
             loop.call_soon_threadsafe(begin)
 
-    async def _run_async(self, job: Job) -> None:
+    async def _run_async(self, job: Job, limited: bool) -> None:
         try:
-            if self._semaphore is None:
+            if self._semaphore is None or not limited:
                 await self._drive(job)
             else:
                 async with self._semaphore:
@@ -209,6 +212,7 @@ class Pool:
     def ended(self, job: Job) -> None:
         with self._lock:
             self._open.pop(id(job), None)
+        self._session.floor.closed(job.call)
 
     def open(self) -> list[PerfectFuture[Any]]:
         with self._lock:
@@ -227,8 +231,11 @@ class Pool:
             self._threads.shutdown(wait=False, cancel_futures=True)
         if self._own_loop is not None:
             self._own_loop.call_soon_threadsafe(self._own_loop.stop)
-            return
         with self._lock:
-            tasks = [job.task for job in self._open.values() if job.task is not None]
+            tasks = [
+                job.task
+                for job in self._open.values()
+                if job.task is not None and job.loop is not self._own_loop
+            ]
         for task in tasks:
             self._session.loop.call_soon_threadsafe(task.cancel)

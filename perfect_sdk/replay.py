@@ -4,6 +4,8 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import FINAL_TASK_STATES
 from perfect_sdk.exceptions import NonDeterministicFlowError
@@ -18,6 +20,9 @@ class Replay:
     if that has not ended (it runs again anyway). Otherwise, and when the record at its ordinal has another name,
     the flow has left its history: NonDeterministicFlowError. Branches that run at the same time (asyncio tasks that
     take work from one queue) may take over each other's records, and what none of them has is new work.
+
+    Records that were adopted from another run bind nobody: one whose inputs are others now runs again at its key, and
+    calls that are not among them are new work.
     """
 
     def __init__(self, tasks: Iterable[TaskLife]) -> None:
@@ -25,10 +30,12 @@ class Replay:
         self._at: dict[tuple[str, int], TaskLife] = {}
         self._alike: dict[tuple[str, str, str | None], list[TaskLife]] = defaultdict(list)
         self._taken: set[str] = set()
+        self._last: dict[str, int] = {}
         self._lock = threading.Lock()
         for task in self.by_key.values():
             scope = scope_of(task.key)
             self._at[scope, task.ordinal] = task
+            self._last[scope] = max(task.ordinal, self._last.get(scope, -1))
             self._alike[family(scope), task.name, task.input_digest].append(task)
 
     @property
@@ -40,7 +47,7 @@ class Replay:
         scope, key, ordinal = place
         with self._lock:
             there = self._at.get((scope, ordinal))
-            if there is not None and there.name != name and not is_branch(scope):
+            if there is not None and there.name != name and not is_branch(scope) and not _is_adopted(there):
                 raise NonDeterministicFlowError(there.key, key)
             record = self.by_key.get(key)
             if record is None and not is_branch(scope):
@@ -55,13 +62,30 @@ class Replay:
                 return None
             if key not in self._taken and record.state not in FINAL_TASK_STATES:
                 return self._take(record)
+            if key not in self._taken and _is_adopted(record):
+                return msgspec.structs.replace(self._take(record), result=None)
             if is_branch(scope):
                 return None
         raise NonDeterministicFlowError(key, key, "it is called with other inputs than the recorded ones")
 
+    def at(self, place: Place) -> TaskLife | None:
+        """The record at the same ordinal; not told for branches, which may take over each other's records,
+        nor for adopted ones.
+        """
+        there = None if is_branch(place.scope) else self._at.get((place.scope, place.ordinal))
+        return None if there is None or _is_adopted(there) else there
+
+    def is_past(self, place: Place) -> bool:
+        """Whether a later call of the scope is recorded: what stands at `place` was passed then."""
+        return self._last.get(place.scope, -1) > place.ordinal
+
     def _take(self, record: TaskLife) -> TaskLife:
         self._taken.add(record.key)
         return record
+
+
+def _is_adopted(record: TaskLife) -> bool:
+    return record.origin_run_id is not None
 
 
 def _same(recorded: str | None, asked: str | None) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from perfect_schemas.envelope import Configuration, StoredValue
-from perfect_sdk.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed, State
+from perfect_sdk.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed, State, Suspended
 
 
 class RunContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -16,6 +16,7 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parameters: as JSON values; the session converts them to the types of the flow's signature.
     source: what its events carry as source, "worker:<client id>" …
     engine_retries: an engine hands the run out again for the next try of a flow with `retries`.
+    suspends: an engine hands the run out again when a wait is over: its code is unwound for the time.
     """
 
     run_id: str
@@ -35,6 +36,7 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parent_task_key: str | None = None
     created_at: datetime | None = None
     engine_retries: bool = False
+    suspends: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +45,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     completed: `value` is what the flow returned, `stored` how the event keeps it. failed: `error` is what it raised.
     cancelled: somebody wanted it to end, `run.cancelled` is written. superseded: a newer epoch has the run (or it was
     abandoned), nothing was written. crashed: its end could not be written (`error`: why). retrying: it failed with
-    `error`, `run.retrying` is written, and the engine will hand it out again.
+    `error`, `run.retrying` is written, and the engine will hand it out again. suspended: it waits, `run.suspended` is
+    written, and the engine will hand it out again when the wait is over.
     """
 
-    state: Literal["completed", "failed", "cancelled", "superseded", "crashed", "retrying"]
+    state: Literal["completed", "failed", "cancelled", "superseded", "crashed", "retrying", "suspended"]
     value: Any = None
     error: BaseException | None = None
     stored: StoredValue | None = None
@@ -55,7 +58,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         message = None if self.error is None else f"{type(self.error).__name__}: {self.error}"
         if self.state == "completed":
             return Completed(data=self.value)
-        make = {"failed": Failed, "cancelled": Cancelled, "retrying": AwaitingRetry}.get(self.state, Crashed)
+        make = {
+            "failed": Failed,
+            "cancelled": Cancelled,
+            "retrying": AwaitingRetry,
+            "suspended": Suspended,
+        }.get(self.state, Crashed)
         return make(message=message, data=self.error)
 
 

@@ -19,10 +19,12 @@ others (plain calls, child runs, tests) wait here and start their next epoch the
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from perfect_schemas import ids
 from perfect_schemas.envelope import Event, utc_now
@@ -35,7 +37,8 @@ from perfect_schemas.events import (
     RunRetrying,
     RunStarted,
 )
-from perfect_schemas.folds.history import History
+from perfect_schemas.folds.history import History, Wait
+from perfect_schemas.folds.task import TaskLife
 from perfect_sdk import failures
 from perfect_sdk.context import Frame, branching
 from perfect_sdk.effects import CallHook, Commit, Sleep, Steps, WaitFor, drive, drive_async
@@ -50,13 +53,16 @@ from perfect_sdk.states import (
     raise_state_exception,
 )
 from perfect_sdk.stopping import Stop
+from perfect_sdk.waits import Floor
 
 if TYPE_CHECKING:
     from perfect_sdk.execution import Call
     from perfect_sdk.flow import Flow
     from perfect_sdk.journal import Journal
+    from perfect_sdk.keys import Place
     from perfect_sdk.pool import Pool
 
+_SUSPENDED = Outcome(state="suspended")
 LEVELS = {"debug": 10, "development": 20, "release": 30}
 
 
@@ -70,7 +76,7 @@ class RunSession:
 
     replay: what an earlier execution has done, None when there is none. has_futures: whether any were made, so that
     inputs need looking through. epoch: of the events that are written now. retry_epoch: tasks that failed up to this
-    epoch run again instead of raising their recorded error. loop: that an async flow runs on.
+    epoch run again instead of raising their recorded error. reruns: as in `History`. loop: that an async flow runs on.
     """
 
     def __init__(
@@ -90,11 +96,14 @@ class RunSession:
         self.caller = caller
         self.interruptible = interruptible
         self.stop = Stop()
+        self.floor: Floor = caller.session.floor if caller is not None else Floor()
+        self.waits: dict[str, Wait] = dict(history.waits) if history is not None else {}
         self.epoch = run.epoch
         life = history.run if history is not None else None
         self.retry_epoch = history.retry_epoch if history is not None else 0
         self._tries_before = life.tries if life is not None else 0
-        self.replay = Replay(history.tasks.values()) if history is not None and history.tasks else None
+        self.replay = Replay(history.recorded()) if history is not None and history.tasks else None
+        self.reruns: Mapping[str, int] = history.reruns if history is not None else {}
         self.has_futures = False
         self.level = LEVELS[run.configuration]
         self.captures_prints = run.configuration != "release"
@@ -135,7 +144,10 @@ class RunSession:
         self._cancellations = task.cancelling()
 
         def wake() -> None:
-            loop.call_soon_threadsafe(task.cancel)
+            if (
+                self.stop.kind != "suspend" or _current_task() is not task
+            ):  # else FlowSuspended is on its way up
+                loop.call_soon_threadsafe(task.cancel)
 
         if self.caller is None:
             self.stop.add(wake)
@@ -171,6 +183,8 @@ class RunSession:
         def follow() -> None:
             if parent.stop.kind == "abandon":
                 self.stop.abandon(parent.stop.reason)
+            elif parent.stop.kind == "suspend":
+                self.stop.suspend()
             else:
                 self.stop.cancel(f"run {parent.run.run_id}")
 
@@ -216,10 +230,14 @@ class RunSession:
                 value = yield FlowBody(self, args, kwargs)
                 if self._pool is not None:
                     yield WaitFor(self._pool.open())
+                if self.stop.kind == "suspend":  # the flow held FlowSuspended up
+                    return _SUSPENDED
                 self._check_history()
                 if isinstance(value, State):
                     value = self._value_of(value)
             except Exception as error:
+                if self.stop.kind == "suspend":
+                    return _SUSPENDED
                 if self._pool is not None:
                     self._pool.drop_waiting()
                     yield WaitFor(self._pool.open())
@@ -248,7 +266,7 @@ class RunSession:
         delay = self._say_retry(error, tries)
         due_at = utc_now() + timedelta(seconds=delay)
         info = failures.describe(error, with_variables=self.shows_variables)
-        yield Commit(self, self._event(RunRetrying, tries=tries, due_at=due_at, error=info))
+        yield Commit(self, self.event(RunRetrying, tries=tries, due_at=due_at, error=info))
         return Outcome(state="retrying", error=error)
 
     def _say_retry(self, error: Exception, tries: int) -> float:
@@ -263,8 +281,14 @@ class RunSession:
 
     def _next_try(self, error: Exception, tries: int) -> Steps[None]:
         yield Sleep(self, self._say_retry(error, tries))
-        run = self.run
         self.retry_epoch = self.epoch
+        yield from self.next_epoch()
+        assert self._memory is not None
+        self.replay = Replay(self._memory.recorded())
+
+    def next_epoch(self) -> Steps[None]:
+        """Claim the run again, in the same process."""
+        run = self.run
         self.epoch += 1
         claim = RunStarted(
             id=ids.uuid7(),
@@ -277,26 +301,26 @@ class RunSession:
             client_name=run.client_name,
         )
         yield Commit(self, claim)
-        assert self._memory is not None
-        self.replay = Replay(self._memory.tasks.values())
 
     def _completed(self, value: Any) -> Steps[Outcome]:
         from perfect_sdk.execution import keep
 
         policy = self.flow.policy
         stored = (yield from keep(self, policy.name, value, policy.serializer)) if policy.persist else None
-        yield Commit(self, self._event(RunCompleted, duration_ms=self._duration_ms(), result=stored))
+        yield Commit(self, self.event(RunCompleted, duration_ms=self._duration_ms(), result=stored))
         return Outcome(state="completed", value=value, stored=stored)
 
     def _failed(self, error: BaseException) -> Steps[Outcome]:
         self.say(40, f"flow {self.run.flow_name!r} failed", error=error)
         info = failures.describe(error, with_variables=self.shows_variables)
-        yield Commit(self, self._event(RunFailed, duration_ms=self._duration_ms(), error=info))
+        yield Commit(self, self.event(RunFailed, duration_ms=self._duration_ms(), error=info))
         return Outcome(state="failed", error=error)
 
     def _ended_by(self, error: BaseException) -> Steps[Outcome]:
         """The flow's code was left by what is no Exception: a cancellation, an interrupt, `sys.exit()`."""
         try:
+            if self.stop.kind == "suspend":
+                return _SUSPENDED
             if self.stop.kind == "abandon":
                 self.stop.raise_()
             if self.stop.kind is None and not isinstance(error, RunCancelledError):
@@ -332,8 +356,8 @@ class RunSession:
         """Write that the run was cancelled; first that it is being cancelled, unless the engine has written that."""
         by = self.stop.by
         if by is not None:
-            yield Commit(self, self._event(RunCancelling, by=by))
-        yield Commit(self, self._event(RunCancelled, reason=f"cancelled by {by}" if by else ""))
+            yield Commit(self, self.event(RunCancelling, by=by))
+        yield Commit(self, self.event(RunCancelled, reason=f"cancelled by {by}" if by else ""))
         return Outcome(state="cancelled", error=error)
 
     def _end_hooks(self, outcome: Outcome) -> Steps[None]:
@@ -371,10 +395,42 @@ class RunSession:
             self.stop.abandon(error)
             raise RunSupersededError(f"{event.type} could not be stored: {error}") from error
 
+    def learned(self, life: TaskLife) -> None:
+        """What another worker has done of this run; remembered for the next try of the flow, if there may be one."""
+        if self._memory is not None:
+            with self._lock:
+                self._memory.tasks[life.key] = life
+
     def left_history(self, error: NonDeterministicFlowError) -> None:
         """Fails the run, even if the flow catches the error."""
         with self._lock:
             self._left = self._left or error
+
+    # -- waits
+
+    def wait_is_over(self, wait: Wait, *, value: Any = None, timed_out: bool = False) -> Wait:
+        """Remember it for a next try of the flow."""
+        over = msgspec.structs.replace(wait, is_over=True, input=value, timed_out=timed_out)
+        self.waits[wait.key] = over
+        return over
+
+    def child_id(self, key: str) -> str:
+        """The id of the child run at `key`. Another one when this run is tried again from there or before: what the
+        first one did does not count.
+        """
+        again = self.reruns.get(key)
+        return ids.child_run_id(self.run.run_id, key if again is None else f"{key}\x1f{again}")
+
+    def is_past(self, place: "Place") -> bool:
+        return self.replay is not None and self.replay.is_past(place)
+
+    def expect_no_task(self, place: "Place") -> None:
+        """Raises NonDeterministicFlowError when the history has a task where the flow now waits."""
+        there = self.replay.at(place) if self.replay is not None else None
+        if there is not None:
+            error = NonDeterministicFlowError(there.key, place.key, "a wait stands at this place")
+            self.left_history(error)
+            raise error
 
     def task_id(self, name: str) -> str:
         found = self._task_ids.get(name)
@@ -442,7 +498,7 @@ class RunSession:
     def _duration_ms(self) -> int:
         return int((time.perf_counter() - self._begin) * 1000)
 
-    def _event(self, kind: type[Any], **fields: Any) -> Any:
+    def event(self, kind: type[Any], **fields: Any) -> Any:
         run = self.run
         return kind(
             id=ids.uuid7(),
@@ -453,3 +509,12 @@ class RunSession:
             flow_version=run.flow_version,
             **fields,
         )
+
+
+def _current_task() -> Any:
+    import asyncio
+
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

@@ -5,16 +5,16 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Literal
 
-from perfect_sdk.journal import RunCancelledError, RunSupersededError
+from perfect_sdk.journal import FlowSuspended, RunCancelledError, RunSupersededError
 
 
 class Stop:
-    """kind: None while the run may go on. by: who wants it, when `run.cancelling` is still to be written."""
+    """kind: None while the run may go on; "suspend": its `run.suspended` is written, and it goes on later. by: who wants it, when `run.cancelling` is still to be written."""
 
     __slots__ = ("_lock", "_wakers", "by", "future", "kind", "reason")
 
     def __init__(self) -> None:
-        self.kind: Literal["cancel", "abandon"] | None = None
+        self.kind: Literal["cancel", "abandon", "suspend"] | None = None
         self.by: str | None = None
         self.reason: BaseException | None = None
         self.future: Future[None] = Future()
@@ -26,6 +26,13 @@ class Stop:
             if self.kind is not None:
                 return
             self.kind, self.by = "cancel", by
+        self._wake()
+
+    def suspend(self) -> None:
+        with self._lock:
+            if self.kind is not None:
+                return
+            self.kind = "suspend"
         self._wake()
 
     def abandon(self, reason: BaseException | None = None) -> None:
@@ -58,6 +65,8 @@ class Stop:
     def raise_(self) -> None:
         if self.kind == "abandon":
             raise RunSupersededError("the run has been taken over or given up here")
+        if self.kind == "suspend":
+            raise FlowSuspended("the run waits; its code is called again when the wait is over")
         raise RunCancelledError("the run is being cancelled")
 
     def sleep(self, seconds: float) -> None:

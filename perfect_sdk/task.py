@@ -54,6 +54,7 @@ class Task(Generic[P, R]):
         result_serializer: str | None = None,
         serializer: str | None = None,
         log_prints: bool | None = None,
+        queue: str | None = None,
         on_completion: list[Hook] | None = None,
         on_failure: list[Hook] | None = None,
         on_running: list[Hook] | None = None,
@@ -87,6 +88,7 @@ class Task(Generic[P, R]):
                 completion=list(on_completion or ()),
                 failure=list(on_failure or ()),
             ),
+            queue=options.queue(queue, owner),
         )
         self._options: dict[str, Any] = {
             "name": self.name,
@@ -103,6 +105,7 @@ class Task(Generic[P, R]):
             "persist_result": persist_result,
             "result_serializer": result_serializer or serializer,
             "log_prints": log_prints,
+            "queue": queue,
             **others,
         }
         for attribute in ("__name__", "__qualname__", "__module__", "__doc__"):
@@ -324,6 +327,7 @@ def task(
     result_serializer: str | None = None,
     serializer: str | None = None,
     log_prints: bool | None = None,
+    queue: str | None = None,
     on_completion: list[Hook] | None = None,
     on_failure: list[Hook] | None = None,
     on_running: list[Hook] | None = None,
@@ -341,6 +345,8 @@ def task(fn: Callable[..., Any] | None = None, /, **given: Any) -> Any:
     persist_result=False: its result is not kept, so the task runs again when the run is resumed.
     result_serializer: "json" (default) or "pickle".
     log_prints: whether `print` writes log lines, too; None: as the flow.
+    queue: run it on another worker, one started with `--queue` and this name; its arguments and its result travel as
+        its serializer has it, by the annotations of the function. Without a running system it runs here.
     on_completion, on_failure, on_running: hooks(task, task_run, state).
     """
     if fn is None:

@@ -184,7 +184,9 @@ else:
             return [] if Assets(Path(self.root)).is_fresh() else [NODE_REQUIREMENT]
 
         def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-            if self.target_name == "wheel" and version == "standard":  # an editable one reads them where they are
+            if (
+                self.target_name == "wheel" and version == "standard"
+            ):  # an editable one reads them where they are
                 build_data["force_include"]["examples/workflows"] = "perfect_runtime/examples"
             if Assets(Path(self.root)).build():
                 self.app.display_info("built the UI's assets")

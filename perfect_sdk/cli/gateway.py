@@ -50,6 +50,12 @@ class Gateway:
     def post(self, path: str, body: Any = None) -> Any:
         return self._json("POST", path, body)
 
+    def put(self, path: str, body: Any) -> Any:
+        return self._json("PUT", path, body)
+
+    def delete(self, path: str) -> None:
+        self._json("DELETE", path)
+
     @contextmanager
     def stream(self, path: str, **query: Any) -> Iterator[Iterator[tuple[str, Any]]]:
         """Server-sent events as (event name, data): JSON for unnamed ones ("message"), text for signals."""

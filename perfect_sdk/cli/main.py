@@ -11,7 +11,7 @@ from perfect_sdk.cli.exits import FAILED, INTERRUPTED, NOT_INSTALLED, USAGE, Exi
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-COMMANDS = ("worker", "run", "trigger", "runs", "flows", "clients", "config", "version")
+COMMANDS = ("worker", "run", "trigger", "runs", "flows", "limits", "clients", "config", "version")
 SERVER_COMMANDS = {
     "up": "start everything: NATS, the services, the web page",
     "service": "run one or several services in this process",

@@ -8,7 +8,7 @@ from typing import Any
 from perfect_sdk.cli.exits import USAGE, Exit
 
 
-def add_parameters(parser: argparse.ArgumentParser) -> None:
+def add_parameters(parser: argparse.ArgumentParser, help: str = "a parameter of the flow") -> None:  # noqa: A002
     parser.add_argument(
         "-p",
         "--param",
@@ -16,7 +16,7 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of the flow; VALUE is read as JSON where it is JSON, as text otherwise",
+        help=f"{help}; VALUE is read as JSON where it is JSON, as text otherwise",
     )
 
 

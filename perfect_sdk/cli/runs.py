@@ -1,8 +1,9 @@
-"""`perfect runs ls|show|watch|logs|cancel`."""
+"""`perfect runs ls|show|watch|logs|cancel`; what sets runs going again is in `steering`."""
 
 import argparse
 from typing import Any
 
+from perfect_sdk.cli import steering
 from perfect_sdk.cli.exits import OK
 from perfect_sdk.cli.gateway import Gateway
 from perfect_sdk.cli.output import print_json, print_table, show_duration, show_percent, show_time
@@ -13,7 +14,7 @@ LOG_PAGE = 1000
 
 
 def register(subparsers: Any) -> None:
-    parser = subparsers.add_parser("runs", help="list, show, watch, cancel runs")
+    parser = subparsers.add_parser("runs", help="list, show, watch, cancel, resume, retry, fork runs")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     ls = commands.add_parser("ls", help="the newest runs")
@@ -36,6 +37,7 @@ def register(subparsers: Any) -> None:
             command.add_argument("--level", type=int, default=0, help="lowest level, as Python's number")
         add_system(command)
         command.set_defaults(run=function)
+    steering.register(commands)
 
 
 def list_runs(arguments: argparse.Namespace) -> int:

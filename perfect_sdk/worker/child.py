@@ -11,7 +11,20 @@ import time
 from collections.abc import Callable
 
 from perfect_sdk.worker.clock import boot_time
-from perfect_sdk.worker.frames import Abandon, Cancel, Ended, Frame, FrameStream, Ready, Serve, Start, Stop
+from perfect_sdk.worker.frames import (
+    Abandon,
+    Cancel,
+    Ended,
+    Frame,
+    FrameStream,
+    Ready,
+    Serve,
+    Start,
+    StartTask,
+    Stop,
+    StopTask,
+    TaskEnded,
+)
 
 REAP_S = 0.5
 
@@ -19,7 +32,7 @@ REAP_S = 0.5
 class Child:
     """`on_ready(child, frame)`, `on_ended(child, frame)`, `on_died(child)`: called on the supervisor's loop.
 
-    runs: the (run id, epoch) pairs that it holds. killed_for: why the supervisor ended it, None when it died by itself.
+    runs: the (run id, epoch) pairs that it holds. tasks: dispatches of distributed tasks. killed_for: why the supervisor ended it, None when it died by itself.
     solo: started for one run that may be what kills executors.
     """
 
@@ -29,12 +42,13 @@ class Child:
         *,
         solo: bool = False,
         on_ready: Callable[["Child", Ready], None],
-        on_ended: Callable[["Child", Ended], None],
+        on_ended: Callable[["Child", Ended | TaskEnded], None],
         on_died: Callable[["Child"], None],
     ) -> None:
         self.number = number
         self.solo = solo
         self.runs: set[tuple[str, int]] = set()
+        self.tasks: set[str] = set()
         self.is_ready = False
         self.was_ready = False
         self.killed_for: str | None = None
@@ -80,7 +94,11 @@ class Child:
     def is_alive(self) -> bool:
         return not self._died
 
-    def send(self, frame: Start | Cancel | Abandon | Stop) -> None:
+    @property
+    def is_idle(self) -> bool:
+        return not self.runs and not self.tasks
+
+    def send(self, frame: Start | Cancel | Abandon | StartTask | StopTask | Stop) -> None:
         if self._stream is not None and not self._died:
             self._stream.send(frame)
 
@@ -115,7 +133,7 @@ class Child:
         if isinstance(frame, Ready):
             self.is_ready = self.was_ready = True
             self._on_ready(self, frame)
-        elif isinstance(frame, Ended):
+        elif isinstance(frame, (Ended, TaskEnded)):
             self._on_ended(self, frame)
 
     def _gone(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from perfect_sdk.worker.child import Child
-from perfect_sdk.worker.frames import Ended, Ready, Serve, Stop
+from perfect_sdk.worker.frames import Ended, Ready, Serve, Stop, TaskEnded
 
 MAX_EARLY_DEATHS = 3  # executors in a row that end before any has imported the targets
 YOUNG_S = 2.0
@@ -29,7 +29,7 @@ class Crew:
         processes: int,
         *,
         on_ready: Callable[[Child, Ready], None],
-        on_ended: Callable[[Child, Ended], None],
+        on_ended: Callable[[Child, Ended | TaskEnded], None],
         on_died: Callable[[Child], None],
         on_hopeless: Callable[[str], None],
     ) -> None:
@@ -69,11 +69,20 @@ class Crew:
         ]
         return min(ready, key=lambda one: len(one.runs), default=None)
 
+    def pick_for_task(self) -> Child | None:
+        """The executor with the fewest distributed tasks, if one has room: runs and tasks have places of their own."""
+        ready = [
+            one
+            for one in self._children
+            if one.is_ready and not one.solo and len(one.tasks) < self._serve.concurrency
+        ]
+        return min(ready, key=lambda one: (len(one.tasks), len(one.runs)), default=None)
+
     def pick_solo(self) -> Child | None:
         """An executor for one run alone; None when it has first to be started, which this does: `on_ready` follows."""
         solo = [one for one in self._children if one.solo]
         for child in solo:
-            if child.is_ready and not child.runs:
+            if child.is_ready and child.is_idle:
                 return child
         coming = any(not one.is_ready for one in solo)
         if not coming and not self._solo_coming and len(solo) < self._processes:
@@ -104,7 +113,7 @@ class Crew:
         """End every executor: those that hold nothing may send what waits, for a moment; the others are killed."""
         self._stopping = True
         for child in self._children:
-            if child.runs or not child.is_ready:
+            if not child.is_idle or not child.is_ready:
                 child.kill("the worker stops")
             else:
                 child.send(Stop())

@@ -30,10 +30,13 @@ from perfect_sdk.worker.frames import (
     Ready,
     Serve,
     Start,
+    StartTask,
     Stop,
+    StopTask,
     unpack,
 )
 from perfect_sdk.worker.targets import load
+from perfect_sdk.worker.task_host import TaskHost
 
 if TYPE_CHECKING:
     from perfect_schemas.folds.history import History
@@ -70,6 +73,7 @@ class Executor:
             serve.concurrency + SPARE_THREADS, thread_name_prefix="perfect-run"
         )
         self._main_loop = asyncio.new_event_loop()
+        self._task_host = TaskHost(serve, io, flows, self._main_loop, self._stream.send)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run_forever(self, sock: socket.socket, ready: Ready) -> None:
@@ -103,6 +107,8 @@ class Executor:
             if running is not None:
                 running.journal.abandon()
                 running.session.abandon()
+        elif isinstance(frame, (StartTask, StopTask)):
+            self._task_host.heard(frame)
         elif isinstance(frame, Stop):
             self._io.spawn(self._stop())
 
@@ -152,6 +158,7 @@ class Executor:
             parent_run_id=hand_over.parent_run_id,
             parent_task_key=life.parent_task_key if life else None,
             engine_retries=True,
+            suspends=True,
             created_at=hand_over.created_at,
         )
         session = RunSession(run, flow, journal, history)
@@ -241,6 +248,7 @@ def _connected(serve: Serve) -> IO:
         name=f"{serve.client_name} executor {os.getpid()}",
         on_error=_report,
     )
+    io.lease_s = serve.lease_s
     while True:
         try:
             io.start()

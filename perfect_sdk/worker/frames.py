@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from perfect_bus.bus import Connection
-from perfect_schemas.commands import HandOver, RegisterFlow
+from perfect_schemas.commands import HandOver, RegisterFlow, TaskHandOver
 
 
 class Serve(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -20,6 +20,7 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     client_id: str
     client_name: str
     concurrency: int
+    lease_s: float = 5.0
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -44,6 +45,20 @@ class Abandon(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     run_id: str
     epoch: int
+
+
+class StartTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Supervisor: run this distributed task; it is taken. is_claimed: `task.started` is said already."""
+
+    hand_over: TaskHandOver
+    is_claimed: bool
+
+
+class StopTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Supervisor: its run ends (is_cancelled), or the dispatch does not count any more."""
+
+    dispatch_id: str
+    is_cancelled: bool
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -73,8 +88,16 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     detail: str = ""
 
 
-ToExecutor = Serve | Start | Cancel | Abandon | Stop
-ToSupervisor = Ready | Ended
+class TaskEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Executor: the place is free. outcome: "ended" (and said so), "stopped", "error": its end could not be said."""
+
+    dispatch_id: str
+    outcome: str
+    detail: str = ""
+
+
+ToExecutor = Serve | Start | Cancel | Abandon | StartTask | StopTask | Stop
+ToSupervisor = Ready | Ended | TaskEnded
 Frame = ToExecutor | ToSupervisor
 
 _encode = msgspec.json.Encoder().encode

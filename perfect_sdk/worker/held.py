@@ -10,7 +10,7 @@ import msgspec
 
 from perfect_bus import Bus, Conflict, Guard, append
 from perfect_bus.claim import start_epoch
-from perfect_schemas import ids, subjects
+from perfect_schemas import codec, ids, subjects
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.commands import HandOver
 from perfect_schemas.envelope import Event, utc_now
@@ -20,14 +20,15 @@ from perfect_schemas.folds import run as run_fold
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.states import RunState
 
+PAGE = 100
 MAX_DEATHS = 3  # executors that one run may end in a row without a newly completed task
 
 Verdict = Literal["resume", "cancelled", "give_back", "drop"]
 
 
 class Held(msgspec.Struct, kw_only=True):
-    """One claim. deaths: executors that ended under the run since it last completed a task; completed: how many tasks
-    it had completed then. cancelling: its executor has been told.
+    """One claim. deaths: executors that ended under the run since it last completed a task; counted_seq: whatever was
+    completed up to this sequence is counted. cancelling: its executor has been told.
     """
 
     hand_over: HandOver
@@ -36,7 +37,7 @@ class Held(msgspec.Struct, kw_only=True):
     flow_version: str | None
     replay: bool
     deaths: int = 0
-    completed: int = 0
+    counted_seq: int = 0
     cancelling: bool = False
 
     @property
@@ -83,14 +84,18 @@ async def read_life(bus: Bus, run_id: str) -> Life:
         return Life(life, last)
 
 
-async def count_completed(bus: Bus, run_id: str) -> int:
-    """How many final task events the run has."""
+async def has_completed(bus: Bus, run_id: str, after: int) -> bool:
+    """Whether a task of the run has ended after that sequence. Reads no more of its events than it needs to."""
     while True:
         try:
-            stored = await bus.read(subjects.task(run_id))
+            page = await bus.read_raw(subjects.task(run_id), after=after, limit=PAGE)
         except BusUnavailable:
             continue
-        return len({event.task_key for _, event in stored if isinstance(event, FINAL_TASK_EVENTS)})
+        if any(isinstance(codec.decode(data), FINAL_TASK_EVENTS) for _, _, data in page):
+            return True
+        if len(page) < PAGE:
+            return False
+        after = page[-1][0]
 
 
 class Recovery:
@@ -108,22 +113,23 @@ class Recovery:
         suspect in `held`.
         """
         run_id = held.hand_over.run_id
-        deaths, completed = held.deaths, held.completed
+        deaths = held.deaths
         if guilty:
-            completed = await count_completed(self._bus, run_id)
-            deaths = 1 if completed > held.completed else held.deaths + 1
+            goes_on = deaths == 0 or await has_completed(self._bus, run_id, held.counted_seq)
+            deaths = 1 if goes_on else deaths + 1
         while True:
             life = await read_life(self._bus, run_id)
             verdict = judge(life.run, held, self._client_id, deaths=deaths)
             if verdict == "drop":
                 return None
             if verdict == "cancelled":
-                if await self._say(run_id, self._cancelled(held), life.last_seq):
+                if await self._say(run_id, self._cancelled(held), life.last_seq) is not None:
                     return None
             elif verdict == "give_back":
                 reason = f"its executor died {deaths} times in a row without a newly completed task"
-                if await self._say(run_id, self._lost(held, reason), life.last_seq):
-                    held.deaths, held.completed = MAX_DEATHS - 1, completed
+                lost = await self._say(run_id, self._lost(held, reason), life.last_seq)
+                if lost is not None:
+                    held.deaths, held.counted_seq = MAX_DEATHS - 1, lost
                     return None
             else:
                 claim = await self._next_epoch(held, life.last_seq)
@@ -134,7 +140,7 @@ class Recovery:
                         claim_seq=claim,
                         replay=True,
                         deaths=deaths,
-                        completed=completed,
+                        counted_seq=claim if guilty else held.counted_seq,
                     )
 
     async def give_back(self, held: Held, reason: str) -> None:
@@ -145,7 +151,7 @@ class Recovery:
             if verdict == "drop":
                 return
             event = self._cancelled(held) if verdict == "cancelled" else self._lost(held, reason)
-            if await self._say(held.hand_over.run_id, event, life.last_seq):
+            if await self._say(held.hand_over.run_id, event, life.last_seq) is not None:
                 return
 
     async def _next_epoch(self, held: Held, last_seq: int) -> int | None:
@@ -167,17 +173,16 @@ class Recovery:
             else:
                 return claim.seq if claim else None
 
-    async def _say(self, run_id: str, event: Event, last_seq: int) -> bool:
+    async def _say(self, run_id: str, event: Event, last_seq: int) -> int | None:
+        """Its sequence; None when the run's life has moved on from `last_seq`."""
         subject = subjects.run(run_id)
         while True:
             try:
-                await append(self._bus, subject, event, Guard(subject, last_seq))
+                return await append(self._bus, subject, event, Guard(subject, last_seq))
             except Conflict:
-                return False
+                return None
             except BusUnavailable:
                 await asyncio.sleep(0.1)
-            else:
-                return True
 
     def _cancelled(self, held: Held) -> RunCancelled:
         return RunCancelled(

@@ -24,7 +24,7 @@ from perfect_sdk.worker.crew import Crew
 from perfect_sdk.worker.frames import Abandon, Cancel, Ended, Start
 from perfect_sdk.worker.held import Held, Recovery, judge, read_life
 
-ENDED_WELL = frozenset({"completed", "failed", "cancelled", "superseded", "retrying"})
+ENDED_WELL = frozenset({"completed", "failed", "cancelled", "superseded", "retrying", "suspended"})
 Key = tuple[str, int]
 MAX_SUSPECTS = 1000
 
@@ -58,7 +58,7 @@ class Runs:
         self._cancelled: set[str] = set()  # cancelled while being claimed
         self._suspects: dict[
             str, tuple[int, int]
-        ] = {}  # given back: run id → deaths, completed, should it return
+        ] = {}  # given back: run id → deaths, counted_seq, should it return
         self._tasks: set[asyncio.Task[Any]] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -104,7 +104,7 @@ class Runs:
             flow_version=self.versions.get(hand_over.flow_id),
             replay=hand_over.replay or claimed.epoch > 1,
         )
-        held.deaths, held.completed = self._suspects.pop(hand_over.run_id, (0, 0))
+        held.deaths, held.counted_seq = self._suspects.pop(hand_over.run_id, (0, 0))
         self._hold(held)
 
     async def _until_known(self, hand_over: HandOver) -> Claim | None:
@@ -232,7 +232,7 @@ class Runs:
         again = await self._recovery.after_death(held, guilty=guilty)
         if again is None:
             if held.suspect and len(self._suspects) < MAX_SUSPECTS:
-                self._suspects[held.hand_over.run_id] = (held.deaths, held.completed)
+                self._suspects[held.hand_over.run_id] = (held.deaths, held.counted_seq)
             self._release(held.key)
             return
         self._held.pop(held.key, None)

@@ -17,12 +17,13 @@ from nats.aio.msg import Msg
 from perfect_bus import Bus
 from perfect_bus.intake import Intake
 from perfect_schemas import ids, subjects
-from perfect_schemas.commands import Control, RegisterFlow
+from perfect_schemas.commands import Control, RegisterFlow, TaskHandOver
 from perfect_schemas.errors import BusUnavailable
 from perfect_sdk.worker.child import Child
 from perfect_sdk.worker.clock import boot_time
 from perfect_sdk.worker.crew import Crew
-from perfect_sdk.worker.frames import Ready, Serve
+from perfect_sdk.worker.frames import Ended, Ready, Serve, TaskEnded
+from perfect_sdk.worker.held_tasks import HeldTasks
 from perfect_sdk.worker.membership import Membership
 from perfect_sdk.worker.options import WorkerOptions
 from perfect_sdk.worker.runs import Runs
@@ -56,6 +57,8 @@ class Supervisor:
         self._runs: Runs
         self._intake: Intake
         self._membership: Membership
+        self._held_tasks: HeldTasks
+        self._task_intake: Intake
 
     # -- life
 
@@ -114,12 +117,13 @@ class Supervisor:
             client_id=self.client_id,
             client_name=options.name,
             concurrency=options.concurrency,
+            lease_s=options.lease_s,
         )
         self._crew = Crew(
             serve,
             options.processes,
             on_ready=self._child_ready,
-            on_ended=lambda child, frame: self._runs.ended(child, frame),  # noqa: PLW0108  # made below
+            on_ended=self._child_ended,
             on_died=self._child_died,
             on_hopeless=self._give_up,
         )
@@ -133,10 +137,22 @@ class Supervisor:
             say=say,
         )
         self._intake = Intake(self._bus, free=self._free, take=self._runs.take, say=say)
+        self._held_tasks = HeldTasks(
+            self._bus,
+            self._crew,
+            client_id=self.client_id,
+            cancel_grace_s=options.cancel_grace_s,
+            changed=lambda: self._task_intake.pull(),  # noqa: PLW0108  # made below
+            say=say,
+        )
+        self._task_intake = Intake(
+            self._bus, free=self._free_for_tasks, take=self._held_tasks.take, say=say, kind=TaskHandOver
+        )
         self._membership = Membership(
             self._bus, options, client_id=self.client_id, spawn=self._spawn, say=say
         )
         await self._intake.start()
+        await self._task_intake.start()
         self._bus.reconnected.append(self._reconnected)
         await self._bus.nc.subscribe(subjects.control(self.client_id), cb=self._controlled)
         with contextlib.suppress(ValueError, AttributeError):  # not in the main thread, or no such signal
@@ -147,13 +163,20 @@ class Supervisor:
     def _free(self) -> int:
         return 0 if self._draining else self.options.slots - self._runs.count
 
+    def _free_for_tasks(self) -> int:
+        """Places apart from those of runs: a run that waits for its task never stands in that task's way."""
+        return 0 if self._draining else self.options.slots - self._held_tasks.count
+
     async def _end(self) -> None:
         self._draining = True
         self._intake.stop()
+        self._task_intake.stop()
         self._membership.drain()
-        if self._runs.count:
+        if self._runs.count or self._held_tasks.count:
+            more = f" (and tasks of other runs: {self._held_tasks.count})" if self._held_tasks.count else ""
             say(
-                f"stopping: waits up to {self.options.drain_s:g} s for the runs that it holds: {self._runs.count}"
+                f"stopping: waits up to {self.options.drain_s:g} s for the runs that it holds: "
+                f"{self._runs.count}{more}"
             )
             await self._wait_for_runs()
         if self._runs.count:
@@ -162,7 +185,7 @@ class Supervisor:
         await self._membership.leave()
 
     async def _wait_for_runs(self) -> None:
-        empty = asyncio.ensure_future(self._runs.wait_empty())
+        empty = asyncio.gather(self._runs.wait_empty(), self._held_tasks.wait_empty())
         now = asyncio.ensure_future(self._now.wait())
         await asyncio.wait({empty, now}, timeout=self.options.drain_s, return_when=asyncio.FIRST_COMPLETED)
         empty.cancel()
@@ -184,10 +207,18 @@ class Supervisor:
                 self._runs.versions[flow_id] = definition.flow_version or None
             self._spawn(self._serve(self.flows))
         self._runs.place()
+        self._held_tasks.place()
+
+    def _child_ended(self, child: Child, frame: Ended | TaskEnded) -> None:
+        if isinstance(frame, TaskEnded):
+            self._held_tasks.ended(child, frame)
+        else:
+            self._runs.ended(child, frame)
 
     def _child_died(self, child: Child) -> None:
         if not self._draining:
             self._runs.child_died(child)
+            self._held_tasks.child_died(child)
 
     def _give_up(self, reason: str) -> None:
         say(reason)
@@ -198,7 +229,9 @@ class Supervisor:
         """Flows first, then presence, then be known: whoever hears of this client can have its flows run."""
         queue = self.options.queue
         await asyncio.gather(
-            self._membership.register(flows), *(self._intake.serve(queue, flow_id) for flow_id in flows)
+            self._membership.register(flows),
+            *(self._intake.serve(queue, flow_id) for flow_id in flows),
+            *(self._task_intake.serve(queue, flow_id) for flow_id in flows),
         )
         self._membership.join()
 

@@ -223,7 +223,7 @@ class ShowProcesses(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A client process of the launcher. file: relative to the workflows folder.
 
-    wanted: it is to run. running: it does. restarts: how often it was started again after it had ended by itself.
+    wanted: it is to run. running: it does. restarts: how often it was started again since it was asked for.
     detail: what keeps it from running, or how it ended last. new: this command changed what is wanted.
     """
 

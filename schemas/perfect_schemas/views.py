@@ -18,7 +18,8 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     """duration_ms: of the run itself, from its first start. queued_ms: from its creation (or due time) to that.
 
     expected_ms: mean duration by history, from three samples on. tasks_done, tasks_total: task runs finished and
-    expected. waiting_for: one sentence, when it is not running and not final.
+    expected. waiting_for: one sentence, when it is not running and not final. origin_run_id: of a fork, the run that it
+    began with. waits_for, input_schema: of a paused run, what it waits for, and of which shape the input is to be.
     """
 
     id: str
@@ -46,10 +47,15 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     origin: str = "api"
     parent_run_id: str | None = None
+    origin_run_id: str | None = None
+    waits_for: str | None = None
+    input_schema: dict[str, Any] | None = None
     result: Any = None
 
 
 class TaskRunView(msgspec.Struct, frozen=True, kw_only=True):
+    """origin_run_id: the run whose result was taken over; the task did not run in this one."""
+
     id: str
     run_id: str
     task_id: str
@@ -65,6 +71,7 @@ class TaskRunView(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
     expected_ms: float | None = None
     weight: float = 1.0
+    origin_run_id: str | None = None
 
 
 class LogView(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,6 +178,8 @@ def queued_ms(run: RunLife) -> int | None:
 def waiting_sentence(run: RunLife) -> str | None:
     """Why the run does not run, as far as its own events tell."""
     if run.state == "SCHEDULED":
+        if run.fork_of is not None and run.origin_run_id is None:
+            return f"takes over the results of run {run.fork_of}"
         return f"scheduled for {run.due_at:%Y-%m-%d %H:%M:%S} UTC" if run.due_at else "about to be queued"
     if run.state == "PENDING":
         return f"waits for a worker that serves flow {run.flow_name!r}"
@@ -219,6 +228,9 @@ def run_view(
         name=run.name,
         origin=run.origin,
         parent_run_id=run.parent_run_id,
+        origin_run_id=run.fork_of or run.origin_run_id,
+        waits_for=run.waits_for if run.state == "PAUSED" else None,
+        input_schema=run.input_schema if run.state == "PAUSED" else None,
         result=inline.value if inline else None,
     )
 
@@ -241,4 +253,5 @@ def task_run_view(task: TaskLife, *, weight: float = 1.0, expected_ms: float | N
         error=task.error,
         expected_ms=expected_ms,
         weight=weight,
+        origin_run_id=task.origin_run_id,
     )

@@ -6,7 +6,7 @@ Runs that have ended leave the board at once. Everything here follows from the e
 import bisect
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from perfect_engine.placement import Lane, Waiting
@@ -37,6 +37,14 @@ class Run(Aggregate[RunLife]):
         if self.state is not before:
             self._board.moved(self, before)
 
+    def catch_up(self, events: Iterable[tuple[int, Event | UnknownEvent]]) -> None:
+        """Fold what has been read of its past, and tell the board where it stands now: once."""
+        before = self.state
+        for seq, event in events:
+            super().apply(event, seq)
+        if self.state is not before:
+            self._board.moved(self, before)
+
 
 class Handed(NamedTuple):
     """since: monotonic seconds."""
@@ -57,6 +65,8 @@ class Board:
         self.held: dict[str, set[str]] = {}  # client id → runs that it holds, child runs included
         self.slots_taken: dict[str, int] = {}  # client id → runs that take a slot: child runs do not
         self.flows: dict[str, set[str]] = {}  # flow id → live runs
+        self.running: dict[str, set[str]] = {}  # flow id → runs that somebody holds
+        self.awaiting: dict[str, set[str]] = {}  # child run id → runs that are paused until it ends
         self.children: dict[str, set[str]] = {}  # run id → live child runs
         self.pending: dict[Lane, list[Waiting]] = {}  # queued, not handed over, in order of turn
         self.handed: dict[str, Handed] = {}  # handed over, not claimed
@@ -88,6 +98,10 @@ class Board:
         self.unanswered[lane] = self.unanswered.get(lane, 0) + 1
         return run.state
 
+    def handed_of(self, flow_id: str) -> int:
+        """How many of the flow's runs are handed over and not claimed."""
+        return sum(count for lane, count in self.unanswered.items() if lane[1] == flow_id)
+
     def take_back(self, run_id: str, queued_seq: int) -> None:
         """The hand-over did not get onto the bus: the run waits again."""
         handed = self.handed.get(run_id)
@@ -114,6 +128,10 @@ class Board:
         self.flows.setdefault(life.flow_id, set()).add(life.id)
         if life.parent_run_id is not None:
             self.children.setdefault(life.parent_run_id, set()).add(life.id)
+        if life.state in HOLDING:
+            self.running.setdefault(life.flow_id, set()).add(life.id)
+        if (child_id := _awaits(life)) is not None:
+            self.awaiting.setdefault(child_id, set()).add(life.id)
         if life.state in HOLDING and life.client_id is not None:
             self.held.setdefault(life.client_id, set()).add(life.id)
             if life.origin != "child":
@@ -125,6 +143,10 @@ class Board:
         _discard(self.flows, life.flow_id, life.id)
         if life.parent_run_id is not None:
             _discard(self.children, life.parent_run_id, life.id)
+        if life.state in HOLDING:
+            _discard(self.running, life.flow_id, life.id)
+        if (child_id := _awaits(life)) is not None:
+            _discard(self.awaiting, child_id, life.id)
         if life.state in HOLDING and life.client_id is not None:
             _discard(self.held, life.client_id, life.id)
             if life.origin != "child":
@@ -155,6 +177,10 @@ def lane_of(life: RunLife) -> Lane:
 
 def waiting_of(life: RunLife) -> Waiting:
     return Waiting(rank=-life.priority, queued_seq=life.queued_seq, run_id=life.id)
+
+
+def _awaits(life: RunLife) -> str | None:
+    return life.wait_key if life.state is RunState.PAUSED and life.waits_for == "child" else None
 
 
 def _discard(sets: dict[str, set[str]], key: str, value: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from perfect_bus.outbox import Ack
 from perfect_engine import placement
@@ -21,13 +21,22 @@ REFUSED_S = 1.0
 
 
 class Dispatch:
-    """queue_again(run id, queued_seq): called for a hand-over that nobody takes although somebody has room."""
+    """queue_again(run id, queued_seq): called for a hand-over that nobody takes although somebody has room.
+    left(): flow id → how many more of its runs may go, for flows with a limit.
+    """
 
-    def __init__(self, context: Context, board: Board, queue_again: Callable[[str, int], None]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        board: Board,
+        queue_again: Callable[[str, int], None],
+        left: Callable[[], Mapping[str, int]],
+    ) -> None:
         self._bus = context.bus
         self._log = context.log
         self._board = board
         self._queue_again = queue_again
+        self._left = left
         self._workers: dict[str, Worker] = {}
         self._served: dict[Lane, int] = {}
         self._turn = 0
@@ -78,7 +87,10 @@ class Dispatch:
         board = self._board
         if not board.pending or not self._workers:
             return
-        for lane, waiting in placement.admit(board.pending, self.workers(), board.unanswered, self._served):
+        admitted = placement.admit(
+            board.pending, self.workers(), board.unanswered, self._served, self._left()
+        )
+        for lane, waiting in admitted:
             self._turn += 1
             self._served[lane] = self._turn
             life = board.hand(lane, waiting)

@@ -6,7 +6,6 @@ import msgspec
 
 from perfect_bus import Bus
 from perfect_engine.board import Board
-from perfect_runtime.decider import read
 from perfect_schemas import codec, subjects
 from perfect_schemas.events import (
     FINAL_TASK_EVENTS,
@@ -16,7 +15,7 @@ from perfect_schemas.events import (
     RunFailed,
     RunScheduled,
 )
-from perfect_schemas.events.run import RunLost, RunRetried
+from perfect_schemas.events.run import RunLost, RunRetried, RunSuspended
 from perfect_schemas.events.task import TaskAdopted
 
 AT_ONCE = 64
@@ -38,7 +37,8 @@ async def load(bus: Bus, board: Board) -> int:
 
     async def one(run_id: str) -> None:
         async with limit:
-            await read(bus, board.run(run_id))
+            run = board.run(run_id)
+            run.catch_up(await bus.read(run.subject, after=run.seq))
 
     unread = []
     for subject, (at, data) in last.items():
@@ -57,7 +57,7 @@ async def load(bus: Bus, board: Board) -> int:
 async def losses_in_a_row(bus: Bus, run_id: str, enough: int) -> int:
     """How often in a row the run was lost without a newly completed task; 0 when its last event is no loss.
 
-    Counts from the last retry by a person. The tasks are read only when there are `enough` losses at all.
+    Counts from the last retry by a person, or the last place where the run waited: it had got that far. The tasks are read only when there are `enough` losses at all.
     """
     lost: list[int] = []
     last_is_loss = False
@@ -65,7 +65,7 @@ async def losses_in_a_row(bus: Bus, run_id: str, enough: int) -> int:
         last_is_loss = isinstance(event, RunLost)
         if last_is_loss:
             lost.append(seq)
-        elif isinstance(event, RunRetried):
+        elif isinstance(event, RunRetried | RunSuspended):
             lost.clear()
     if not last_is_loss or len(lost) < enough:
         return len(lost) if last_is_loss else 0

@@ -22,7 +22,7 @@ class Checker:
         kept = self._validators.get(flow.id)
         if kept is not None and kept[0] == flow.version:
             return kept[1]
-        validator = _validator(flow.parameters) if flow.parameters else None
+        validator = validator_of(flow.parameters) if flow.parameters else None
         self._validators[flow.id] = (flow.version, validator)
         return validator
 
@@ -31,9 +31,9 @@ class Checker:
         validator = self.prepare(flow)
         if validator is None:
             return
-        errors = [*_unknown(flow.parameters, parameters)]
+        errors = [*unknown_fields(flow.parameters, parameters, at="parameters", what="the flow")]
         for error in validator.iter_errors(parameters):
-            errors += _field_errors(error)
+            errors += field_errors(error, at="parameters")
         if errors:
             errors = sorted(set(errors), key=lambda error: error.field)
             raise InvalidInput(
@@ -43,7 +43,7 @@ class Checker:
             )
 
 
-def _validator(schema: dict[str, Any]) -> "Validator":
+def validator_of(schema: dict[str, Any]) -> "Validator":
     from jsonschema import Draft202012Validator
     from referencing import Registry
 
@@ -54,18 +54,22 @@ def _validator(schema: dict[str, Any]) -> "Validator":
     )
 
 
-def _unknown(schema: dict[str, Any], parameters: dict[str, Any]) -> Iterator[FieldError]:
+def unknown_fields(
+    schema: dict[str, Any], given: dict[str, Any], *, at: str, what: str
+) -> Iterator[FieldError]:
+    """Fields that an object schema does not name, unless it says itself what becomes of them."""
     if "additionalProperties" in schema or "patternProperties" in schema or "$ref" in schema:
         return
     known = schema.get("properties", {})
-    for name in parameters:
+    for name in given:
         if name not in known:
             takes = ", ".join(known) or "none"
-            yield FieldError(f"parameters.{name}", f"the flow has no such parameter; it takes: {takes}")
+            yield FieldError(f"{at}.{name}", f"{what} has no such parameter; it takes: {takes}")
 
 
-def _field_errors(error: "ValidationError") -> Iterator[FieldError]:
-    path = ".".join(["parameters", *map(str, error.absolute_path)])
+def field_errors(error: "ValidationError", *, at: str) -> Iterator[FieldError]:
+    """at: what the errors' paths begin with."""
+    path = ".".join([at, *map(str, error.absolute_path)])
     rule: Any = error.validator_value
     value: Any = error.instance
     if error.validator == "required":

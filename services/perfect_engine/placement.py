@@ -5,6 +5,8 @@ room: what it holds, plus what is handed over and not answered yet, is below its
 already there when a slot comes free). Which client takes a hand-over is settled by the clients; here each one is
 counted against the serving client with the most room, which is right up to which of two equals pulls first.
 
+A flow may have a limit of its own: then only so many of its runs go as still may.
+
 Turns: higher priority first; among lanes of equal priority the one that was served longest ago; within a lane the
 run that was queued first.
 """
@@ -46,13 +48,16 @@ def admit(
     workers: Iterable[Worker],
     unanswered: Mapping[Lane, int],
     served: Mapping[Lane, int],
+    left: Mapping[str, int] | None = None,
 ) -> list[tuple[Lane, Waiting]]:
     """The runs to hand over now, in order.
 
     pending: by lane, each in order of turn. unanswered: how many of a lane's runs are handed over and not claimed.
-    served: lane → when it was last served (any ascending number).
+    served: lane → when it was last served (any ascending number). left: flow id → how many more of its runs may go, for
+    flows with a limit.
     """
     workers = list(workers)
+    left = dict(left or {})
     if not pending or not workers:
         return []
     room = {worker.client_id: worker.slots + AHEAD - worker.held for worker in workers}
@@ -72,8 +77,13 @@ def admit(
     admitted: list[tuple[Lane, Waiting]] = []
     while heads:
         *_, lane = heapq.heappop(heads)
+        flow_id = lane[1]
+        if flow_id in left and left[flow_id] <= 0:
+            continue
         if not _take(room, serving[lane]):
             continue  # full for this lane: it is out of this round
+        if flow_id in left:
+            left[flow_id] -= 1
         admitted.append((lane, current[lane]))
         _push(heads, current, lane, next(queues[lane], None), turn)
         turn += 1

@@ -1,31 +1,27 @@
-"""The engine's commands (`perfect.cmd.engine.trigger`, `.cancel`, `.live`) and its query (`perfect.qry.waiting`)."""
-
-import re
+"""The engine's commands `perfect.cmd.engine.trigger` and `.live`."""
 
 import msgspec
 
 from perfect_bus.append import check_size
-from perfect_engine import idempotency, waiting
+from perfect_engine import idempotency
 from perfect_engine import run as rules
+from perfect_engine.invalid import TEXT_LENGTH, of_message, refuse
 from perfect_engine.parameters import Checker
 from perfect_engine.process import Process
+from perfect_engine.run_replies import QUEUE
 from perfect_runtime.decider import handle
 from perfect_runtime.definitions import Flows
 from perfect_runtime.service import Context
 from perfect_schemas import ids, subjects
 from perfect_schemas.codec import encode
-from perfect_schemas.commands import CancelRun, Done, LiveRuns, Reply, Triggered, TriggerRun
+from perfect_schemas.commands import LiveRuns, Reply, Triggered, TriggerRun
 from perfect_schemas.errors import FieldError, InvalidInput, NotFound
 from perfect_schemas.folds.flow import Flow
-from perfect_schemas.queries import RunDetail
 from perfect_schemas.streams import MAX_PAYLOAD_BYTES
 
-QUEUE = "engine"
-TEXT_LENGTH = 200
+REFUSED = "the run cannot be triggered"
 _trigger = msgspec.json.Decoder(TriggerRun).decode
-_cancel = msgspec.json.Decoder(CancelRun).decode
 _live = msgspec.json.Decoder(LiveRuns).decode
-_detail = msgspec.json.Decoder(RunDetail).decode
 
 
 class Replies:
@@ -36,15 +32,12 @@ class Replies:
         self._checker = checker
 
     async def start(self) -> None:
-        for verb, answer in (("trigger", self.trigger), ("cancel", self.cancel), ("live", self.live)):
+        for verb, answer in (("trigger", self.trigger), ("live", self.live)):
             await self._bus.answer(subjects.command("engine", verb), answer, queue=QUEUE)
-        await self._bus.answer(subjects.query("waiting"), self.waiting, queue=QUEUE)
 
     async def trigger(self, data: bytes) -> Reply:
-        try:
+        with of_message(REFUSED):
             command = _trigger(data)
-        except msgspec.ValidationError as error:
-            raise _invalid(error) from error
         flow = self._flows.get(command.flow)
         if flow is None or flow.hidden:
             flow = await self._flows.find(command.flow)
@@ -85,6 +78,8 @@ class Replies:
         await handle(self._bus, run, lambda life: rules.schedule(life, command, flow, self._process.stamp()))
         life = run.state
         assert life is not None
+        if life.parent_run_id is not None:
+            self._process.family.check_orphan(run)
         return _reply(
             Triggered(
                 run_id=life.id,
@@ -98,32 +93,16 @@ class Replies:
             seq=run.seq,
         )
 
-    async def cancel(self, data: bytes) -> Reply:
-        command = _cancel(data)
-        if not ids.is_id(command.run_id):
-            raise NotFound(f"there is no run {command.run_id[:TEXT_LENGTH]!r}")
-        await self._process.cancel(command.run_id, command.by)
-        return _reply(Done())
-
     async def live(self, data: bytes) -> Reply:
         return _reply(sorted(self._process.board.flows.get(_live(data).flow_id, ())))
-
-    async def waiting(self, data: bytes) -> Reply:
-        board = self._process.board
-        run = board.runs.get(_detail(data).run_id)
-        return _reply(
-            waiting.reason(
-                run.state if run else None,
-                self._process.dispatch.workers(),
-                is_handed=run is not None and run.id in board.handed,
-            )
-        )
 
 
 def _check(command: TriggerRun) -> None:
     errors = []
     if not ids.is_id(command.run_id):
         errors.append(FieldError("run_id", "must be a UUID in the dashed lower-case form"))
+    if command.parent_run_id is not None and not ids.is_id(command.parent_run_id):
+        errors.append(FieldError("parent_run_id", "must be a run's id"))
     for n, tag in enumerate(command.tags):
         if not tag.strip() or len(tag) > TEXT_LENGTH:
             errors.append(FieldError(f"tags.{n}", f"must have 1 to {TEXT_LENGTH} characters"))
@@ -131,18 +110,7 @@ def _check(command: TriggerRun) -> None:
         errors.append(FieldError("name", f"must have 1 to {TEXT_LENGTH} characters"))
     if command.idempotency_key is not None and not 0 < len(command.idempotency_key) <= TEXT_LENGTH:
         errors.append(FieldError("idempotency_key", f"must have 1 to {TEXT_LENGTH} characters"))
-    if errors:
-        raise InvalidInput(
-            "the run cannot be triggered: " + "; ".join(f"{one.field} {one.message}" for one in errors),
-            errors,
-        )
-
-
-def _invalid(error: msgspec.ValidationError) -> InvalidInput:
-    """Msgspec says `… - at `$.configuration``: the field as the caller knows it."""
-    found = re.fullmatch(r"(.*) - at `\$\.?(.*)`", str(error))
-    message, field = found.groups() if found else (str(error), "")
-    return InvalidInput(f"the run cannot be triggered: {error}", [FieldError(field, message)])
+    refuse(REFUSED, errors)
 
 
 def _reply(value: object, seq: int | None = None) -> Reply:

@@ -30,6 +30,7 @@ from perfect_schemas.states import RunState
 
 SOURCE = "engine"
 INFRA_RETRIES = 3
+CANCELS = frozenset({RunState.CANCELLED, RunState.CANCELLING})
 OWN_ORIGINS = frozenset({"api", "schedule", "fork"})  # runs that start by a hand-over
 
 
@@ -74,6 +75,8 @@ def needs_queueing(life: RunLife, now: datetime) -> bool:
     if life.origin == "child":
         return False
     if life.state is RunState.SCHEDULED:
+        if life.fork_of is not None and life.origin_run_id is None:
+            return False  # what it takes over from its origin is not there yet
         if life.epoch == 0 and life.origin not in OWN_ORIGINS:
             return False  # its own process starts it
         return life.due_at is None or life.due_at <= now
@@ -157,8 +160,15 @@ def end_cancelling(life: RunLife | None, stamp: Stamp) -> tuple[Event, ...]:
 
 
 def end_child(life: RunLife | None, parent: RunLife, stamp: Stamp) -> tuple[Event, ...]:
-    """The run that called it has ended, so nobody goes on with it."""
+    """The run that called it has ended, so nobody goes on with it.
+
+    One that is queued by itself goes on, unless the run that wanted it is cancelled: then so is it.
+    """
     if life is None or life.state.is_final:
+        return ()
+    if life.origin != "child":
+        return cancel(life, f"run {parent.id}", stamp) if parent.state in CANCELS else ()
+    if not parent.state.is_final:
         return ()
     reason = f"run {parent.id}, which called it, ended ({parent.state})"
     if parent.state is RunState.CANCELLED and is_legal(life, RunCancelled):
@@ -173,6 +183,12 @@ def abandon(life: RunLife | None, stamp: Stamp) -> tuple[Event, ...]:
     if life is None or life.state is not RunState.SCHEDULED or life.origin != "local" or life.epoch:
         return ()
     return _crashed(life, stamp, "its process ended before the run began")
+
+
+def crash(life: RunLife | None, reason: str, stamp: Stamp) -> tuple[Event, ...]:
+    if life is None or not is_legal(life, RunCrashed):
+        return ()
+    return _crashed(life, stamp, reason)
 
 
 def hand_over(life: RunLife) -> HandOver:

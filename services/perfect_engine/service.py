@@ -2,9 +2,13 @@
 
 import asyncio
 
+from perfect_engine.limit_replies import LimitReplies
 from perfect_engine.parameters import Checker
 from perfect_engine.process import Process
+from perfect_engine.reasons import Reasons
 from perfect_engine.replies import Replies
+from perfect_engine.run_replies import RunReplies
+from perfect_engine.steering import Steering
 from perfect_runtime.definitions import Flows
 from perfect_runtime.service import Context, Service
 from perfect_schemas.folds.flow import Flow
@@ -20,12 +24,19 @@ class EngineService(Service):
         self._checker = Checker()
         self.flows = Flows(context.bus, changed=self._flow_changed)
         self.process = Process(context)
-        self.replies = Replies(context, self.flows, self.process, self._checker)
+        limits = LimitReplies(context, self.process)
+        self.replies = (
+            Replies(context, self.flows, self.process, self._checker),
+            RunReplies(context, Steering(self.process, self.flows, self._checker)),
+            limits,
+            Reasons(context, self.process, limits),
+        )
 
     async def start(self) -> None:
         await self.flows.start()
         await self.process.start()
-        await self.replies.start()
+        for replies in self.replies:
+            await replies.start()
 
     async def stop(self) -> None:
         await self.process.stop()

@@ -1,6 +1,7 @@
-"""Waking at a run's due time: one `@at` message a run on the stream TIMERS, which fires after a restart too.
+"""Waking at a run's due time, or at the end of its sleep: one `@at` message a run on the stream TIMERS, which fires
+after a restart too.
 
-The time itself is the run's `due_at`; a timer only says "look now". One that is missed or comes twice does no harm.
+The time itself is in the run's life (`revival.due_of`); a timer only says "look now". One that is missed or comes twice does no harm.
 """
 
 import asyncio
@@ -9,8 +10,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from perfect_bus import Bus
+from perfect_bus.outbox import Ack
 from perfect_runtime.service import Context
 from perfect_schemas import ids, streams
+from perfect_schemas.errors import BusUnavailable
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -35,6 +38,7 @@ class Timers:
         self._bus: Bus = context.bus
         self._due = due
         self._armed: dict[str, datetime] = {}
+        self._stored: dict[str, int] = {}  # run id → sequence of its timer on the stream
         self._early: dict[str, asyncio.TimerHandle] = {}
         self._heard = 0
         self._following: Following | None = None
@@ -65,6 +69,12 @@ class Timers:
         if self._armed.get(run_id) == due_at:
             return
         self._armed[run_id] = due_at
+        self._cancel_early(run_id)
+
+        def stored(answer: Ack | BusUnavailable) -> None:
+            if isinstance(answer, Ack) and answer.error is None and run_id in self._armed:
+                self._stored[run_id] = answer.seq
+
         self._bus.outbox.put(
             subject(run_id),
             run_id.encode(),
@@ -73,14 +83,15 @@ class Timers:
                 "Nats-Schedule": f"@at {due_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
                 "Nats-Schedule-Target": TICK,
             },
+            done=stored,
         )
 
     def disarm(self, run_id: str) -> None:
-        """For a run that is not waiting for its time any more."""
+        """For a run that is not waiting for its time any more. Never a timer that is armed after this."""
         if self._armed.pop(run_id, None) is not None:
-            if (early := self._early.pop(run_id, None)) is not None:
-                early.cancel()
-            self._context.spawn(self._remove(run_id), "disarm")
+            self._cancel_early(run_id)
+            if (seq := self._stored.pop(run_id, None)) is not None:
+                self._context.spawn(self._purge_subject(subject(run_id), seq + 1), "disarm")
 
     def _tick(self, run_id: str) -> None:
         due_at = self._armed.get(run_id)
@@ -92,16 +103,18 @@ class Timers:
             self._early[run_id] = asyncio.get_running_loop().call_later(left, self._tick, run_id)
             return
         del self._armed[run_id]
+        self._stored.pop(run_id, None)
         self._early.pop(run_id, None)
         self._due(run_id)
 
-    async def _remove(self, run_id: str) -> None:
-        await self._purge_subject(subject(run_id))
+    def _cancel_early(self, run_id: str) -> None:
+        if (early := self._early.pop(run_id, None)) is not None:
+            early.cancel()
 
     async def _purge(self, before: int) -> None:
         await self._purge_subject(TICK, before)
 
-    async def _purge_subject(self, name: str, before: int | None = None) -> None:
+    async def _purge_subject(self, name: str, before: int) -> None:
         try:
             await self._bus.js.purge_stream(STREAM, seq=before, subject=name)
         except Exception as error:  # a tick too many does no harm

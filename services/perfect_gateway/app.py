@@ -7,11 +7,23 @@ from litestar import Litestar
 
 import perfect_ui
 from perfect_gateway import openapi, problems, static
-from perfect_gateway.api import clients, events, executions, flows, health, logs, runs, statistics
+from perfect_gateway.api import (
+    clients,
+    events,
+    executions,
+    flows,
+    health,
+    limits,
+    logs,
+    runs,
+    statistics,
+    steering,
+)
 from perfect_gateway.outermost import LOOPBACK_NAMES, Outermost
 from perfect_gateway.pages import flows as flow_pages
 from perfect_gateway.pages import home, stream
 from perfect_gateway.pages import runs as run_pages
+from perfect_gateway.pages import steering as steering_pages
 from perfect_gateway.pages.page import error_page
 from perfect_gateway.parts import Parts
 from perfect_schemas.streams import MAX_PAYLOAD_BYTES
@@ -24,10 +36,14 @@ MOST_BODY_BYTES = (
 def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
     api = [
         handler
-        for module in (flows, runs, logs, statistics, events, clients, executions, health)
+        for module in (flows, runs, steering, limits, logs, statistics, events, clients, executions, health)
         for handler in module.routes(parts)
     ]
-    pages = [handler for module in (home, run_pages, flow_pages, stream) for handler in module.routes(parts)]
+    pages = [
+        handler
+        for module in (home, run_pages, steering_pages, flow_pages, stream)
+        for handler in module.routes(parts)
+    ]
     app = Litestar(
         [*api, *pages, *openapi.routes(api, parts.version), *static.routes(perfect_ui.STATIC_DIR)],
         exception_handlers={Exception: problems.handler(error_page)},

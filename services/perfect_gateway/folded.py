@@ -20,10 +20,18 @@ from perfect_schemas.progress import progress
 from perfect_schemas.states import FINAL_TASK_STATES
 from perfect_schemas.views import LogView, RunView, TaskRunView, level_name, run_view, task_run_view
 
+SHOWN_BYTES = 64 * 1024
 _WITH_RESULT = (RunCompleted, TaskCompleted, TaskCached, TaskAdopted)
 
 
 def without_result(event: Event) -> Event:
+    """What is folded to be looked at keeps no results, except the run's own when that is short enough to be shown."""
+    if (
+        isinstance(event, RunCompleted)
+        and event.result is not None
+        and event.result.size_bytes <= SHOWN_BYTES
+    ):
+        return event
     if isinstance(event, _WITH_RESULT) and event.result is not None:
         return msgspec.structs.replace(event, result=None)
     return event

@@ -6,6 +6,8 @@ import msgspec
 
 from perfect_schemas.views import FlowView, LogView
 
+ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED", "CRASHED"})
+RETRIED = frozenset({"FAILED", "CANCELLED", "CRASHED"})
 RESULT_CHARACTERS = 20_000  # shown on a page; the API has all
 LINES_A_BATCH = 100_000  # more than any batch of log lines has
 
@@ -40,7 +42,11 @@ def result_text(value: Any) -> str | None:
     """A result for reading: text as it is, the rest as indented JSON; the beginning of what is very long."""
     if value is None:
         return None
-    text = value if isinstance(value, str) else msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    text = (
+        value
+        if isinstance(value, str)
+        else msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    )
     return text if len(text) <= RESULT_CHARACTERS else f"{text[:RESULT_CHARACTERS]}…"
 
 
@@ -76,6 +82,13 @@ def log_shape(line: LogView) -> dict[str, Any]:
     return shape
 
 
-def actions(state: str) -> list[str]:
-    """The buttons of a run's page."""
-    return [] if state in ("COMPLETED", "FAILED", "CANCELLED", "CRASHED", "CANCELLING") else ["cancel"]
+def actions(run: dict[str, Any]) -> list[str]:
+    """The buttons of a run's page. What happens to a child run happens through the run that called it."""
+    state = run["state"]
+    found = [] if state in ENDED or state == "CANCELLING" else ["cancel"]
+    if state == "PAUSED" and run.get("waits_for") == "input":
+        found.append("resume")
+    if run.get("origin") != "child":
+        found += ["retry"] if state in RETRIED else []
+        found += ["fork"] if state in ENDED else []
+    return found

@@ -8,6 +8,7 @@ What should run follows from the events alone, so that a launcher that starts an
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -157,5 +158,5 @@ def ending(process: Process, now: datetime) -> str:
     return f"{how}; it is started again in {left:.1f} s"
 
 
-def _envelope(stamp: Stamp) -> dict[str, object]:
+def _envelope(stamp: Stamp) -> dict[str, Any]:
     return {"id": stamp.event_id, "at": stamp.now, "source": SOURCE}

@@ -71,16 +71,24 @@ class Runner:
         return self._child is not None and self._child.poll() is None
 
     def status(self, log_lines: int, *, new: bool = False) -> ProcessStatus:
-        now, running = self._stamp().now, self.is_running
+        """Running from when that has been said: pid, start and restarts belong together."""
+        state, running = self.state, self.is_running
+        is_said = running and self._child is not None and self._child.pid == state.pid
+        if is_said:
+            detail = ""
+        elif running:
+            detail = "is being started"
+        else:
+            detail = self._trouble or process.ending(state, self._stamp().now)
         return ProcessStatus(
-            file=self.state.file,
-            name=self.state.name,
-            wanted=self.state.wanted,
-            running=running,
-            pid=self._child.pid if self._child is not None and running else None,
-            started_at=self.state.started_at if running else None,
-            restarts=self.state.restarts,
-            detail="" if running else self._trouble or process.ending(self.state, now),
+            file=state.file,
+            name=state.name,
+            wanted=state.wanted,
+            running=is_said,
+            pid=state.pid if is_said else None,
+            started_at=state.started_at if is_said else None,
+            restarts=state.restarts,
+            detail=detail,
             logs=self.output.last(log_lines),
             new=new,
         )

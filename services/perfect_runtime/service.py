@@ -27,6 +27,8 @@ from perfect_schemas.codec import encode
 from perfect_schemas.commands import Health, Reply
 from perfect_schemas.envelope import utc_now
 
+CANCEL_AGAIN_S = 0.1
+
 
 class Context:
     """What a service gets from outside: nothing in a service makes its own bus, clock, settings or log."""
@@ -65,9 +67,13 @@ class Context:
             self.fail(error)
 
     async def cancel_spawned(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Again until all have ended: before Python 3.12, `asyncio.wait_for` (which nats-py's requests use) swallows a
+        cancellation that comes in the same turn of the loop as the answer.
+        """
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.wait(self._tasks, timeout=CANCEL_AGAIN_S)
 
 
 class Service(ABC):

@@ -39,7 +39,9 @@ async def test_home_shows_the_library_and_what_runs(visit, system, gates):
     await expect(page.locator("#summary")).to_contain_text("running")
     await gates.open(0)
     await expect(card.locator(".badge")).to_have_text("completed")
-    await expect(page.locator("#flow-library .flow-card", has_text="Gated steps").locator(".strip rect.tone-good")).to_have_count(1)
+    await expect(
+        page.locator("#flow-library .flow-card", has_text="Gated steps").locator(".strip rect.tone-good")
+    ).to_have_count(1)
     assert visitor.navigations == 1
     await card.locator("a.title").click()
     await page.wait_for_url(RUN_URL)
@@ -63,6 +65,7 @@ async def test_a_run_moves_without_a_reload(visit, system, gates):
     await expect(meter(visitor)).to_have_text("100%")
     await expect(page).to_have_title("Gated steps · completed · Perfect")
     await expect(page.locator(".timeline .bar.tone-good")).to_have_count(4)
+    await expect(page.locator(".result pre")).to_have_text("the total is 3")
     assert seen == sorted(set(seen)), "progress grows with each step"
     assert seen[0] == 0
     assert seen[-1] == 100
@@ -143,7 +146,9 @@ async def test_one_click_and_a_failure_with_its_traceback(visit):
     row = rows(visitor, "FAILED")
     await expect(row).to_have_count(1)
     await expect(row.locator(".try")).to_have_text("2")
-    await expect(page.locator('#run-logs [data-level="WARNING"] .message').first).to_have_text("dividing by 0.0")
+    await expect(page.locator('#run-logs [data-level="WARNING"] .message').first).to_have_text(
+        "dividing by 0.0"
+    )
     await page.goto(f"{visitor.url}/runs?state=problem")
     await expect(page.locator("#runs-body tr .badge")).to_have_text("failed")
     await expect(page.locator("#runs-body")).to_contain_text("float division by zero")
@@ -171,14 +176,18 @@ async def test_a_gateway_that_dies_comes_back_with_the_truth(visit, system, gate
     os.kill(system.pid_of("gateway"), signal.SIGKILL)
     await expect(page.locator("#banner")).to_contain_text("Connection lost")
     await gates.open(1, "while nobody looked")
-    await system.until(run_id, lambda history: sum(task.state == "COMPLETED" for task in history.tasks.values()) == 2)
+    await system.until(
+        run_id, lambda history: sum(task.state == "COMPLETED" for task in history.tasks.values()) == 2
+    )
     await expect(rows(visitor)).to_have_count(1)
     gateway = next(child for child in system.system.children if "gateway" in child.names)
     gateway.spawn()
     system.system._keepers.append(asyncio.create_task(gateway.keep()))
     await expect(page.locator("#banner")).to_be_hidden(timeout=20_000)
     await expect(rows(visitor)).to_have_count(2)
-    await expect(page.locator("#run-logs .message")).to_have_text(["step 0: go", "step 1: while nobody looked"])
+    await expect(page.locator("#run-logs .message")).to_have_text(
+        ["step 0: go", "step 1: while nobody looked"]
+    )
     await gates.open(2)
     await expect(state(visitor)).to_have_text("completed")
     await expect(meter(visitor)).to_have_text("100%")

@@ -60,10 +60,14 @@ async def test_every_page(visit, pages):
             if await visitor.page.locator("body[data-seq]").count():
                 await visitor.live()
             wide[f"{name} {screen} {scheme}"] = await visitor.page.evaluate(TOO_WIDE)
-            await visitor.page.screenshot(path=PICTURES / f"{name}-{screen}-{scheme}.png", animations="disabled")
+            await visitor.page.screenshot(
+                path=PICTURES / f"{name}-{screen}-{scheme}.png", animations="disabled"
+            )
         return wide
 
-    found = await asyncio.gather(*(look(scheme, screen) for scheme in ("light", "dark") for screen in SCREENS))
+    found = await asyncio.gather(
+        *(look(scheme, screen) for scheme in ("light", "dark") for screen in SCREENS)
+    )
     wide = {page: pixels for one in found for page, pixels in one.items() if pixels > 0}
     assert wide == {}, "pixels by which a page is wider than its screen"
 

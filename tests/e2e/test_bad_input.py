@@ -56,7 +56,9 @@ async def test_requests(site: Site) -> None:
     assert (nonsense.status_code, nonsense.headers["content-type"]) == (400, "application/problem+json")
     assert "not JSON" in nonsense.json()["detail"]
 
-    large = await site.http.post("/api/engine/trigger/Echo", json={"parameters": {"text": "x" * 9 * MEGABYTE}})
+    large = await site.http.post(
+        "/api/engine/trigger/Echo", json={"parameters": {"text": "x" * 9 * MEGABYTE}}
+    )
     assert large.status_code == 413
     assert "pass large values by reference" in large.json()["detail"]
     for path in ("runs/nonsense", f"runs/{'0' * 8}-0000-7000-8000-{'0' * 12}"):
@@ -113,7 +115,11 @@ async def test_files_that_cannot_be_served(system: Running, tmp_path: Path) -> N
     broken.write_text("def bake(:\n")
     empty.write_text("oven = 1\n")
     environment = {"PERFECT_DATA_DIR": str(system.system.settings.data_dir)}
-    for file, says in ((broken, "SyntaxError"), (empty, "defines no flow"), (tmp_path / "no.py", "there is no file")):
+    for file, says in (
+        (broken, "SyntaxError"),
+        (empty, "defines no flow"),
+        (tmp_path / "no.py", "there is no file"),
+    ):
         ended = await perfect("worker", file, cwd=tmp_path, **environment)
         assert ended.code == 1
         assert says in ended.output
@@ -145,10 +151,25 @@ async def test_what_up_cannot_start_with(tmp_path: Path) -> None:
             (("up", "--port", used), {}, 1, f"port {used} of 127.0.0.1 is in use"),
             (("demo", "--port", used), {}, 1, f"port {used} of 127.0.0.1 is in use"),
             (("up", *port, "--host", "0.0.0.0"), {}, 2, "not a loopback address"),
-            (("up", *port), {"PERFECT_NATS_SERVER": "/nowhere/nats-server"}, 1, "PERFECT_NATS_SERVER names /nowhere"),
-            (("up", *port), {"PERFECT_NATS_SERVER": "./old-nats-server"}, 1, "is nats-server 2.9.10; Perfect needs 2.14"),
+            (
+                ("up", *port),
+                {"PERFECT_NATS_SERVER": "/nowhere/nats-server"},
+                1,
+                "PERFECT_NATS_SERVER names /nowhere",
+            ),
+            (
+                ("up", *port),
+                {"PERFECT_NATS_SERVER": "./old-nats-server"},
+                1,
+                "is nats-server 2.9.10; Perfect needs 2.14",
+            ),
             (("up", "--port", "many"), {}, 2, "invalid int value"),
-            (("up", *port), {"PERFECT_LEASE_S": "soon"}, 2, "the setting lease_s (from PERFECT_LEASE_S) is 'soon'"),
+            (
+                ("up", *port),
+                {"PERFECT_LEASE_S": "soon"},
+                2,
+                "the setting lease_s (from PERFECT_LEASE_S) is 'soon'",
+            ),
         ]
         ended = await asyncio.gather(
             *(
@@ -195,7 +216,12 @@ async def test_nothing_runs(tmp_path: Path) -> None:
         assert "remove it" in ended.output
 
     port = free_port()
-    gone = {"url": f"nats://127.0.0.1:{port}", "user": "a", "password": "hush", "gateway": f"http://127.0.0.1:{port}"}
+    gone = {
+        "url": f"nats://127.0.0.1:{port}",
+        "user": "a",
+        "password": "hush",
+        "gateway": f"http://127.0.0.1:{port}",
+    }
     file.write_text(json.dumps(gone))
     ended = await perfect("trigger", "Echo", cwd=tmp_path)
     assert ended.code == 4

@@ -87,15 +87,14 @@ async def test_up_leaves_nothing(tmp_path: Path, sig: signal.Signals) -> None:
     gates = tmp_path / "gates"
     gates.mkdir()
     os.mkfifo(gates / "gate-0")
-    async with Site.of(f"http://127.0.0.1:{port}") as site:
-        async with site.events() as messages:
-            await anext(messages)
-            await site.trigger("Gated steps", folder=str(gates), count=1)
-            async for message in messages:
-                if message.name == "message" and message.data["type"] == "task.started":
-                    break
-            process.send_signal(sig)
-            code, output = await ended_with_everything(process, below)
+    async with Site.of(f"http://127.0.0.1:{port}") as site, site.events() as messages:
+        await anext(messages)
+        await site.trigger("Gated steps", folder=str(gates), count=1)
+        async for message in messages:
+            if message.name == "message" and message.data["type"] == "task.started":
+                break
+        process.send_signal(sig)
+        code, output = await ended_with_everything(process, below)
     assert code == (-sig if sig == signal.SIGKILL else 0), output
     assert "Traceback" not in output
 

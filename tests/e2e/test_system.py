@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
+from eventually import eventually
 from running import FLOWS, Running, running
 from site_client import FINAL, Message, Site
 
@@ -39,7 +40,7 @@ async def test_from_registration_to_statistics(site: Site) -> None:
     services = {service["name"]: service["status"] for service in health["services"]}
     assert {"registry", "engine", "projector", "gateway"} <= set(services)
     assert set(services.values()) == {"ready"}
-    [client] = await site.get("/api/clients")
+    [client] = await eventually(lambda: site.get("/api/clients"))
     assert (client["name"], client["state"], len(client["flows"])) == ("w1", "CONNECTED", 3)
     flows = {flow["name"]: flow for flow in await site.get("/api/engine/flows")}
     assert set(flows) == {"Squares", "Talkative", "Instant"}
@@ -54,7 +55,11 @@ async def test_from_registration_to_statistics(site: Site) -> None:
         {"configuration": "debug", "parameters": {"count": COUNT}, "tags": ["first"]},
     )
     run = await site.finished(triggered["id"])
-    assert (run["state"], run["progress"], run["result"]) == ("COMPLETED", 100, sum(n * n for n in range(COUNT)))
+    assert (run["state"], run["progress"], run["result"]) == (
+        "COMPLETED",
+        100,
+        sum(n * n for n in range(COUNT)),
+    )
     assert (run["configuration"], run["tags"], run["client_name"]) == ("debug", ["first"], "w1")
     assert (run["tasks_done"], run["tasks_total"]) == (COUNT + 1, COUNT + 1)
     tasks = await site.all(f"/api/engine/runs/{run['id']}/tasks")
@@ -67,7 +72,10 @@ async def test_from_registration_to_statistics(site: Site) -> None:
     assert (line["message"], line["level"]) == (f"squaring {COUNT} numbers", "INFO")
 
     statistics = await site.get("/api/statistics", flow="Squares")
-    assert {row["task_name"]: row["sample_count"] for row in statistics["tasks"]} == {"square": COUNT, "total": 1}
+    assert {row["task_name"]: row["sample_count"] for row in statistics["tasks"]} == {
+        "square": COUNT,
+        "total": 1,
+    }
     [of_flow] = statistics["flows"]
     assert of_flow["avg_duration_ms"] == run["duration_ms"]
     [square] = [row for row in statistics["tasks"] if row["task_name"] == "square"]
@@ -160,7 +168,9 @@ async def test_ten_thousand_log_lines_in_order(site: Site) -> None:
     assert found == expected
     tail = await site.get(f"/api/engine/runs/{run['id']}/logs", tail="true", limit=3)
     assert [line["message"] for line in tail] == expected[-3:]
-    await site.post(f"/api/engine/runs/{run['id']}/logs", {"logs": ["afterwards", {"message": "!", "level": "error"}]})
+    await site.post(
+        f"/api/engine/runs/{run['id']}/logs", {"logs": ["afterwards", {"message": "!", "level": "error"}]}
+    )
     async with asyncio.timeout(10):
         while not (late := await site.get(f"/api/engine/runs/{run['id']}/logs", level="ERROR")):
             await asyncio.sleep(0.02)

@@ -57,14 +57,14 @@ async def traced_async(path: str, seconds: float = 0.01) -> int:
 
 
 @task
-def wait_once(path: str) -> str:
-    """The first time for ever; afterwards not at all."""
-    if os.path.exists(path):
-        return "done"
-    with open(path, "w") as out:
-        out.write(str(os.getpid()))
-    time.sleep(600)
-    return "never"
+def wait_at_first(path: str, times: int) -> str:
+    """So many times for ever; afterwards not at all."""
+    with open(path, "a") as out:
+        out.write(f"{os.getpid()}\n")
+    with open(path) as written:
+        if len(written.readlines()) <= times:
+            time.sleep(600)
+    return "done"
 
 
 @task
@@ -73,8 +73,18 @@ def count(n: int) -> int:
 
 
 @flow(name="Long")
-def long(path: str, tasks: int) -> str:
-    """Many short tasks, and a last one that only ends when it is done again."""
+def long(path: str, tasks: int, times: int) -> str:
+    """Many short tasks, and a last one that does not end the first `times` times."""
     for n in range(tasks - 1):
         count(n)
-    return wait_once(path)
+    return wait_at_first(path, times)
+
+
+@flow(name="A")
+def first_flow(path: str) -> None:
+    leave_trace(path, 0, 0)
+
+
+@flow(name="B")
+def second_flow(path: str) -> None:
+    leave_trace(path, 0, 0)

@@ -143,7 +143,9 @@ async def test_slots_bound_what_is_handed_over(bus, engine):
     await worker.take("etl")  # the one ahead
     with pytest.raises(TimeoutError):
         await worker.take("etl", timeout=0.3)
-    assert await waiting(bus, runs[-1].run_id) == "all 2 slots of the worker that serves flow 'etl' are taken"
+    assert await waiting(bus, runs[-1].run_id) == (
+        "all 2 slots of the worker that serves flow 'etl' are taken: 2 by flow 'etl'"
+    )
     await worker.complete(claims[0])
     await worker.take("etl")
 

@@ -6,8 +6,8 @@ from perfect_bus import Bus, Guard, append, presence
 from perfect_bus.claim import Claim, claim
 from perfect_schemas import codec, ids, subjects
 from perfect_schemas.commands import HandOver, Presence, Registered, RegisterFlow, Triggered, TriggerRun
-from perfect_schemas.envelope import utc_now
-from perfect_schemas.events import RunCompleted
+from perfect_schemas.envelope import ErrorInfo, StoredValue, utc_now
+from perfect_schemas.events import RunCompleted, RunFailed, RunSuspended
 from perfect_schemas.events.client import ClientConnected
 from perfect_schemas.events.task import TaskCompleted, TaskStarted
 
@@ -70,7 +70,28 @@ class Worker:
         assert claimed is not None
         return claimed
 
-    async def task(self, claimed: Claim, key: str = "t-0") -> None:
+    async def suspend(self, claimed: Claim, waits_for: str, **fields) -> int:
+        """The run waits: for input, sleep, child …"""
+        return await self.say(claimed, RunSuspended, waits_for=waits_for, **fields)
+
+    async def fail(self, claimed: Claim) -> int:
+        error = ErrorInfo(kind="builtins:ValueError", message="no")
+        return await self.say(claimed, RunFailed, duration_ms=1, error=error)
+
+    async def say(self, claimed: Claim, kind, **fields) -> int:
+        """An event of the run itself, guarded on the claim."""
+        event = kind(
+            id=ids.uuid7(),
+            at=utc_now(),
+            source=f"worker:{self.id}",
+            run_id=claimed.run_id,
+            epoch=claimed.epoch,
+            **fields,
+        )
+        subject = subjects.run(claimed.run_id)
+        return await append(self.bus, subject, event, Guard(subject, claimed.seq))
+
+    async def task(self, claimed: Claim, key: str = "t-0", result: object = None, **fields) -> None:
         common = {
             "at": utc_now(),
             "source": f"worker:{self.id}",
@@ -79,27 +100,24 @@ class Worker:
             "task_key": key,
             "task_id": ids.uuid7(),
             "name": "t",
+            **fields,
             "epoch": claimed.epoch,
             "attempt": 1,
         }
         guard = Guard(subjects.run(claimed.run_id), claimed.seq)
         for event in (
             TaskStarted(id=ids.uuid7(), **common),
-            TaskCompleted(id=ids.uuid7(), duration_ms=1, **common),
+            TaskCompleted(
+                id=ids.uuid7(),
+                duration_ms=1,
+                result=None if result is None else StoredValue(value=msgspec.Raw(codec.encode(result))),
+                **common,
+            ),
         ):
             await append(self.bus, subjects.task(claimed.run_id), event, guard)
 
     async def complete(self, claimed: Claim) -> int:
-        event = RunCompleted(
-            id=ids.uuid7(),
-            at=utc_now(),
-            source=f"worker:{self.id}",
-            run_id=claimed.run_id,
-            epoch=claimed.epoch,
-            duration_ms=1,
-        )
-        subject = subjects.run(claimed.run_id)
-        return await append(self.bus, subject, event, Guard(subject, claimed.seq))
+        return await self.say(claimed, RunCompleted, duration_ms=1)
 
 
 async def register(bus: Bus, name: str, **definition) -> Registered:

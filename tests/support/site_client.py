@@ -56,7 +56,9 @@ class Site:
         return await self.get(f"/api/engine/runs/{run_id}")
 
     @asynccontextmanager
-    async def events(self, *, last_event_id: str | None = None, **query: Any) -> AsyncIterator[AsyncIterator[Message]]:
+    async def events(
+        self, *, last_event_id: str | None = None, **query: Any
+    ) -> AsyncIterator[AsyncIterator[Message]]:
         headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
         async with self.http.stream("GET", "/api/events", params=query, headers=headers) as answer:
             assert answer.status_code == 200, await answer.aread()
@@ -64,7 +66,10 @@ class Site:
 
     async def finished(self, run_id: str, timeout_s: float = 30.0) -> dict[str, Any]:
         """The run once it is final, waited for on the event stream, which is read from its beginning."""
-        async with asyncio.timeout(timeout_s), self.events(run_id=run_id, after="0.0", logs="false") as messages:
+        async with (
+            asyncio.timeout(timeout_s),
+            self.events(run_id=run_id, after="0.0", logs="false") as messages,
+        ):
             async for message in messages:
                 if message.name == "message" and _ends(message.data):
                     break
@@ -79,7 +84,9 @@ class Site:
 
     @staticmethod
     def _checked(answer: httpx.Response, status: int) -> Any:
-        assert answer.status_code == status, f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}"
+        assert answer.status_code == status, (
+            f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}"
+        )
         return answer.json() if answer.content else None
 
 

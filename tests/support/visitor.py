@@ -59,7 +59,9 @@ class Visitor:
         page.on("request", self._on_request)
 
     @classmethod
-    async def come(cls, browser: Browser, url: str, *, viewport: Any = DESKTOP, scheme: Any = "light") -> "Visitor":
+    async def come(
+        cls, browser: Browser, url: str, *, viewport: Any = DESKTOP, scheme: Any = "light"
+    ) -> "Visitor":
         context = await browser.new_context(
             viewport=viewport, color_scheme=scheme, locale="en-GB", timezone_id="Europe/Rome"
         )

@@ -65,7 +65,7 @@ class WorkerProcess:
 class Workers:
     def __init__(self, connection: Connection, settings: Settings, folder: Path) -> None:
         self._folder = folder
-        self._environment = {
+        self.environment = {
             **os.environ,
             **settings.environment(),
             "PERFECT_NATS_URL": f"nats://{connection.user}:{connection.password}@{connection.url.removeprefix('nats://')}",
@@ -83,7 +83,7 @@ class Workers:
                     *(sys.executable, "-m", "perfect_sdk.worker", *map(str, targets), "--name", name),
                     *("--processes", str(processes), "--concurrency", str(concurrency), *more),
                 ],
-                env=self._environment,
+                env=self.environment,
                 stdout=out,
                 stderr=out,
                 cwd=self._folder,

@@ -5,6 +5,7 @@ import pytest
 from perfect_engine import waiting
 from perfect_engine.parameters import Checker
 from perfect_engine.placement import Worker
+from perfect_engine.waiting import Around
 from perfect_schemas.errors import InvalidInput
 from perfect_schemas.folds.flow import Flow
 from perfect_schemas.folds.run import RunLife
@@ -100,4 +101,4 @@ def worker(slots, held, name="w"):
     ],
 )
 def test_waiting_reason(run, workers, handed, sentence):
-    assert waiting.reason(run, workers, is_handed=handed) == sentence
+    assert waiting.reason(run, Around(workers=workers, is_handed=handed)) == sentence

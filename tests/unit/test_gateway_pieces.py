@@ -243,8 +243,16 @@ def test_shapes() -> None:
     assert shapes.error_shape(error) == {"type": "ValueError", "message": "no", "traceback": ""}
     assert shapes.error_shape(None) is None
     assert shapes.line_number(7, 3) > shapes.line_number(6, 99_999)
-    assert shapes.actions("RUNNING") == ["cancel"]
-    assert shapes.actions("COMPLETED") == []
+    for run, expected in (
+        ({"state": "RUNNING"}, ["cancel"]),
+        ({"state": "CANCELLING"}, []),
+        ({"state": "PAUSED", "waits_for": "sleep"}, ["cancel"]),
+        ({"state": "PAUSED", "waits_for": "input"}, ["cancel", "resume"]),
+        ({"state": "COMPLETED"}, ["fork"]),
+        ({"state": "FAILED"}, ["retry", "fork"]),
+        ({"state": "FAILED", "origin": "child"}, []),
+    ):
+        assert shapes.actions(run) == expected
 
 
 # -- problems

@@ -5,7 +5,7 @@ the trigger form. The contexts of all templates and the protocol of the stream a
 """
 
 from perfect_ui.assets import STATIC_DIR, AssetsMissing, asset_url, asset_version
-from perfect_ui.forms import form_parameters, form_values
+from perfect_ui.forms import form_parameters, form_values, input_form
 from perfect_ui.rendering import render
 from perfect_ui.stream import frame, signal
 
@@ -17,6 +17,7 @@ __all__ = [
     "form_parameters",
     "form_values",
     "frame",
+    "input_form",
     "render",
     "signal",
 ]

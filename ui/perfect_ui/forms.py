@@ -104,6 +104,15 @@ def form_values(schema: dict[str, Any], parameters: Mapping[str, Any]) -> dict[s
     return values
 
 
+def input_form(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a form for one value: itself for an object with named properties, else one with the field `input`."""
+    if schema.get("type") == "object" and "properties" in schema:
+        return schema
+    value = {key: part for key, part in schema.items() if key != "$defs"}
+    form = {"type": "object", "properties": {"input": value}, "required": ["input"]}
+    return {**form, "$defs": schema["$defs"]} if "$defs" in schema else form
+
+
 def _last(form: Mapping[str, str | Sequence[str]] | None, key: str) -> str | None:
     value = None if form is None else form.get(key)
     if value is None or isinstance(value, str):

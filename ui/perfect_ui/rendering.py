@@ -12,7 +12,7 @@ from perfect_ui import formats
 from perfect_ui.ansi import ansi
 from perfect_ui.assets import asset_url, asset_version
 from perfect_ui.formats import tone
-from perfect_ui.forms import fields
+from perfect_ui.forms import fields, input_form
 from perfect_ui.strip import strip
 from perfect_ui.timeline import timeline
 
@@ -102,6 +102,7 @@ def _environment() -> Environment:
         "asset_version": asset_version,
         "elapsed_ms": formats.milliseconds_between,
         "fields": fields,
+        "input_form": input_form,
         "schedule_text": schedule_text,
         "strip": strip,
         "timeline": timeline,

@@ -6,6 +6,8 @@ Said by the worker that holds the run: started, suspended, retrying, completed, 
 
 from typing import Any, Literal
 
+import msgspec
+
 from perfect_schemas.envelope import Configuration, ErrorInfo, Event, Instant, StoredValue
 
 
@@ -94,12 +96,25 @@ class RunRetried(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.
     from_key: str | None = None
 
 
+class TakenWait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A pause or sleep that was over in the origin of a fork. input: what it was resumed with."""
+
+    key: str
+    waits_for: str
+    input: Any = None
+    timed_out: bool = False
+
+
 class RunForked(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.forked"):
-    """The run continues `origin_run_id` from `from_key` on; what stands before was adopted from it."""
+    """The run continues `origin_run_id` from `from_key` on; what stands before was adopted from it.
+
+    overrides: parameters that differ from the origin's. waits: those that are not waited for again.
+    """
 
     origin_run_id: str
     from_key: str | None = None
     overrides: dict[str, Any] = {}
+    waits: list[TakenWait] = []
 
 
 class RunCompleted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.completed"):

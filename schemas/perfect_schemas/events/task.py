@@ -11,8 +11,7 @@ class _TaskEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     """What a replay needs of every task event.
 
     name: of the task. ordinal: its place in its scope, from 0. input_digest: hex SHA-256 over the encoded
-    inputs, None when they cannot be encoded. dispatch_id: said by the worker that took this dispatch of a distributed
-    task, of the task itself or of one that its body called.
+    inputs, None when they cannot be encoded.
     """
 
     task_run_id: str
@@ -21,6 +20,13 @@ class _TaskEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     ordinal: int = 0
     input_digest: str | None = None
+
+
+class _Executed(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """dispatch_id: said by the worker that took this dispatch of a distributed task, of the task itself or of one that
+    its body called.
+    """
+
     dispatch_id: str | None = None
 
 
@@ -38,39 +44,39 @@ class TaskQueued(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag=
     losses: int = 0
 
 
-class TaskStarted(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.started"):
+class TaskStarted(_Executed, frozen=True, kw_only=True, omit_defaults=True, tag="task.started"):
     """client_id: who runs it. With a dispatch_id it is a claim: the first one of the dispatch holds it."""
 
     client_id: str | None = None
 
 
-class TaskRetrying(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.retrying"):
+class TaskRetrying(_Executed, frozen=True, kw_only=True, omit_defaults=True, tag="task.retrying"):
     """`attempt` failed; the next one starts at `next_at`."""
 
     next_at: Instant
     error: ErrorInfo
 
 
-class TaskCompleted(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.completed"):
+class TaskCompleted(_Executed, frozen=True, kw_only=True, omit_defaults=True, tag="task.completed"):
     """result: None when the value could not be stored; the task runs again on a resume."""
 
     duration_ms: int
     result: StoredValue | None = None
 
 
-class TaskCached(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.cached"):
+class TaskCached(_Executed, frozen=True, kw_only=True, omit_defaults=True, tag="task.cached"):
     """The result came from the cache; the body was not called."""
 
     cache_key: str
     result: StoredValue | None = None
 
 
-class TaskFailed(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.failed"):
+class TaskFailed(_Executed, frozen=True, kw_only=True, omit_defaults=True, tag="task.failed"):
     duration_ms: int
     error: ErrorInfo
 
 
-class TaskSkipped(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.skipped"):
+class TaskSkipped(_Executed, frozen=True, kw_only=True, omit_defaults=True, tag="task.skipped"):
     reason: str
 
 

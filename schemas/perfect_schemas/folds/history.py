@@ -19,7 +19,7 @@ import msgspec
 from perfect_schemas.envelope import Event
 from perfect_schemas.events import TaskAdopted, TaskEvent, TaskQueued, TaskStarted
 from perfect_schemas.events.log import LogBatch
-from perfect_schemas.events.run import RunResumed, RunRetried, RunRetrying, RunSuspended
+from perfect_schemas.events.run import RunForked, RunResumed, RunRetried, RunRetrying, RunSuspended
 from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.folds import run as run_fold
 from perfect_schemas.folds import task as task_fold
@@ -43,7 +43,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
 
     wake_at: when it is over by itself, as decided when it was reached first. is_over: the run was resumed from it.
     input: what it was resumed with. timed_out: its `wake_at` resumed it, nobody's input. seq: of the last event that
-    told of it.
+    told of it. after: how many tasks had begun when it was reached first.
     """
 
     key: str
@@ -53,6 +53,7 @@ class Wait(msgspec.Struct, frozen=True, kw_only=True):
     is_over: bool = False
     input: Any = None
     timed_out: bool = False
+    after: int = 0
 
 
 class History:
@@ -60,9 +61,11 @@ class History:
 
     retry_epoch: the epoch that the last retry answers (the flow's own, or a person's); what failed up to it runs again.
     waits: by key, every wait that the run was suspended for, or that went on beside such a one.
+    reruns: task key → the epoch up to which it does not count in a replay, because a person wanted the run tried again
+    from that task or an earlier one.
     """
 
-    __slots__ = ("ignored", "retry_epoch", "run", "seq", "tasks", "waits")
+    __slots__ = ("ignored", "reruns", "retry_epoch", "run", "seq", "tasks", "waits")
 
     def __init__(self, run: RunLife | None = None, tasks: Iterable[TaskLife] = (), seq: int = 0) -> None:
         self.run = run
@@ -71,6 +74,22 @@ class History:
         self.ignored = 0
         self.retry_epoch = 0
         self.waits: dict[str, Wait] = {}
+        self.reruns: dict[str, int] = {}
+
+    def recorded(self) -> list[TaskLife]:
+        """The tasks that a replay may find, in the order of their first events."""
+        reruns = self.reruns
+        return [task for task in self.tasks.values() if task.epoch > reruns.get(task.key, -1)]
+
+    def invalidated(self, from_key: str) -> list[str]:
+        """The keys of the tasks that run again when `from_key` is the first to do so: it, what began after it, and the
+        tasks within which it was called.
+        """
+        keys = list(self.tasks)
+        if from_key not in self.tasks:
+            return []
+        at = keys.index(from_key)
+        return [key for key in keys[:at] if from_key.startswith(f"{key}/")] + keys[at:]
 
     def apply(self, event: Event, seq: int) -> list[TaskLife]:
         """Fold one event in stream order. Returns the tasks that changed (the run is compared by identity)."""
@@ -87,6 +106,10 @@ class History:
             return []
         if before is not None and kind in _RETRIES:
             self.retry_epoch = before.epoch
+            if kind is RunRetried and event.from_key is not None:  # type: ignore[attr-defined]
+                self._rerun_from(event.from_key, before.epoch)  # type: ignore[attr-defined]
+        elif kind is RunForked:
+            self._take_waits(event, seq)  # type: ignore[arg-type]
         elif kind is RunSuspended:
             self._suspend(event, seq)  # type: ignore[arg-type]
         elif kind is RunResumed and before is not None:
@@ -95,12 +118,29 @@ class History:
             return self._close_open_tasks(self.run, seq)
         return []
 
+    def _take_waits(self, event: RunForked, seq: int) -> None:
+        for one in event.waits:
+            self.waits[one.key] = Wait(
+                key=one.key,
+                waits_for=one.waits_for,
+                seq=seq,
+                is_over=True,
+                input=one.input,
+                timed_out=one.timed_out,
+            )
+
     def _suspend(self, event: RunSuspended, seq: int) -> None:
         for key, wake_at in event.pending.items():
-            self.waits.setdefault(key, Wait(key=key, waits_for="sleep", seq=seq, wake_at=wake_at))
+            wait = Wait(key=key, waits_for="sleep", seq=seq, wake_at=wake_at, after=len(self.tasks))
+            self.waits.setdefault(key, wait)
         if event.key is not None:
+            known = self.waits.get(event.key)
             self.waits[event.key] = Wait(
-                key=event.key, waits_for=event.waits_for, seq=seq, wake_at=event.wake_at
+                key=event.key,
+                waits_for=event.waits_for,
+                seq=seq,
+                wake_at=event.wake_at,
+                after=len(self.tasks) if known is None else known.after,
             )
 
     def _resume(self, before: RunLife, event: RunResumed, seq: int) -> None:
@@ -110,6 +150,13 @@ class History:
             self.waits[wait.key] = msgspec.structs.replace(
                 wait, seq=seq, is_over=True, input=event.input, timed_out=timed_out
             )
+
+    def _rerun_from(self, from_key: str, epoch: int) -> None:
+        dropped = self.invalidated(from_key)
+        self.reruns.update(dict.fromkeys(dropped, epoch))
+        if dropped:
+            first = list(self.tasks).index(from_key)
+            self.waits = {key: wait for key, wait in self.waits.items() if wait.after <= first}
 
     def _apply_to_task(self, event: Event, seq: int) -> list[TaskLife]:
         key = event.task_key or ""

@@ -30,7 +30,7 @@ class StatusQuery(msgspec.Struct, frozen=True, kw_only=True):
 class ClientProcess(msgspec.Struct, frozen=True, kw_only=True):
     """running: its process is alive. wanted: it is to be; it is started again when it ends by itself.
 
-    restarts: how often that happened. detail: what keeps it from running, or how it ended last.
+    restarts: how often it was started again since it was asked for. detail: what keeps it from running, or how it ended last.
     """
 
     running: bool

@@ -7,6 +7,7 @@ import msgspec
 from litestar import Response, get, post
 
 from perfect_gateway.parts import Parts
+from perfect_gateway.reasons import explained
 from perfect_gateway.wire import AnyRequest, aware, body, json, page, query, run_id
 from perfect_schemas import commands, ids, queries
 from perfect_schemas.envelope import Configuration
@@ -156,10 +157,10 @@ def routes(parts: Parts) -> list[Any]:
 
     @get("/api/engine/runs/{run_id:str}", opt={"answers": {200: RunView}})
     async def run(request: AnyRequest) -> Response[bytes]:
-        """One run, also in the moment after its trigger."""
+        """One run, also in the moment after its trigger; `waiting_for` says why it does not run."""
         wanted_id = run_id(request)
         reply = await parts.asker.of_run("run", queries.RunDetail(run_id=wanted_id), wanted_id)
-        return json(bytes(reply.value))
+        return json(await explained(parts, bytes(reply.value)))
 
     @get("/api/engine/runs/{run_id:str}/tasks", opt={"query": PageQuery, "answers": {200: list[TaskRunView]}})
     async def tasks(request: AnyRequest) -> Response[bytes]:

@@ -29,7 +29,7 @@ def task_dicts(tasks: Iterable[TaskLife], facts: FlowFacts) -> list[dict[str, An
 
 
 def run_header(run: dict[str, Any]) -> str:
-    return perfect_ui.render("parts/run_header.html", run=run, actions=shapes.actions(run["state"]))
+    return perfect_ui.render("parts/run_header.html", run=run, actions=shapes.actions(run))
 
 
 def task_rows(tasks: list[dict[str, Any]]) -> str:

@@ -12,6 +12,7 @@ from perfect_gateway.api.runs import RunQuery, cancel_run, run_page
 from perfect_gateway.live import fragments
 from perfect_gateway.pages.page import html, position, see
 from perfect_gateway.parts import Parts
+from perfect_gateway.reasons import explain
 from perfect_gateway.runs import folded_run, no_run, streamed_lines
 from perfect_gateway.wire import AnyRequest, query, run_id
 from perfect_schemas import queries
@@ -85,6 +86,24 @@ async def folded(parts: Parts, wanted: str) -> RunContext:
     )
 
 
+async def run_context(parts: Parts, wanted: str) -> dict[str, Any]:
+    """What `pages/run.html` takes. Raises NotFound."""
+    try:
+        shown = await projected(parts, wanted)
+    except NotFound:
+        shown = await folded(parts, wanted)
+    run = await explain(parts, shown.run)
+    return {
+        "seq": position(shown.seq, shown.log_seq),
+        "run": shapes.run_shape(run, result=True),
+        "tasks": [shapes.task_shape(task) for task in shown.tasks],
+        "logs": [shapes.log_shape(line) for line in shown.logs],
+        "logs_earlier": f"/api/engine/runs/{wanted}/logs?limit=1000" if shown.earlier else None,
+        "actions": shapes.actions(run),
+        "version": parts.version,
+    }
+
+
 def routes(parts: Parts) -> list[Any]:
     @get("/runs")
     async def runs(request: AnyRequest) -> Response[bytes]:
@@ -110,21 +129,7 @@ def routes(parts: Parts) -> list[Any]:
 
     @get("/runs/{run_id:str}")
     async def run(request: AnyRequest) -> Response[bytes]:
-        wanted = run_id(request)
-        try:
-            shown = await projected(parts, wanted)
-        except NotFound:
-            shown = await folded(parts, wanted)
-        return html(
-            "pages/run.html",
-            seq=position(shown.seq, shown.log_seq),
-            run=shapes.run_shape(shown.run, result=True),
-            tasks=[shapes.task_shape(task) for task in shown.tasks],
-            logs=[shapes.log_shape(line) for line in shown.logs],
-            logs_earlier=f"/api/engine/runs/{wanted}/logs?limit=1000" if shown.earlier else None,
-            actions=shapes.actions(shown.run["state"]),
-            version=parts.version,
-        )
+        return html("pages/run.html", **await run_context(parts, run_id(request)))
 
     @post("/runs/{run_id:str}/cancel", status_code=303)
     async def cancel(request: AnyRequest) -> Response[bytes]:

@@ -1,0 +1,76 @@
+"""`perfect runs resume|retry|fork`."""
+
+import argparse
+import json
+from typing import Any
+
+from perfect_sdk.cli.exits import OK, USAGE, Exit
+from perfect_sdk.cli.gateway import Gateway
+from perfect_sdk.cli.output import print_json
+from perfect_sdk.cli.parameters import add_parameters, add_system, parse_parameters
+
+
+def register(commands: Any) -> None:
+    """Into the commands of `perfect runs`."""
+    one = commands.add_parser("resume", help="end a pause that waits for input")
+    one.add_argument("run_id", metavar="RUN")
+    one.add_argument("--input", metavar="VALUE", help="read as JSON where it is JSON, as text otherwise")
+    add_parameters(one, help="a field of the input, for one that has fields")
+    _finish(one, resume)
+
+    one = commands.add_parser("retry", help="try a failed run again: what completed is not done again")
+    one.add_argument("run_id", metavar="RUN")
+    one.add_argument("--from", dest="from_key", metavar="TASK", help="the key of the first task to run again")
+    _finish(one, retry)
+
+    one = commands.add_parser("fork", help="a new run that takes over the results of a run up to a task")
+    one.add_argument("run_id", metavar="RUN")
+    one.add_argument("--from", dest="from_key", metavar="TASK", help="the key of the first task to run again")
+    add_parameters(one)
+    _finish(one, fork)
+
+
+def _finish(parser: argparse.ArgumentParser, run: Any) -> None:
+    parser.add_argument(
+        "--watch", action="store_true", help="follow the run; the exit code tells how it ended"
+    )
+    add_system(parser)
+    parser.set_defaults(run=run)
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    if arguments.input is not None and arguments.parameters:
+        raise Exit(USAGE, "give either --input or -p NAME=VALUE, not both")
+    given: Any = parse_parameters(arguments.parameters) if arguments.parameters else None
+    if arguments.input is not None:
+        try:
+            given = json.loads(arguments.input)
+        except ValueError:
+            given = arguments.input
+    return _act(arguments, "resume", {"input": given}, "goes on")
+
+
+def retry(arguments: argparse.Namespace) -> int:
+    return _act(arguments, "retry", {"from_key": arguments.from_key}, "is tried again")
+
+
+def fork(arguments: argparse.Namespace) -> int:
+    body: dict[str, Any] = {"from_key": arguments.from_key}
+    if arguments.parameters:
+        body["parameters"] = parse_parameters(arguments.parameters)
+    return _act(arguments, "fork", body, f"is forked from {arguments.run_id}")
+
+
+def _act(arguments: argparse.Namespace, verb: str, body: dict[str, Any], done: str) -> int:
+    gateway = Gateway.of(arguments)
+    run = gateway.post(f"/api/engine/runs/{arguments.run_id}/{verb}", body)
+    code = OK
+    if arguments.watch:
+        from perfect_sdk.cli.watching import watch
+
+        run, code = watch(gateway, run["id"], quiet=arguments.json)
+    if arguments.json:
+        print_json(run)
+    elif not arguments.watch:
+        print(f"run {run['id']} {done}")
+    return code

@@ -1,0 +1,147 @@
+"""Taking and giving back slots of named limits. The engine keeps the queue; a release answers the next one at once.
+
+A holder is a place in one epoch of a run: what a run holds ends with it, with its loss, and with its next epoch, so
+nothing leaks when a process dies.
+"""
+
+import asyncio
+import itertools
+import time
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perfect_schemas import subjects
+from perfect_schemas.commands import Acquired, AcquireSlots, Holder, ReleaseSlots
+from perfect_schemas.errors import ServiceUnavailable
+from perfect_sdk.context import Frame, current
+from perfect_sdk.effects import Future, Steps
+from perfect_sdk.exceptions import AcquireConcurrencySlotTimeoutError, InvalidInput, NotSupported
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future as Answer
+
+    from perfect_schemas.commands import Reply
+
+WAIT_S = 5.0  # how long the engine keeps a question
+ANSWER_S = WAIT_S + 2.0
+AGAIN_S = 0.2  # after a question that nobody answered
+RELEASE_S = 60.0
+
+_acquired = msgspec.json.Decoder(Acquired).decode
+_numbers = itertools.count()
+_warned: set[str] = set()
+
+
+class Slots:
+    """What one `with concurrency(…)` holds. held: None outside of a running system, where nothing is limited."""
+
+    def __init__(
+        self,
+        names: str | Iterable[str],
+        occupy: int = 1,
+        timeout_seconds: float | None = None,
+        max_retries: int | None = None,
+        lease_duration: float = 300,  # noqa: ARG002  a slot ends with its holder, not with a lease
+        strict: bool = False,
+        holder: Any = None,
+        raise_on_lease_renewal_failure: bool | None = None,  # noqa: ARG002
+    ) -> None:
+        self.names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+        if not all(isinstance(name, str) and name for name in self.names):
+            raise InvalidInput(f"concurrency() takes names of limits, not {names!r}")
+        if isinstance(occupy, bool) or not isinstance(occupy, int) or occupy < 1:
+            raise InvalidInput(f"concurrency(occupy=…) is a whole number from 1 on, not {occupy!r}")
+        refused = {"max_retries": max_retries, "strict": strict or None, "holder": holder}
+        for option, value in refused.items():
+            if value is not None:
+                raise NotSupported(f"concurrency({option}=…) is not supported: {_INSTEAD[option]}")
+        self.occupy = occupy
+        self.timeout_s = timeout_seconds
+        self.held: tuple[Frame, Holder] | None = None
+
+    def enter(self) -> Steps[None]:
+        """Raises AcquireConcurrencySlotTimeoutError after `timeout_seconds`, and what stops the run."""
+        frame = current.get()
+        if not self.names:
+            return
+        if frame is None or not frame.session.journal.is_recorded:
+            _warn("inside no run" if frame is None else "without a running system")
+            return
+        frame.check()
+        session = frame.session
+        place = frame.call.place.key if frame.call is not None else frame.scope.path or "flow"
+        holder = Holder(run_id=session.run.run_id, epoch=session.epoch, key=f"{place}#{next(_numbers)}")
+        try:
+            yield from self._acquire(frame, holder)
+        except BaseException:
+            _release(frame, self.names, holder)  # the answer may be on its way
+            raise
+        self.held = (frame, holder)
+
+    def _acquire(self, frame: Frame, holder: Holder) -> Steps[None]:
+        session = frame.session
+        deadline = None if self.timeout_s is None else time.monotonic() + self.timeout_s
+        said: str | None = None
+        while True:
+            left = WAIT_S if deadline is None else min(WAIT_S, max(deadline - time.monotonic(), 0.0))
+            command = AcquireSlots(names=self.names, holder=holder, occupy=self.occupy, wait_s=left)
+            asked = session.journal.ask(
+                subjects.command("engine", "acquire"), command, timeout_s=ANSWER_S, try_s=ANSWER_S
+            )
+            answer = Acquired(granted=False)
+            try:
+                reply = yield Future(session, asked)
+                answer = _acquired(bytes(reply.value))
+            except ServiceUnavailable:  # the engine is being started again
+                yield Future(session, session.journal.after(AGAIN_S))
+            if answer.granted:
+                return
+            if deadline is not None and time.monotonic() >= deadline:
+                why = f": {answer.waiting_for}" if answer.waiting_for else ""
+                raise AcquireConcurrencySlotTimeoutError(
+                    f"no slot of {', '.join(map(repr, self.names))} became free within {self.timeout_s:g} s{why}"
+                )
+            if answer.waiting_for and answer.waiting_for != said:
+                said = answer.waiting_for
+                session.say(20, f"waits: {said}", call=frame.call)
+
+    def release(self) -> "Answer[Reply] | None":
+        """Safe to call more than once. The answer need not be waited for."""
+        if self.held is None:
+            return None
+        (frame, holder), self.held = self.held, None
+        return _release(frame, self.names, holder)
+
+
+def _release(frame: Frame, names: list[str], holder: Holder) -> "Answer[Reply]":
+    command = ReleaseSlots(names=names, holder=holder)
+    return frame.session.journal.ask(subjects.command("engine", "release"), command, timeout_s=RELEASE_S)
+
+
+def _warn(where: str) -> None:
+    if where not in _warned:
+        _warned.add(where)
+        warnings.warn(f"concurrency() limits nothing {where}", UserWarning, stacklevel=6)
+
+
+_INSTEAD = {
+    "max_retries": "use timeout_seconds",
+    "strict": "a name without a limit is not limited; set one with `perfect limits set NAME SLOTS`",
+    "holder": "the run that calls holds the slots",
+}
+
+
+def refuse_rate_limit() -> None:
+    raise NotSupported(
+        "rate_limit() is not supported: limit how many calls go on at once with concurrency(), and space them with "
+        "perfect_sdk.sleep()"
+    )
+
+
+async def quietly(answer: "Answer[Reply] | None", seconds: float) -> None:
+    """Wait for it a moment, whatever it is."""
+    if answer is not None:
+        await asyncio.wait([asyncio.wrap_future(answer)], timeout=seconds)
