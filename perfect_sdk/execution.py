@@ -123,11 +123,9 @@ class Call:
         found = inputs.find((self.args, self.kwargs, self.wait_for))
         if not found:
             return  # the arguments stay the very objects that they are
-        self.session.floor.closed(
-            self
-        )  # a submitted call counts as under way, but not while it waits for others
-        yield WaitFor([each for each in found if isinstance(each, PerfectFuture)])
-        self.session.floor.opened(self)
+        futures = [each for each in found if isinstance(each, PerfectFuture)]
+        with self.session.floor.awaiting([self], [each._job.future for each in futures]):
+            yield WaitFor(futures)
         try:
             inputs.replace(self.wait_for)
             self.args, self.kwargs = inputs.replace(self.args), inputs.replace(self.kwargs)

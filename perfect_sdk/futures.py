@@ -73,11 +73,15 @@ class PerfectFuture(Generic[R]):
     async def wait_async(self) -> None:
         import asyncio
 
+        from perfect_sdk.waits import around
+
         if not self._job.future.done():
             waiting = asyncio.wrap_future(self._job.future)
             # A failure is raised by `result`, to whoever asks for it.
             waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
-            await asyncio.wait([waiting])
+            floor = self._call.session.floor
+            with floor.awaiting(around(current.get()), [self._job.future]):
+                await asyncio.wait([waiting])
 
     def __await__(self) -> Generator[Any, None, R]:
         return self.result_async().__await__()

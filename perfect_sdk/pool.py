@@ -7,9 +7,11 @@ import threading
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
+from perfect_sdk.context import current
 from perfect_sdk.effects import drive_async, settle
 from perfect_sdk.exceptions import NotSupported
 from perfect_sdk.futures import PerfectFuture
+from perfect_sdk.waits import around
 
 if TYPE_CHECKING:
     from perfect_sdk.execution import Call
@@ -83,7 +85,8 @@ class Job:
                 "write `await future` instead of `future.result()` or `future.wait()`"
             )
         stop = self.call.session.stop.future
-        concurrent.futures.wait([self.future, stop], timeout, concurrent.futures.FIRST_COMPLETED)
+        with self.call.session.floor.awaiting(around(current.get()), [self.future]):
+            concurrent.futures.wait([self.future, stop], timeout, concurrent.futures.FIRST_COMPLETED)
         if stop.done() and not self.future.done():
             self.call.session.stop.raise_()
 

@@ -9,9 +9,11 @@ A run that nobody would hand out again (a plain call) waits in its own process i
 """
 
 import asyncio
+import concurrent.futures
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,29 +42,53 @@ class Parked:
     def __init__(self, frame: "Frame", key: str, waits_for: str, wake_at: datetime | None) -> None:
         self.key = key
         self.wake_at = wake_at
-        self.calls = set(_around(frame))
+        self.calls = set(around(frame))
         self.rank = (-_depth(frame), wake_at or _NEVER, _ORDER.get(waits_for, 3))
         self.is_chosen = False
         self.wake: Callable[[], None] = lambda: None
 
 
 class Floor:
-    """What is under way in a run and its inline child runs: calls that are open, and waits that are parked."""
+    """What is under way in a run and its inline child runs: calls that are open, and waits that are parked.
 
-    __slots__ = ("_lock", "_open", "parked")
+    A call that waits for the results of others is not under way: what they wait for, it waits for.
+    """
+
+    __slots__ = ("_lock", "_open", "_waiting", "parked")
 
     def __init__(self) -> None:
         self.parked: list[Parked] = []
-        self._open: set[Call] = set()
+        self._open: dict[Call, int] = {}  # a submitted call is opened twice: until its future is done, too
+        self._waiting: list[tuple[set[Call], list[concurrent.futures.Future[Any]]]] = []
         self._lock = threading.Lock()
 
     def opened(self, call: "Call") -> None:
-        self._open.add(call)
+        self._open[call] = self._open.get(call, 0) + 1
 
     def closed(self, call: "Call") -> None:
-        self._open.discard(call)
+        left = self._open.get(call, 0) - 1
+        if left > 0:
+            self._open[call] = left
+        else:
+            self._open.pop(call, None)
         if self.parked:
             self._choose()
+
+    @contextmanager
+    def awaiting(
+        self, calls: "Iterable[Call]", futures: "list[concurrent.futures.Future[Any]]"
+    ) -> "Iterator[None]":
+        """While inside, these calls wait for the futures."""
+        entry = (set(calls), futures)
+        with self._lock:
+            self._waiting.append(entry)
+        if self.parked:
+            self._choose()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting.remove(entry)
 
     def park(self, parked: Parked) -> None:
         with self._lock:
@@ -81,14 +107,17 @@ class Floor:
             if not parked or any(one.is_chosen for one in parked):
                 return
             waiting: set[Call] = set().union(*(one.calls for one in parked))
-            if self._open - waiting:
+            for calls, futures in self._waiting:
+                if not all(future.done() for future in futures):
+                    waiting |= calls
+            if any(call not in waiting for call in list(self._open)):
                 return
             chosen = min(parked, key=lambda one: one.rank)
             chosen.is_chosen = True
         chosen.wake()
 
 
-def _around(frame: "Frame | None") -> "Iterator[Call]":
+def around(frame: "Frame | None") -> "Iterator[Call]":
     """The calls that the code in `frame` is inside of, through child runs up to the outermost flow."""
     while frame is not None:
         if frame.call is not None:

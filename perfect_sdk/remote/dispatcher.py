@@ -117,7 +117,7 @@ class Dispatcher:
             self._position = max((life.last_seq for life in open_lives), default=started_at)
         if self._lookout is None:
             self._lookout = Lookout.of(self._io)
-            self._lookout.open(self._lost)
+            self._lookout.open(self)
         if self._following is None and self._starting is None:
             self._starting = self._io.spawn(self._start(self._position))
         self._look(waiter.key)
@@ -130,7 +130,7 @@ class Dispatcher:
             if life is not None and life.state in FINAL_TASK_STATES:
                 del self._history.tasks[waiter.key]  # its result need not be kept any longer
         if not self._waiters and self._lookout is not None:
-            self._lookout.close(self._lost)
+            self._lookout.close(self)
             self._lookout = None
             if self._resting is None:
                 self._resting = asyncio.get_running_loop().call_later(LINGER_S, self._rest)
@@ -173,11 +173,11 @@ class Dispatcher:
 
     # -- who has them
 
-    def expect_clients(self) -> None:
+    def clients_known(self) -> None:
         for key in list(self._waiters):
             self._look(key)
 
-    def _lost(self, client_id: str) -> None:
+    def client_lost(self, client_id: str) -> None:
         assert self._history is not None
         for key, waiter in list(self._waiters.items()):
             life = self._history.tasks.get(key)

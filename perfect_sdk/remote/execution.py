@@ -122,12 +122,10 @@ class RemoteTask:
         )
         self._hand_over = hand_over
         self._journal = journal
-        self.session = RunSession(run, flow, journal)
+        self.session = RunSession(run, flow, journal, history)
         if history is not None:
             inside = f"{hand_over.task_key}/"
-            self.session.replay = Replay(
-                life for life in history.tasks.values() if life.key.startswith(inside)
-            )
+            self.session.replay = Replay(life for life in history.recorded() if life.key.startswith(inside))
         self.call = RemoteCall(self.session, task, policy, hand_over, arguments, is_claimed=is_claimed)
 
     def execute_sync(self) -> tuple[Ending, str]:

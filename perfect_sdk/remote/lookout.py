@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 import weakref
-from collections.abc import Callable
+from typing import Protocol
 
 from nats.errors import Error as NatsError
 
@@ -23,21 +23,28 @@ AGAIN_S = 0.5
 _of: "weakref.WeakKeyDictionary[IO, Lookout]" = weakref.WeakKeyDictionary()
 
 
+class Watcher(Protocol):
+    def clients_known(self) -> None:
+        """Everybody who is there is known now: say (again) whom you `expect`."""
+
+    def client_lost(self, client_id: str) -> None:
+        """The verdict: it is gone and has had the time to come back."""
+
+
 class Lookout:
-    """One a process. Everything happens on the I/O loop. `lost`: called with the id of each client that is lost."""
+    """One a process. Everything happens on the I/O loop."""
 
     def __init__(self, io: IO) -> None:
         self._io = weakref.ref(io)
         self._bus = io.bus
         self._lease_s = io.lease_s
-        self._users = 0
         self._since = 0.0
         self._watching: asyncio.Task[None] | None = None
         self._closing: asyncio.TimerHandle | None = None
         self._verdicts: dict[str, asyncio.TimerHandle] = {}
         self.clients: dict[str, Presence] = {}
         self.known = asyncio.Event()
-        self.lost: list[Callable[[str], None]] = []
+        self._watchers: list[Watcher] = []
 
     @classmethod
     def of(cls, io: IO) -> "Lookout":
@@ -46,9 +53,9 @@ class Lookout:
             found = _of[io] = cls(io)
         return found
 
-    def open(self, lost: Callable[[str], None]) -> None:
-        """Watch, until as many `close` calls have come."""
-        self.lost.append(lost)
+    def open(self, watcher: Watcher) -> None:
+        """Watch, until everybody has called `close`."""
+        self._watchers.append(watcher)
         if self._closing is not None:
             self._closing.cancel()
             self._closing = None
@@ -56,9 +63,9 @@ class Lookout:
             self._bus.reconnected.append(self._begin)
             self._begin()
 
-    def close(self, lost: Callable[[str], None]) -> None:
-        self.lost.remove(lost)
-        if not self.lost and self._closing is None:
+    def close(self, watcher: Watcher) -> None:
+        self._watchers.remove(watcher)
+        if not self._watchers and self._closing is None:
             self._closing = asyncio.get_running_loop().call_later(LINGER_S, self._end)
 
     def expect(self, client_id: str) -> None:
@@ -111,7 +118,8 @@ class Lookout:
                     self.known.set()
                     for client_id in gone:
                         self._gone(client_id)
-                    self._expect_all()
+                    for watcher in list(self._watchers):
+                        watcher.clients_known()
                 elif seen[1] is None:
                     if present is None:
                         self.clients.pop(seen[0], None)
@@ -120,13 +128,6 @@ class Lookout:
                     present[seen[0]] = seen[1]
                 else:
                     self.clients[seen[0]] = seen[1]
-
-    def _expect_all(self) -> None:
-        """Whoever waits is asked again whom for: nothing could be said before everybody was known."""
-        for lost in list(self.lost):
-            again = getattr(lost, "__self__", None)
-            if again is not None:
-                again.expect_clients()
 
     # -- verdicts
 
@@ -153,5 +154,5 @@ class Lookout:
         elif now < self._earliest() - 0.001:
             self._call_at(self._earliest(), client_id)
         else:
-            for lost in list(self.lost):
-                lost(client_id)
+            for watcher in list(self._watchers):
+                watcher.client_lost(client_id)

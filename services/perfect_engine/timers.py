@@ -24,6 +24,7 @@ STREAM = streams.TIMERS.name
 ALL = "perfect.timer.run.*"
 TICK = "perfect.tick.run"
 PURGE_AFTER = 1000
+NEAR_S = 60.0  # for such times the own clock wakes, too: the server's timers are up to 250 ms late
 
 
 def subject(run_id: str) -> str:
@@ -85,6 +86,9 @@ class Timers:
             },
             done=stored,
         )
+        left = (due_at - self._context.clock()).total_seconds()
+        if left <= NEAR_S:
+            self._early[run_id] = asyncio.get_running_loop().call_later(max(left, 0), self._tick, run_id)
 
     def disarm(self, run_id: str) -> None:
         """For a run that is not waiting for its time any more. Never a timer that is armed after this."""
@@ -100,11 +104,12 @@ class Timers:
             return
         left = (due_at - self._context.clock()).total_seconds()
         if left > 0:  # the server's clock is ahead of ours
+            self._cancel_early(run_id)
             self._early[run_id] = asyncio.get_running_loop().call_later(left, self._tick, run_id)
             return
         del self._armed[run_id]
         self._stored.pop(run_id, None)
-        self._early.pop(run_id, None)
+        self._cancel_early(run_id)
         self._due(run_id)
 
     def _cancel_early(self, run_id: str) -> None:

@@ -3,38 +3,40 @@
 from typing import Any
 
 import msgspec
+from nats.errors import Error as NatsError
 
-from perfect_gateway.parts import Parts
+from perfect_bus import Bus
 from perfect_schemas import queries, subjects
-from perfect_schemas.errors import PerfectError
+from perfect_schemas.codec import encode
+from perfect_schemas.commands import Reply
 
 ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED", "CRASHED"})
-WITHIN_S = 0.5
-TRY_S = 0.25
+WITHIN_S = 0.3
+_decode_reply = msgspec.json.Decoder(Reply).decode
 
 
-async def waiting_for(parts: Parts, run_id: str) -> str | None:
-    """The engine's sentence; None when it has none, or does not answer at once."""
-    asked = queries.RunDetail(run_id=run_id)
+async def waiting_for(bus: Bus, run_id: str) -> str | None:
+    """The engine's sentence; None when it has none, or does not answer at once. Asked once, never repeated."""
+    asked = encode(queries.RunDetail(run_id=run_id))
     try:
-        reply = await parts.bus.ask(subjects.query("waiting"), asked, timeout_s=WITHIN_S, try_s=TRY_S)
-    except PerfectError:
+        message = await bus.nc.request(subjects.query("waiting"), asked, timeout=WITHIN_S)
+        return msgspec.json.decode(_decode_reply(message.data).value, type=str) or None
+    except (NatsError, TimeoutError, msgspec.DecodeError):
         return None
-    return msgspec.json.decode(reply.value, type=str) or None
 
 
-async def explain(parts: Parts, run: dict[str, Any]) -> dict[str, Any]:
+async def explain(bus: Bus, run: dict[str, Any]) -> dict[str, Any]:
     """The run's shape with the better sentence, if it is one that waits."""
     if run["state"] not in ENDED:
-        sentence = await waiting_for(parts, run["id"])
+        sentence = await waiting_for(bus, run["id"])
         if sentence is not None:
             run["waiting_for"] = sentence
     return run
 
 
-async def explained(parts: Parts, run: bytes) -> bytes:
+async def explained(bus: Bus, run: bytes) -> bytes:
     """The run as JSON, likewise."""
     found: dict[str, Any] = msgspec.json.decode(run)
     if found["state"] in ENDED:
         return run
-    return msgspec.json.encode(await explain(parts, found))
+    return msgspec.json.encode(await explain(bus, found))

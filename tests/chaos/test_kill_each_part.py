@@ -2,12 +2,12 @@
 and the read model equals a fold of the stream."""
 
 import os
-import random
 import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from chaos import seeded
 from running import FLOWS, running
 
 from perfect_bus.settings import Settings
@@ -19,9 +19,7 @@ TASKS = 1000
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("victim", ["registry", "engine", "projector", "gateway", "nats-server", "executor"])
 async def test_a_run_survives_the_death_of(victim: str, settings: Settings, tmp_path: Path) -> None:
-    seed = random.randrange(2**32)
-    kill_at = random.Random(seed).randrange(50, TASKS - 300)
-    print(f"seed {seed}: {victim} is killed once {kill_at} tasks are completed")
+    kill_at = seeded(victim).randrange(50, TASKS - 300)
     trace = tmp_path / "trace"
     async with running(settings) as system:
         worker = await system.worker(FLOWS / "counting.py")

@@ -29,7 +29,7 @@ async def test_the_last_task_of_a_long_run(settings: Settings, tmp_path: Path) -
         def beginning(epoch: int) -> TaskStarted | None:
             """Of the last task in that epoch."""
             event = witness.events[run_id][-1][1]
-            is_it = isinstance(event, TaskStarted) and event.name == "wait-at-first" and event.epoch == epoch
+            is_it = isinstance(event, TaskStarted) and event.name == "wait_at_first" and event.epoch == epoch
             return event if is_it else None
 
         await witness.until(lambda: beginning(1), 120, what="the last task")

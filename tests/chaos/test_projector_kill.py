@@ -6,12 +6,12 @@ streams. The seed is printed; set PERFECT_TEST_SEED to repeat one (the instants,
 
 import asyncio
 import os
-import random
 import signal
 import sys
 
 import duckdb
 import pytest
+from chaos import seeded
 from projected import check_statistics, histories
 from said_world import World
 
@@ -53,12 +53,10 @@ class Projector:
 async def test_kill_9_at_any_instant_loses_and_doubles_nothing(
     bus: Bus, settings: Settings, nats_server: NatsServer
 ) -> None:
-    seed = int(os.environ.get("PERFECT_TEST_SEED") or random.randrange(10**6))
-    print(f"PERFECT_TEST_SEED={seed}")
-    rng = random.Random(seed)
+    rng = seeded()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     nats_server.connection.save(settings.connection_file)
-    world = World(bus, seed)
+    world = World(bus, rng.randrange(2**32))
     world.register()
     client = world.client()
     over = asyncio.Event()

@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from chaos import seeded
 
 from perfect_bus import Bus, Conflict, Guard, append
 from perfect_bus.bus import Connection
@@ -166,9 +167,7 @@ def start_publisher(connection_file: Path, me: str, out: Path) -> subprocess.Pop
 async def test_twenty_kills_lose_nothing_and_double_nothing(
     bus: Bus, nats_server: NatsServer, tmp_path: Path
 ) -> None:
-    seed = int(os.environ.get("PERFECT_TEST_SEED") or random.randrange(1_000_000))
-    print(f"PERFECT_TEST_SEED={seed}")
-    rng = random.Random(seed)
+    rng = seeded()
     connection_file = tmp_path / "connection.json"
     nats_server.connection.save(connection_file)
     names = [ids.uuid7() for _ in range(PUBLISHERS)]

@@ -18,7 +18,11 @@ from perfect_schemas.events import RunStarted, TaskStarted
 TASKS, WIDTH = 200, 4  # of the flows in traced.py
 SECONDS = {"Traced": 0.04, "Traced async": 0.12}  # a task; the run must outlast the lease
 WHO = ("supervisor", "executor", "both")
-CASES = [(who, flow) for who in WHO for flow in SECONDS] if FULL else list(zip(WHO, [*SECONDS, "Traced"], strict=True))
+CASES = (
+    [(who, flow) for who in WHO for flow in SECONDS]
+    if FULL
+    else list(zip(WHO, [*SECONDS, "Traced"], strict=True))
+)
 
 
 @pytest.mark.timeout(90)

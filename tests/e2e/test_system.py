@@ -95,7 +95,8 @@ async def test_a_flow_without_code_waits_and_is_hidden(site: Site) -> None:
     async with asyncio.timeout(10):
         while not (waiting := (await site.run(run["id"]))["waiting_for"]):
             await asyncio.sleep(0.02)
-    assert "no client serves" in waiting or "waits for a worker" in waiting
+    assert "worker" in waiting
+    assert "serves flow 'Paper'" in waiting
     refused = await site.http.delete(f"/api/engine/flows/{registered['id']}")
     assert refused.status_code == 409
     await site.post(f"/api/engine/runs/{run['id']}/cancel")
@@ -128,8 +129,9 @@ async def test_following_resumes_where_the_connection_broke(site: Site) -> None:
                 left.discard(message.data["run_id"])
             if not left:
                 break
+        wanted = {message.data["id"] for message in steady}
         connections = 0
-        while len(heard) < len(steady):
+        while wanted:
             connections += 1
             async with site.events(last_event_id=position) as messages:
                 taken = 0
@@ -138,22 +140,22 @@ async def test_following_resumes_where_the_connection_broke(site: Site) -> None:
                     if message.name != "message" or message.data.get("run_id") not in runs:
                         continue
                     heard.append(message)
+                    wanted.discard(message.data["id"])
                     position = message.id
                     taken += 1
-                    if taken == 29 or len(heard) == len(steady):
+                    if taken == 29 or not wanted:
                         break
     assert connections > 3
-    assert Counter(one.data["id"] for one in heard) == Counter(one.data["id"] for one in steady)
-    assert max(Counter(one.data["id"] for one in heard).values()) == 1
+    assert max(Counter(message.data["id"] for message in heard).values()) == 1
     for run_id in runs:
+        await site.settled(run_id)
         stored = [row["event"]["id"] for row in await site.all(f"/api/engine/runs/{run_id}/events")]
         told = [
-            one.data["id"]
-            for one in heard
-            if one.data["run_id"] == run_id and not one.data["type"].startswith("log.")
+            message.data["id"]
+            for message in heard
+            if message.data["run_id"] == run_id and not message.data["type"].startswith("log.")
         ]
         assert told == stored[: len(told)]
-        assert len(stored) - len(told) <= COUNT + 2, "only warnings, written afterwards, may be missing"
 
 
 async def test_ten_thousand_log_lines_in_order(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -152,6 +153,25 @@ def nested(path: str) -> list[int]:
     return [outer(path, 3), child(path, 4)]
 
 
+@task
+def fragile(path: str) -> int:
+    trace(path, "fragile")
+    if not os.path.exists(f"{path}-mended"):
+        raise ValueError("broken")
+    return 2
+
+
+@task(queue="gpu")
+def around(path: str) -> int:
+    trace(path, "around")
+    return here(path, 1) + fragile(path)
+
+
+@flow
+def fails_inside(path: str) -> int:
+    return around(path)
+
+
 @task(queue="gpu")
 def endless(path: str) -> None:
     trace(path, "endless")
@@ -210,3 +230,7 @@ def tried_again(path: str) -> int:
         if sum(line.split()[1] == "flow" for line in lines) < 2:
             raise ValueError("once more")
     return good
+
+
+if __name__ == "__main__":
+    print(mixed(sys.argv[1], 2))

@@ -1,6 +1,7 @@
 """Tasks with a queue, on real workers: they run elsewhere, once, and what they say comes back by event."""
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from perfect_bus.settings import Settings
 from perfect_engine.service import EngineService
 from perfect_registry.service import RegistryService
 from perfect_schemas import subjects
+from perfect_schemas.commands import RetryRun
 from perfect_schemas.events import LogBatch
 from perfect_schemas.folds.history import History
 
@@ -188,3 +190,26 @@ async def test_nobody_serves_the_queue(eyes: Eyes, workers: Workers, path: str, 
 async def test_a_flow_that_is_tried_again_keeps_what_they_did(eyes: Eyes, pair: Pair, path: str) -> None:
     assert result(await eyes.until_final(await eyes.trigger("tried-again", path=path))) == 4
     assert bodies(path) == {"there-2": 1, "flow": 2}
+
+
+async def test_a_script_sends_its_tasks_to_workers(eyes: Eyes, workers: Workers, path: str) -> None:
+    gpu = workers.start(FLOWS, name="gpu", processes=1, queue="gpu")
+    await eyes.connected("gpu")
+    script = await asyncio.create_subprocess_exec(
+        sys.executable, FLOWS, path, env=workers.environment, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await script.communicate()
+    assert said.split() == [b"1"]
+    assert processes(path, "here") == {script.pid}
+    assert processes(path, "there") == set(gpu.executors())
+
+
+async def test_a_person_tries_it_again(eyes: Eyes, pair: Pair, path: str, bus: Bus) -> None:
+    """What completed within the failed task is kept; what failed runs again."""
+    run_id = await eyes.trigger("fails-inside", path=path)
+    assert (await eyes.until_final(run_id)).run.state == "FAILED"
+    Path(path + "-mended").touch()
+    await bus.ask(subjects.command("engine", "retry"), RetryRun(run_id=run_id, by="ann"))
+    run = await eyes.until(run_id, lambda h: h.run is not None and h.run.epoch == 2 and h.run.state.is_final)
+    assert result(run) == 3
+    assert bodies(path) == {"around": 2, "here-1": 1, "fragile": 2}

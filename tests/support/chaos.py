@@ -23,7 +23,7 @@ from perfect_schemas.states import FINAL_TASK_STATES, RunState
 
 # Read when the tests are collected: while they run, nothing of the surroundings reaches them.
 KILLS = int(os.environ.get("PERFECT_CHAOS_KILLS") or 15)
-FULL = "PERFECT_CHAOS_KILLS" in os.environ
+FULL = KILLS >= 100
 """Whether the larger sizes are wanted, too, which take minutes."""
 _SEED = os.environ.get("PERFECT_TEST_SEED")
 
@@ -132,7 +132,9 @@ class Witness:
         return run.state if run is not None else RunState.SCHEDULED
 
     def live(self) -> list[str]:
-        return [id_ for id_, history in self.histories.items() if history.run and not history.run.state.is_final]
+        return [
+            id_ for id_, history in self.histories.items() if history.run and not history.run.state.is_final
+        ]
 
     def held_by(self, client_name: str) -> list[str]:
         """The runs that the client of this name executes."""

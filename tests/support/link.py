@@ -1,10 +1,10 @@
 """A TCP relay between clients and nats-server that can swallow the answer to one message.
 
-    link = Link("127.0.0.1", port)
-    await link.start()                        # clients connect to link.port
-    swallowed = link.swallow(b'"type":"run.queued"')
-    await swallowed                           # somebody has sent such a message, and will hear nothing any more
-    nats_server.kill(); nats_server.start()   # its connection breaks, and the next one is an ordinary one
+link = Link("127.0.0.1", port)
+await link.start()                        # clients connect to link.port
+swallowed = link.swallow(b'"type":"run.queued"')
+await swallowed                           # somebody has sent such a message, and will hear nothing any more
+nats_server.kill(); nats_server.start()   # its connection breaks, and the next one is an ordinary one
 """
 
 import asyncio
@@ -97,7 +97,9 @@ class _Client(_Side):
 
     async def _dial(self) -> None:
         loop = asyncio.get_running_loop()
-        while self in self.link.sides:  # a client that is turned away leaves unclosed sockets behind: it waits instead
+        while (
+            self in self.link.sides
+        ):  # a client that is turned away leaves unclosed sockets behind: it waits instead
             try:
                 await loop.create_connection(lambda: _Server(self.link, self), *self.link.target)
             except OSError:

@@ -65,6 +65,13 @@ def test_a_full_lane_holds_up_no_other():
     assert ids(admit(pending, only_b, {}, {})) == ["r3", "r4"]
 
 
+def test_the_limit_of_a_flow_holds_back_that_flow_only():
+    pending = {lane("a"): waiting(1, 2, 3), lane("b"): waiting(4, 5)}
+    workers = [worker(slots=10, flows=["a", "b"])]
+    assert ids(admit(pending, workers, {}, {}, {"a": 1})) == ["r1", "r4", "r5"]
+    assert ids(admit(pending, workers, {}, {}, {"a": 0, "b": -1})) == []
+
+
 workers_strategy = st.lists(
     st.builds(
         Worker,

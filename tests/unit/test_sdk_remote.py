@@ -33,7 +33,10 @@ def doubled(n: int) -> list[int]:
 def test_without_a_running_system_it_runs_here() -> None:
     made = run_flow(doubled, {"n": 5})
     assert made.result == [10, 2, 4]
-    assert [event.type for event in made.events if event.task_key == "double-0"] == ["task.started", "task.completed"]
+    assert [event.type for event in made.events if event.task_key == "double-0"] == [
+        "task.started",
+        "task.completed",
+    ]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a.b", "*", "x~tasks", " gpu", 7])

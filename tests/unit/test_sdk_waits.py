@@ -516,3 +516,32 @@ def test_what_limits_refuse():
         pass
     with pytest.raises(InvalidInput), concurrency([""]):
         pass
+
+
+def test_calls_that_wait_for_one_that_waits_do_not_hold_the_run():
+    @flow
+    def child() -> str:
+        sleep(3600)
+        return "child"
+
+    @task
+    def calls_child() -> str:
+        return child()
+
+    @task
+    def after(text: str) -> str:
+        return f"{text} after"
+
+    @flow
+    def chained() -> list[str]:
+        first = calls_child.submit()
+
+        @task
+        def asks() -> str:
+            return f"{first.result()} asked"
+
+        return [after.submit(first).result(), asks.submit().result()]
+
+    result = run_flow(chained)
+    assert result.state == "PAUSED"
+    assert to_the_end(chained, result).result == ["child after", "child asked"]

@@ -20,6 +20,11 @@ class LimitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     slots: int
 
 
+def name_of(request: AnyRequest) -> str:
+    """A flow's name, and so its limit's, may have slashes."""
+    return str(request.path_params["name"]).removeprefix("/")
+
+
 async def limits_of(parts: Parts) -> list[LimitView]:
     return await parts.asker.command("engine", "limits", commands.ShowLimits(), list[LimitView])
 
@@ -38,23 +43,23 @@ def routes(parts: Parts) -> list[Any]:
         """All named limits with their holders and those who wait, next first."""
         return json(await limits_of(parts))
 
-    @get("/api/engine/limits/{name:str}", opt={"answers": {200: LimitView}})
+    @get("/api/engine/limits/{name:path}", opt={"answers": {200: LimitView}})
     async def limit(request: AnyRequest) -> Response[bytes]:
         """One limit."""
-        return json(await limit_of(parts, request.path_params["name"]))
+        return json(await limit_of(parts, name_of(request)))
 
-    @put("/api/engine/limits/{name:str}", opt={"body": LimitBody, "answers": {200: LimitView}})
+    @put("/api/engine/limits/{name:path}", opt={"body": LimitBody, "answers": {200: LimitView}})
     async def set_limit(request: AnyRequest) -> Response[bytes]:
         """Set how many may hold the name at once. `flow:<flow name>` limits the runs of that flow."""
-        name, wanted = request.path_params["name"], await body(request, LimitBody)
+        name, wanted = name_of(request), await body(request, LimitBody)
         command = commands.SetLimit(name=name, slots=wanted.slots, by=BY)
         await parts.asker.command("engine", "set_limit", command, commands.Done)
         return json(await limit_of(parts, name))
 
-    @delete("/api/engine/limits/{name:str}", status_code=204, opt={"answers": {204: None}})
+    @delete("/api/engine/limits/{name:path}", status_code=204, opt={"answers": {204: None}})
     async def remove_limit(request: AnyRequest) -> None:
         """Remove a limit: whoever waits for it goes on at once."""
-        command = commands.RemoveLimit(name=request.path_params["name"], by=BY)
+        command = commands.RemoveLimit(name=name_of(request), by=BY)
         await parts.asker.command("engine", "remove_limit", command, commands.Done)
 
     return [limits, limit, set_limit, remove_limit]

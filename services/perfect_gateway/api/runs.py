@@ -160,7 +160,7 @@ def routes(parts: Parts) -> list[Any]:
         """One run, also in the moment after its trigger; `waiting_for` says why it does not run."""
         wanted_id = run_id(request)
         reply = await parts.asker.of_run("run", queries.RunDetail(run_id=wanted_id), wanted_id)
-        return json(await explained(parts, bytes(reply.value)))
+        return json(await explained(parts.bus, bytes(reply.value)))
 
     @get("/api/engine/runs/{run_id:str}/tasks", opt={"query": PageQuery, "answers": {200: list[TaskRunView]}})
     async def tasks(request: AnyRequest) -> Response[bytes]:

@@ -1,5 +1,6 @@
 """What is on the screens: the runs that somebody looks at, folded as their events come, drawn and sent as fragments."""
 
+import asyncio
 from collections.abc import Hashable
 
 from perfect_bus import Bus
@@ -15,6 +16,7 @@ from perfect_gateway.live.overview import Overview
 from perfect_gateway.live.pace import Pacer
 from perfect_gateway.live.position import Position
 from perfect_gateway.live.topics import Audience
+from perfect_gateway.reasons import waiting_for
 from perfect_schemas import codec
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event
@@ -22,9 +24,10 @@ from perfect_schemas.errors import PerfectError
 from perfect_schemas.events import RunScheduled
 from perfect_schemas.folds.history import History
 from perfect_schemas.folds.task import TaskLife
-from perfect_schemas.states import FINAL_TASK_STATES
+from perfect_schemas.states import FINAL_TASK_STATES, RunState
 
 RUN_S = 0.25
+PRESENCE_S = 0.3  # from a client's announcement until everybody has seen that it is there
 TIMELINE_S = 1.0
 CROWD_S = 0.002  # added to the interval of a run for each thing that waits to be drawn
 LARGE = 1000  # from so many tasks on, a run is drawn the more rarely the more it has
@@ -119,6 +122,9 @@ class Board:
 
     def on_definition(self, kind: str, data: bytes) -> None:
         self._overview.defined(kind, data)
+        if kind == "client":  # a worker that comes or goes may be why a run waits
+            for run_id in self.audience.single_runs():
+                self._chores.begin(("reason", run_id), self._explain(run_id, PRESENCE_S))
 
     def _apply(self, run_id: str, run: LiveRun, seq: int, event: Event) -> None:
         history = run.history
@@ -219,6 +225,8 @@ class Board:
             else:
                 self._pacer.ask(("timeline", run_id), TIMELINE_S * run.slowness)
             self._outlet.send(f"run:{run_id}", html)
+            if life.state is RunState.PENDING:
+                self._chores.begin(("reason", run_id), self._explain(run_id))
         row = ""
         if self.audience.has("runs"):
             row = fragments.run_row(shape)
@@ -227,6 +235,20 @@ class Board:
             self._outlet.send(f"flow:{life.flow_id}", row or fragments.run_row(shape))
         if life.state.is_final and not self.audience.has(f"run:{run_id}"):
             self._forget(run_id)
+
+    async def _explain(self, run_id: str, after_s: float = 0.0) -> None:
+        """Why a queued run waits, which the engine knows better than the run's own events."""
+        await asyncio.sleep(after_s)
+        life = (await self.load(run_id)).history.run
+        if life is None or life.state is not RunState.PENDING:
+            return
+        sentence = await waiting_for(self._bus, run_id)
+        run = self.runs.get(run_id)
+        if sentence is None or run is None or run.history.run is not life:
+            return  # it has moved on: what is drawn of that says why it waits now
+        shape = fragments.run_dict(run.history, self._flows.known(life.flow_id) or NO_FACTS)
+        if shape is not None:
+            self._outlet.send(f"run:{run_id}", fragments.run_header({**shape, "waiting_for": sentence}))
 
     def _draw_timeline(self, run_id: str) -> None:
         run = self.runs.get(run_id)

@@ -51,6 +51,10 @@ class Audience:
         """Whether somebody looks at something that any run may change."""
         return self._flows > 0 or "runs" in self._by_topic or "flows" in self._by_topic
 
+    def single_runs(self) -> list[str]:
+        """The ids of the runs whose own page is open."""
+        return [topic.removeprefix("run:") for topic in self._by_topic if topic.startswith("run:")]
+
     def cares(self, run_id: str) -> bool:
         return self.all_runs or f"run:{run_id}" in self._by_topic
 

@@ -92,7 +92,7 @@ async def run_context(parts: Parts, wanted: str) -> dict[str, Any]:
         shown = await projected(parts, wanted)
     except NotFound:
         shown = await folded(parts, wanted)
-    run = await explain(parts, shown.run)
+    run = await explain(parts.bus, shown.run)
     return {
         "seq": position(shown.seq, shown.log_seq),
         "run": shapes.run_shape(run, result=True),

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -40,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _demo(settings, *, stay: bool) -> int:  # noqa: ANN001
+    from perfect_runtime.cancelling import cancelled
     from perfect_runtime.demo import Demo
 
     stop = asyncio.Event()
@@ -59,10 +59,7 @@ async def _demo(settings, *, stay: bool) -> int:  # noqa: ANN001
             await stop.wait()
         return code
     finally:
-        for task in (work, stopped):
-            task.cancel()
-        with contextlib.suppress(BaseException):
-            await work
+        await cancelled(work, stopped)
         await demo.stop()
 
 

@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _up(settings: Settings, *, show_logs: bool) -> int:
+    from perfect_runtime.cancelling import cancelled
     from perfect_runtime.up import System
 
     stopping = asyncio.Event()
@@ -74,8 +75,7 @@ async def _up(settings: Settings, *, show_logs: bool) -> int:
             work.result()
             await stop
         else:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            await cancelled(work)
         print("\nStopping …", file=sys.stderr, flush=True)
     finally:
         await system.stop()
