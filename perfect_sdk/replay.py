@@ -54,6 +54,8 @@ class Replay:
                 return None
             if record is not None and key not in self._taken and _same(record.input_digest, digest):
                 return self._take(record)
+            if record is not None and _is_adopted(record) and not is_branch(scope):
+                return msgspec.structs.replace(self._take(record), result=None)
             if digest is not None:
                 for other in self._alike.get((family(scope), name, digest), ()):
                     if other.key not in self._taken:
@@ -62,8 +64,6 @@ class Replay:
                 return None
             if key not in self._taken and record.state not in FINAL_TASK_STATES:
                 return self._take(record)
-            if key not in self._taken and _is_adopted(record):
-                return msgspec.structs.replace(self._take(record), result=None)
             if is_branch(scope):
                 return None
         raise NonDeterministicFlowError(key, key, "it is called with other inputs than the recorded ones")

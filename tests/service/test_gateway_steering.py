@@ -70,7 +70,7 @@ async def test_resume(http: httpx.AsyncClient, worker: Worker, bus: Bus) -> None
     await until(bus, claimed.run_id, "suspended")
     page = await eventually(http, f"/runs/{claimed.run_id}", 'name="p.n"')
     assert "paused: waits for input" in page
-    shown = (await http.get(url)).json()
+    shown = json.loads(await eventually(http, url, '"waits_for":"input"'))
     assert (shown["waits_for"], shown["input_schema"]) == ("input", SCHEMA)
     answer = await http.post(f"{url}/resume", json={"input": {"n": "x"}})
     assert answer.status_code == 422

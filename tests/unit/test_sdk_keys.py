@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -210,3 +211,26 @@ def test_the_task_factory_of_a_loop_is_put_back():
         return await work(2)
 
     asyncio.run(main())
+
+
+def adopted(key, name, *, ordinal=0, digest="d"):
+    return msgspec.structs.replace(record(key, name, ordinal=ordinal, digest=digest), origin_run_id="o")
+
+
+def test_an_adopted_record_is_taken_with_the_same_inputs_only():
+    replay = Replay([adopted("a-0", "a"), adopted("a-1", "a", ordinal=1, digest="e")])
+    assert replay.match(Place("", "a-0", 0), "a", "d").result == replay.keys["a-0"].result
+    again = replay.match(Place("", "a-1", 1), "a", "other")
+    assert (again.key, again.result) == ("a-1", None)
+
+
+def test_inputs_that_moved_by_one_place_run_again_at_their_own_keys():
+    replay = Replay([adopted(f"a-{n}", "a", ordinal=n, digest=str(n)) for n in range(3)])
+    found = [replay.match(Place("", f"a-{n}", n), "a", str(n + 1)) for n in range(3)]
+    assert [one.key for one in found] == ["a-0", "a-1", "a-2"]
+
+
+def test_adopted_records_bind_nobody_to_their_order():
+    replay = Replay([adopted("a-0", "a"), adopted("b-0", "b", ordinal=1)])
+    assert replay.match(Place("", "new-0", 0), "new", "x") is None
+    assert replay.match(Place("", "a-0", 1), "a", "d").key == "a-0"

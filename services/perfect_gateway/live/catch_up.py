@@ -15,6 +15,7 @@ from perfect_gateway.live import fragments
 from perfect_gateway.live.board import Board
 from perfect_gateway.live.log_tail import log_messages
 from perfect_gateway.live.position import Position
+from perfect_gateway.reasons import explain
 from perfect_schemas import codec, queries, subjects
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.views import FlowView
@@ -131,7 +132,7 @@ class CatchUp:
             raise Lost
         rows = fragments.task_rows(fragments.task_dicts(changed, facts))
         timeline = fragments.run_timeline(shape, fragments.task_dicts(history.tasks.values(), facts))
-        return [fragments.run_header(shape) + rows + timeline]
+        return [fragments.run_header(await explain(self._bus, shape)) + rows + timeline]
 
     async def _logs(self, run_id: str, since: int, until: int) -> list[tuple[str, int]]:
         if since > until:
