@@ -141,7 +141,9 @@ class Child:
 
     def _may_exist(self) -> bool:
         session = self.frame.session
-        return session.epoch > 1 or session.replay is not None  # the latter also for a task that another worker runs
+        return (
+            session.epoch > 1 or session.replay is not None
+        )  # the latter also for a task that another worker runs
 
     def _ended(self, history: History | None, journal: Journal) -> Outcome | None:
         """The outcome of a child that ended before its parent could record it; None when there is work to do."""

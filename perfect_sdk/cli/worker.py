@@ -16,7 +16,9 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "targets", nargs="+", metavar="FILE|MODULE", help="flows.py, package.flows, flows.py:etl"
     )
-    parser.add_argument("--queue", default="default", help="serve runs and tasks of this queue (default: default)")
+    parser.add_argument(
+        "--queue", default="default", help="serve runs and tasks of this queue (default: default)"
+    )
     parser.add_argument("--concurrency", type=int, metavar="N", help="runs at once per process (default 10)")
     parser.add_argument(
         "--processes", type=int, metavar="N", help="executor processes (default: one per core)"

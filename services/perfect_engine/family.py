@@ -65,8 +65,13 @@ class Family:
 
     async def _end(self, child_id: str, parent: RunLife) -> None:
         child = self._board.run(child_id)
-        await self._process.decide(child, lambda life: rules.end_child(life, parent, self._process.stamp()))
-        await self._process.tell_cancelled(child.state)
+        decide, stamp = self._process.decide, self._process.stamp
+        await decide(child, lambda life: rules.end_child(life, parent, stamp()))
+        life = child.state
+        if life is not None and life.origin == "child":  # nobody is there to end what is being cancelled
+            await decide(child, lambda life: rules.end_child(life, parent, stamp()))
+        else:
+            await self._process.tell_cancelled(life)
 
     async def _look(self, run: Run, child_id: str) -> None:
         life = await self.life_of(child_id)

@@ -175,6 +175,8 @@ def end_child(life: RunLife | None, parent: RunLife, stamp: Stamp) -> tuple[Even
         return _cancelled(life, stamp, reason)
     if life.state is RunState.CANCELLING:
         return _cancelled(life, stamp, reason)
+    if parent.state is RunState.CANCELLED:
+        return cancel(life, f"run {parent.id}", stamp)  # asked again, it is over
     return _crashed(life, stamp, reason)
 
 

@@ -15,7 +15,7 @@ from perfect_schemas import ids, subjects
 from perfect_schemas.commands import CancelRun, ForkRun, ResumeRun, RetryRun, Triggered
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import Conflicting, InvalidInput, NotFound
-from perfect_schemas.events import RunScheduled
+from perfect_schemas.events import RunScheduled, RunStarted
 from perfect_schemas.queries import RunDetail
 from perfect_schemas.states import RunState
 
@@ -198,6 +198,25 @@ async def test_cancel_takes_queued_child_runs_with_it(bus, engine, worker, start
     await until(bus, later.run_id, "cancelled")
     await until(bus, running.run_id, "cancelling")
     await until(bus, running.run_id, "cancelled")
+
+
+async def test_an_inline_child_is_cancelled_with_a_paused_parent(bus, worker):
+    parent = await started(bus, worker)
+    run_id = ids.child_run_id(parent.run_id, "inner-0")
+    subject = subjects.run(run_id)
+    common = {"at": utc_now(), "source": "w", "run_id": run_id}
+    scheduled = RunScheduled(
+        id=ids.uuid7(), flow_id=ids.flow_id("inner"), flow_name="inner", origin="child", parent_run_id=parent.run_id,
+        **common,
+    )  # fmt: skip
+    seq = await append(bus, subject, scheduled, Guard(subject, 0))
+    start = RunStarted(id=ids.uuid7(), epoch=1, client_id=worker.id, **common)
+    await append(bus, subject, start, Guard(subject, seq))
+    await worker.suspend(parent, "input", key="pause-0")
+    await until(bus, parent.run_id, "suspended")
+    await ask(bus, "cancel", CancelRun(run_id=parent.run_id, by="ann"))
+    await until(bus, run_id, "cancelled")
+    assert await types(bus, run_id) == ["scheduled", "started", "cancelling", "cancelled"]
 
 
 async def test_a_queued_child_outlives_a_parent_that_ends_otherwise(bus, worker):

@@ -45,7 +45,7 @@ END_CHILD = {
     S.SCHEDULED: ["cancelled"],
     S.PENDING: ["cancelled"],
     S.PAUSED: ["cancelled"],
-    S.RUNNING: ["crashed"],
+    S.RUNNING: ["cancelling"],
     S.CANCELLING: ["cancelled"],
 } | {state: [] for state in S if state.is_final}
 
