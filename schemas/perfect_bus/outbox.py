@@ -184,7 +184,7 @@ class Outbox:
         self.put(subject, data, msg_id, headers=headers, done=done, deadline_s=deadline_s)
         # At once, without a turn of the loop; the runner watches over the answer. Not ahead of what an older
         # connection may have lost: that is sent again first, or two events of one run could change places.
-        if self._nc.is_connected and not self._resending and not self._is_new_connection:
+        if self._is_same_connection and not self._resending:
             with contextlib.suppress(NatsError):
                 await self._send_waiting()
         return await future
@@ -194,8 +194,11 @@ class Outbox:
         self._wake.set()
 
     @property
-    def _is_new_connection(self) -> bool:
-        return self._nc.stats["reconnects"] != self._reconnects
+    def _is_same_connection(self) -> bool:
+        """Whether the one is up on which everything in flight was sent. Asked before every message: after a loss, what
+        is in flight is sent again first.
+        """
+        return self._nc.is_connected and self._nc.stats["reconnects"] == self._reconnects
 
     async def _run(self) -> None:
         while True:
@@ -216,14 +219,14 @@ class Outbox:
         self._wake.set()
 
     async def _send_waiting(self) -> None:
-        while self._waiting and len(self._flying) < self._window:
+        while self._waiting and len(self._flying) < self._window and self._is_same_connection:
             entry = self._waiting.popleft()
             self._next_token += 1
             self._flying[self._next_token] = entry
             await self._publish(self._next_token, entry)
 
     async def _resend_overdue(self) -> None:
-        if self._is_new_connection:
+        if self._nc.stats["reconnects"] != self._reconnects:
             self._reconnects = self._nc.stats["reconnects"]
             for entry in self._flying.values():
                 entry.sent_at = entry.not_before = 0.0
@@ -231,6 +234,8 @@ class Outbox:
         self._resending = True
         try:
             for token, entry in list(self._flying.items()):
+                if not self._is_same_connection:
+                    return
                 if (
                     entry.sent_at + RESEND_AFTER_S <= now
                     and entry.not_before <= now

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from chaos import FULL, Witness
+from eventually import eventually
 from running import FLOWS, running
 
 from perfect_bus.settings import Settings
@@ -34,6 +35,7 @@ async def test_the_last_task_of_a_long_run(settings: Settings, tmp_path: Path) -
 
         await witness.until(lambda: beginning(1), 120, what="the last task")
         for kill in range(1, KILLS + 1):
+            await eventually(lambda kill=kill: marker.exists() and marker.read_text().count("\n") == kill)
             [executor] = worker.executors()
             killed, at = asyncio.get_running_loop().time(), datetime.now(UTC)
             os.kill(executor, signal.SIGKILL)

@@ -40,10 +40,9 @@ async def test_decided_once(
     settings = msgspec.structs.replace(settings, data_dir=tmp_path / "system", nats_url=url)
     trace = tmp_path / "trace"
 
-    async def die(where: str, marker: bytes) -> None:
-        """Once a message with `marker` is on its way to the stream, and stored."""
-        before = (await bus.js.stream_info(where)).state.last_seq
-        await link.swallow(marker)
+    async def die(where: str, before: int, sent: asyncio.Future[None]) -> None:
+        """Once the message is sent and stored."""
+        await sent
         await eventually(lambda: _has_grown(bus, where, before))
         nats_server.kill()
         await asyncio.to_thread(nats_server.start)
@@ -59,8 +58,8 @@ async def test_decided_once(
                 ("EVENTS", b'"type":"task.completed"'),
                 ("EVENTS", b'"type":"run.completed"'),
             ):
-                dying = asyncio.create_task(die(where, marker))
-                await asyncio.sleep(0)
+                before = (await bus.js.stream_info(where)).state.last_seq
+                dying = asyncio.create_task(die(where, before, link.swallow(marker)))
                 run_id = await system.trigger(flow, path=str(trace), seconds=0)
                 await dying
                 history = await witness.until_final(run_id, 30)

@@ -35,7 +35,7 @@ class Killer:
         if victim in OF_WORKERS:
             runs = self._kill_worker(victim)
         else:
-            pid = self.system.pid_of(victim)
+            pid = self.system.pid_now(victim)
             if pid is None:  # down already: its last death was a moment ago
                 return None
             os.kill(pid, signal.SIGKILL)

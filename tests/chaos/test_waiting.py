@@ -32,7 +32,7 @@ def kill(system: Running, staff: Staff, victim: str) -> bool:
             return False
         pids = worker.executors()[:1] if victim == "executor" else [worker.process.pid]
     else:
-        pids = [pid for pid in [system.pid_of(victim)] if pid is not None]
+        pids = [pid for pid in [system.pid_now(victim)] if pid is not None]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     if victim == "supervisor":

@@ -131,12 +131,16 @@ class Running:
         return await self.until(run_id, lambda h: h.run is not None and h.run.state.is_final, timeout_s)
 
     def pid_of(self, service: str) -> int:
+        pid = self.pid_now(service)
+        assert pid is not None
+        return pid
+
+    def pid_now(self, service: str) -> int | None:
+        """None while it is down: whoever dies again and again comes back after a pause."""
         if service == "nats-server":
             assert self.system.nats is not None
             return self.system.nats.pid
-        child = next(child for child in self.system.children if service in child.names)
-        assert child.pid is not None
-        return child.pid
+        return next(child for child in self.system.children if service in child.names).pid
 
 
 @contextlib.asynccontextmanager
