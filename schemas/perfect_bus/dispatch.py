@@ -63,6 +63,8 @@ async def claim_task(
         stored = await bus.read(subject, after=ack.seq - 1, until=ack.seq)
         if not stored or getattr(stored[0][1], "client_id", None) != client_id:
             return None
+        if not is_open(await read_history(bus, hand_over.run_id), hand_over, client_id):
+            return None  # delivered again by a server that had forgotten the first time, and done meanwhile
     return last[0]
 
 
