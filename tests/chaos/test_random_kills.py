@@ -122,7 +122,7 @@ async def test_kill_9_of_anybody_at_any_instant(settings: Settings, tmp_path: Pa
             events = await stored(system.bus, run_id)
             again += check_run(events, lines[run_id], tasks=TASKS, width=WIDTH)
             epochs += witness.epoch(run_id) - 1
-        await system.system.wait_ready()
+        await system.until_ready()
         difference = await verify(system.bus, timeout_s=60)
     report(killer.recoveries)
     print(f"{len(runs)} runs of {TASKS} tasks; {epochs} times a run changed hands; {again} bodies ran again")

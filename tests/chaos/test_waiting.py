@@ -97,7 +97,7 @@ async def test_pause_resume_and_pause_again(settings: Settings, tmp_path: Path) 
         order = [*VICTIMS, *rng.choices(VICTIMS, k=ROUNDS - len(VICTIMS))]
         for n, victim in enumerate(order, 1):
             await one(n, victim)
-        await system.system.wait_ready()
+        await system.until_ready()
         difference = await verify(system.bus)
         assert difference.ok, "\n".join(difference.differences[:20])
 
@@ -129,6 +129,6 @@ async def test_three_nested_runs_in_one_slot(settings: Settings, tmp_path: Path)
             assert set(bodies) == {"top", "middle", "leaf 4", "top again"}
             assert bodies.total() <= 4 + (victim in ("executor", "supervisor"))
             await staff.complete()
-        await system.system.wait_ready()
+        await system.until_ready()
         difference = await verify(system.bus)
         assert difference.ok, "\n".join(difference.differences[:20])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from eventually import eventually
 
 from perfect_bus import Bus
 from perfect_bus.settings import Settings
@@ -129,6 +130,16 @@ class Running:
 
     async def until_final(self, run_id: str, timeout_s: float = 60.0) -> History:
         return await self.until(run_id, lambda h: h.run is not None and h.run.state.is_final, timeout_s)
+
+    async def until_ready(self, timeout_s: float = 30.0) -> None:
+        """Until every service is, however often it has died."""
+
+        async def is_ready(name: str) -> bool:
+            health = await self.system.health(name)
+            return health is not None and health.status == "ready"
+
+        for name in self.system.services:
+            await eventually(lambda name=name: is_ready(name), timeout_s=timeout_s, every_s=0.1)
 
     def pid_of(self, service: str) -> int:
         pid = self.pid_now(service)

@@ -1,15 +1,18 @@
+import asyncio
 import json
 import os
 import subprocess
 import sys
 
 import pytest
+import structlog
 
 from perfect_bus.settings import Settings
 from perfect_runtime.errors import CannotStart
 from perfect_runtime.keeper import describe, log_file, next_pause
 from perfect_runtime.lock import DataDirLock
 from perfect_runtime.logging import mask
+from perfect_runtime.service import Context
 from perfect_runtime.up import check_host
 from perfect_schemas.errors import InvalidInput
 
@@ -97,3 +100,20 @@ def test_the_parent_of_a_system_stays_small():
 def test_settings_reach_a_child_by_its_environment(tmp_path):
     settings = Settings(data_dir=tmp_path, port=1, lease_s=2.5, durability="strict")
     assert Settings.load(environ=settings.environment(), file=tmp_path / "none") == settings
+
+
+async def test_background_work_that_swallows_a_cancellation_is_ended_all_the_same():
+    context = Context(bus=None, settings=Settings(), log=structlog.get_logger())
+
+    async def stubborn():
+        for _ in range(2):
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                pass
+        await asyncio.sleep(60)
+
+    task = context.spawn(stubborn(), "stubborn")
+    await asyncio.sleep(0)
+    await context.cancel_spawned()
+    assert task.cancelled()
