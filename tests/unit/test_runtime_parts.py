@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -107,10 +108,8 @@ async def test_background_work_that_swallows_a_cancellation_is_ended_all_the_sam
 
     async def stubborn():
         for _ in range(2):
-            try:
+            with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(60)
-            except asyncio.CancelledError:
-                pass
         await asyncio.sleep(60)
 
     task = context.spawn(stubborn(), "stubborn")
