@@ -12,47 +12,31 @@ answers within 100 ms; entering it (blocks) registers the flow, keeps presence a
 "local") and `run.started`; it yields the run completed with client and claim, and its journal; leaving it (blocks)
 flushes and withdraws.
 
-A flow's own `retries`: the next try is the run's next epoch, in which what completed before is replayed and what failed
-runs again. A run that an engine looks after is given back with `run.retrying`, and handed out again when it is due;
-others (plain calls, child runs, tests) wait here and start their next epoch themselves.
+`Tries` holds the rules of an execution; the session is what they and the calls inside the flow share.
 """
 
 import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from perfect_schemas import ids
 from perfect_schemas.envelope import Event, utc_now
-from perfect_schemas.events import (
-    LogLine,
-    RunCancelled,
-    RunCancelling,
-    RunCompleted,
-    RunFailed,
-    RunRetrying,
-    RunStarted,
-)
+from perfect_schemas.events import LogLine, RunStarted
 from perfect_schemas.folds.history import History, Wait
 from perfect_schemas.folds.task import TaskLife
 from perfect_sdk import failures
 from perfect_sdk.context import Frame, branching
-from perfect_sdk.effects import CallHook, Commit, Sleep, Steps, WaitFor, drive, drive_async
+from perfect_sdk.effects import Commit, Steps, Waiting, drive, drive_async
 from perfect_sdk.exceptions import NonDeterministicFlowError
-from perfect_sdk.flow_body import FlowBody
 from perfect_sdk.journal import RunCancelledError, RunSupersededError
 from perfect_sdk.replay import Replay
 from perfect_sdk.runs import FlowRun, Outcome, RunContext
-from perfect_sdk.states import (
-    Running,
-    State,
-    raise_state_exception,
-)
+from perfect_sdk.states import State
 from perfect_sdk.stopping import Stop
+from perfect_sdk.tries import Tries
 from perfect_sdk.waits import Floor
 
 if TYPE_CHECKING:
@@ -62,7 +46,6 @@ if TYPE_CHECKING:
     from perfect_sdk.keys import Place
     from perfect_sdk.pool import Pool
 
-_SUSPENDED = Outcome(state="suspended")
 LEVELS = {"debug": 10, "development": 20, "release": 30}
 
 
@@ -77,6 +60,8 @@ class RunSession:
     replay: what an earlier execution has done, None when there is none. has_futures: whether any were made, so that
     inputs need looking through. epoch: of the events that are written now. retry_epoch: tasks that failed up to this
     epoch run again instead of raising their recorded error. reruns: as in `History`. loop: that an async flow runs on.
+    memory: what this session has written, for a next try that it starts itself. left: how the flow left its history;
+    fails the run, even if the flow catches the error.
     """
 
     def __init__(
@@ -101,7 +86,6 @@ class RunSession:
         self.epoch = run.epoch
         life = history.run if history is not None else None
         self.retry_epoch = history.retry_epoch if history is not None else 0
-        self._tries_before = life.tries if life is not None else 0
         self.replay = Replay(history.recorded()) if history is not None and history.tasks else None
         self.reruns: Mapping[str, int] = history.reruns if history is not None else {}
         self.has_futures = False
@@ -109,14 +93,13 @@ class RunSession:
         self.captures_prints = run.configuration != "release"
         self.shows_variables = run.configuration == "debug"
         self.loop: Any = None
-        self._values = values
-        self._memory = (history or History()) if flow.policy.retries and not run.engine_retries else None
+        self.memory = (history or History()) if flow.policy.retries and not run.engine_retries else None
+        self.left: NonDeterministicFlowError | None = None
+        self._tries = Tries(self, values, life.tries if life is not None else 0)
         self._task_ids: dict[str, str] = {}
         self._warned: set[object] = set()
-        self._left: NonDeterministicFlowError | None = None
         self._pool: Pool | None = None
         self._lock = threading.Lock()
-        self._begin = 0.0
         self._cancellations = 0
 
     # -- for whoever executes the run
@@ -130,7 +113,7 @@ class RunSession:
         from perfect_sdk import logs
 
         with self._following_caller(), logs.captured(self):
-            return drive(self._steps())
+            return drive(self._tries.steps())
 
     async def execute_async(self) -> Outcome:
         """Run an async flow on the current loop. Raises CancelledError only when the caller's own task is cancelled."""
@@ -153,12 +136,19 @@ class RunSession:
             self.stop.add(wake)
         try:
             with self._following_caller(), logs.captured(self), branching(loop):
-                return await drive_async(self._steps())
+                return await drive_async(self._tries.steps())
         finally:
             if self.caller is None:
                 self.stop.remove(wake)
                 while self.stop.kind is not None and task.cancelling() > self._cancellations:
                     task.uncancel()
+
+    def is_cancelled_from_outside(self) -> bool:
+        """Whether the asyncio task that executes the flow was cancelled since it began."""
+        import asyncio
+
+        task = asyncio.current_task() if self.loop is not None else None
+        return task is not None and task.cancelling() > self._cancellations
 
     def cancel(self, by: str | None = None) -> None:
         """End the run soon; from any thread, more than once. An async flow gets CancelledError where it waits, sync
@@ -194,97 +184,7 @@ class RunSession:
         finally:
             parent.stop.remove(follow)
 
-    # -- the rules
-
-    def _steps(self) -> Steps[Outcome]:
-        self._begin = time.perf_counter()
-        try:
-            try:
-                outcome = yield from self._tries()
-            except (Exception, GeneratorExit, RunSupersededError):
-                raise
-            except BaseException as error:
-                outcome = yield from self._ended_by(error)
-            finally:
-                self._close_pool()
-        except RunSupersededError:
-            reason = self.stop.reason
-            outcome = Outcome(state="superseded" if reason is None else "crashed", error=reason)
-        yield from self._end_hooks(outcome)
-        return outcome
-
-    def _tries(self) -> Steps[Outcome]:
-        flow, policy = self.flow, self.flow.policy
-        try:
-            values = flow.convert_parameters(self.run.parameters) if self._values is None else self._values
-            args, kwargs = flow.signature.arguments(values)
-        except Exception as error:
-            return (yield from self._failed(error))
-        for hook in policy.hooks.running:
-            state = Running()
-            yield CallHook(self, hook, (flow, self.flow_run(state), state))
-        tries = self._tries_before
-        while True:
-            tries += 1
-            try:
-                value = yield FlowBody(self, args, kwargs)
-                if self._pool is not None:
-                    yield WaitFor(self._pool.open())
-                if self.stop.kind == "suspend":  # the flow held FlowSuspended up
-                    return _SUSPENDED
-                self._check_history()
-                if isinstance(value, State):
-                    value = self._value_of(value)
-            except Exception as error:
-                if self.stop.kind == "suspend":
-                    return _SUSPENDED
-                if self._pool is not None:
-                    self._pool.drop_waiting()
-                    yield WaitFor(self._pool.open())
-                if tries > policy.retries or self._left is not None:
-                    return (yield from self._failed(self._left or error))
-                if self.run.engine_retries:
-                    return (yield from self._given_back(error, tries))
-                yield from self._next_try(error, tries)
-            else:
-                return (yield from self._completed(value))
-
-    def _check_history(self) -> None:
-        if self._left is not None:
-            raise self._left
-
-    def _value_of(self, state: State[Any]) -> Any:
-        """A flow that returns a state sets it."""
-        if state.is_cancelled():
-            self.stop.cancel(self.run.source)
-            self.stop.raise_()
-        raise_state_exception(state)
-        return state.data
-
-    def _given_back(self, error: Exception, tries: int) -> Steps[Outcome]:
-        """The engine hands the run out again when the next try is due."""
-        delay = self._say_retry(error, tries)
-        due_at = utc_now() + timedelta(seconds=delay)
-        info = failures.describe(error, with_variables=self.shows_variables)
-        yield Commit(self, self.event(RunRetrying, tries=tries, due_at=due_at, error=info))
-        return Outcome(state="retrying", error=error)
-
-    def _say_retry(self, error: Exception, tries: int) -> float:
-        delay = self.flow.policy.delay_before(tries)
-        self.say(
-            30,
-            f"flow {self.run.flow_name!r} failed (try {tries} of {self.flow.policy.retries + 1}); "
-            f"next try {f'in {delay:g} s' if delay else 'now'}",
-            error=error,
-        )
-        return delay
-
-    def _next_try(self, error: Exception, tries: int) -> Steps[None]:
-        yield Sleep(self, self._say_retry(error, tries))
-        self.retry_epoch = self.epoch
-        yield from self.next_epoch()
-        assert self._memory is not None
-        self.replay = Replay(self._memory.recorded())
+    # -- its claim on the run
 
     def next_epoch(self) -> Steps[None]:
         """Claim the run again, in the same process."""
@@ -302,88 +202,18 @@ class RunSession:
         )
         yield Commit(self, claim)
 
-    def _completed(self, value: Any) -> Steps[Outcome]:
-        from perfect_sdk.execution import keep
-
-        policy = self.flow.policy
-        stored = (yield from keep(self, policy.name, value, policy.serializer)) if policy.persist else None
-        yield Commit(self, self.event(RunCompleted, duration_ms=self._duration_ms(), result=stored))
-        return Outcome(state="completed", value=value, stored=stored)
-
-    def _failed(self, error: BaseException) -> Steps[Outcome]:
-        self.say(40, f"flow {self.run.flow_name!r} failed", error=error)
-        info = failures.describe(error, with_variables=self.shows_variables)
-        yield Commit(self, self.event(RunFailed, duration_ms=self._duration_ms(), error=info))
-        return Outcome(state="failed", error=error)
-
-    def _ended_by(self, error: BaseException) -> Steps[Outcome]:
-        """The flow's code was left by what is no Exception: a cancellation, an interrupt, `sys.exit()`."""
-        try:
-            if self.stop.kind == "suspend":
-                return _SUSPENDED
-            if self.stop.kind == "abandon":
-                self.stop.raise_()
-            if self.stop.kind is None and not isinstance(error, RunCancelledError):
-                by = self._interrupted_by(error)
-                if by is None:
-                    return (yield from self._failed(error))
-                self.stop.cancel(by)
-            return (yield from self._cancelled(error))
-        except RunCancelledError as late:  # the end was refused: somebody wants the run cancelled
-            return (yield from self._cancelled(late))
-
-    def _interrupted_by(self, error: BaseException) -> str | None:
-        """Whose wish it was that the code end here; None when it is the code's own failure.
-
-        Raises `error` again when the caller goes away and the run is to be left as it is.
-        """
-        kind = type(error).__name__
-        if kind == "CancelledError":
-            import asyncio
-
-            task = asyncio.current_task() if self.loop is not None else None
-            if task is None or task.cancelling() <= self._cancellations:
-                return None
-        elif kind != "KeyboardInterrupt":
-            return None
-        if self.caller is not None:
-            return f"run {self.caller.session.run.run_id}"
-        if not self.interruptible:
-            raise error
-        return "keyboard"
-
-    def _cancelled(self, error: BaseException) -> Steps[Outcome]:
-        """Write that the run was cancelled; first that it is being cancelled, unless the engine has written that."""
-        by = self.stop.by
-        if by is not None:
-            yield Commit(self, self.event(RunCancelling, by=by))
-        yield Commit(self, self.event(RunCancelled, reason=f"cancelled by {by}" if by else ""))
-        return Outcome(state="cancelled", error=error)
-
-    def _end_hooks(self, outcome: Outcome) -> Steps[None]:
-        hooks = self.flow.policy.hooks
-        of_state = {
-            "completed": hooks.completion,
-            "failed": hooks.failure,
-            "cancelled": hooks.cancellation,
-            "crashed": hooks.crashed,
-        }
-        for hook in of_state.get(outcome.state, ()):
-            state = outcome.as_state()
-            yield CallHook(self, hook, (self.flow, self.flow_run(state), state))
-
     # -- for what runs inside
 
     def emit(self, event: Event) -> None:
         self.journal.emit(event)
-        if self._memory is not None:
+        if self.memory is not None:
             self.stored(event)
 
     def stored(self, event: Event) -> None:
         """Remember it for the next try of the flow, if there may be one."""
-        if self._memory is not None:
+        if self.memory is not None:
             with self._lock:
-                self._memory.apply(event, self._memory.seq + 1)
+                self.memory.apply(event, self.memory.seq + 1)
 
     def refused(self, event: Event, error: BaseException) -> None:
         """The journal did not take it: everything of this run stops. Raises what the caller is to see."""
@@ -397,14 +227,18 @@ class RunSession:
 
     def learned(self, life: TaskLife) -> None:
         """What another worker has done of this run; remembered for the next try of the flow, if there may be one."""
-        if self._memory is not None:
+        if self.memory is not None:
             with self._lock:
-                self._memory.tasks[life.key] = life
+                self.memory.tasks[life.key] = life
 
     def left_history(self, error: NonDeterministicFlowError) -> None:
-        """Fails the run, even if the flow catches the error."""
         with self._lock:
-            self._left = self._left or error
+            self.left = self.left or error
+
+    def check_history(self) -> None:
+        """Raises NonDeterministicFlowError when the flow has left its history."""
+        if self.left is not None:
+            raise self.left
 
     # -- waits
 
@@ -479,6 +313,14 @@ class RunSession:
                 self.has_futures = True
             return self._pool
 
+    def open_calls(self, *, drop_waiting: bool = False) -> Sequence[Waiting]:
+        """Submitted calls that are not done. drop_waiting: those that have not begun are dropped first."""
+        if self._pool is None:
+            return ()
+        if drop_waiting:
+            self._pool.drop_waiting()
+        return self._pool.open()
+
     def flow_run(self, state: State[Any]) -> FlowRun:
         run = self.run
         return FlowRun(
@@ -491,12 +333,9 @@ class RunSession:
             state=state,
         )
 
-    def _close_pool(self) -> None:
+    def close_pool(self) -> None:
         if self._pool is not None:
             self._pool.close()
-
-    def _duration_ms(self) -> int:
-        return int((time.perf_counter() - self._begin) * 1000)
 
     def event(self, kind: type[Any], **fields: Any) -> Any:
         run = self.run

@@ -176,7 +176,7 @@ class RemoteTask:
                 raise
             yield from call._failed(error, 0)  # type: ignore[arg-type]
         finally:
-            session._close_pool()
+            session.close_pool()
 
     def _judged(self, error: BaseException) -> tuple[Ending, str]:
         if self._journal.ended:
