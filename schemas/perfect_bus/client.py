@@ -1,6 +1,7 @@
-"""nats-py's client, with two things mended."""
+"""nats-py's client, with three things mended."""
 
 from nats.aio.client import Client as NatsClient
+from nats.errors import TimeoutError as NatsTimeout
 
 
 class Client(NatsClient):
@@ -17,11 +18,16 @@ class Client(NatsClient):
                 headers[name.strip()] = value.strip()
         return headers
 
-    async def forget_unsent(self) -> None:
-        """When the connection is lost: what was not written to it yet is as lost as what was.
+    async def lost(self) -> None:
+        """When the connection is lost: what was not written to it yet is as lost as what was, and so are the answers to
+        what was asked over it.
 
-        nats-py sends it first thing on the next connection, ahead of what was written before it and is sent again by
-        the outbox: events would change places. Subscriptions are made anew all the same.
+        nats-py sends the former first thing on the next connection, ahead of what was written before it and is sent
+        again by the outbox: events would change places. (Subscriptions are made anew all the same.) For the latter it
+        would wait until they time out, seconds after the server is back.
         """
         self._pending = []
         self._pending_data_size = 0
+        for answer in list(self._resp_map.values()):
+            if not answer.done():
+                answer.set_exception(NatsTimeout())

@@ -70,7 +70,7 @@ class Killer:
         return runs
 
     async def _measure(self, victim: str, epochs: dict[str, int], since: float) -> None:
-        self.recoveries.append(Recovery(victim, await self.witness.recovered(epochs, since)))
+        self.recoveries.append(Recovery(victim, since, await self.witness.recovered(epochs, since)))
 
     async def measured(self) -> None:
         await asyncio.gather(*self._measuring)

@@ -36,13 +36,26 @@ def seeded(what: str = "") -> random.Random:
 
 
 class Recovery(NamedTuple):
-    """seconds: from the kill to the next completed task (or the end) of a run that it concerned."""
+    """at: of the kill, on the loop's clock. seconds: from then to the next completed task (or the end) of a run that it
+    concerned.
+    """
 
     victim: str
+    at: float
     seconds: float
 
 
-def report(recoveries: Iterable[Recovery]) -> None:
+def report(recoveries: Iterable[Recovery], slow_s: float = 3.0) -> None:
+    """By victim; and what else died around the kills that took longer than `slow_s`."""
+    recoveries = list(recoveries)
+    for slow in recoveries:
+        if slow.seconds > slow_s:
+            around = ", ".join(
+                f"{one.victim} {one.at - slow.at:+.2f}"
+                for one in sorted(recoveries, key=lambda one: one.at)
+                if one is not slow and abs(one.at - slow.at) < slow.seconds
+            )
+            print(f"{slow.victim}: {slow.seconds:.2f} s; around it, in s: {around or 'nothing'}")
     by_victim: dict[str, list[float]] = defaultdict(list)
     for one in recoveries:
         by_victim[one.victim].append(one.seconds)

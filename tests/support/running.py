@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 from eventually import eventually
+from nats.errors import TimeoutError as NatsTimeout
 
 from perfect_bus import Bus
 from perfect_bus.settings import Settings
@@ -75,7 +76,7 @@ class Running:
             if isinstance(event, ClientConnected) and event.name == name and not ready.done():
                 ready.set_result(None)
 
-        after = (await self.bus.js.stream_info("DEFS")).state.last_seq
+        after = await self._last_definition()
         subscription = await self.bus.follow("DEFS", heard, after=after, subject=subjects.ALL_CLIENTS)
         log = self.system.settings.data_dir / f"worker-{name}.log"
         with log.open("ab") as out:
@@ -96,6 +97,11 @@ class Running:
         finally:
             await subscription.unsubscribe()
         return worker
+
+    async def _last_definition(self) -> int:
+        while True:
+            with contextlib.suppress(NatsTimeout):  # the server died over it
+                return (await self.bus.js.stream_info("DEFS")).state.last_seq
 
     async def trigger(self, flow: str, **parameters: Any) -> str:
         run_id = ids.uuid7()

@@ -22,5 +22,5 @@ def test_headers_are_read_as_nats_py_reads_them(raw: bytes) -> None:
 async def test_what_was_not_written_before_a_loss_is_forgotten() -> None:
     client = Client()
     client._pending, client._pending_data_size = [b"PUB a 1\r\nx\r\n"], 12
-    await client.forget_unsent()
+    await client.lost()
     assert (client._pending, client.pending_data_size) == ([], 0)
