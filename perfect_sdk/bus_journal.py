@@ -24,6 +24,7 @@ from perfect_schemas.folds.history import History
 from perfect_sdk.following import first
 from perfect_sdk.io import IO
 from perfect_sdk.journal import RunCancelledError, RunSupersededError
+from perfect_sdk.lane import Lane
 from perfect_sdk.objects import get_object, put_object
 from perfect_sdk.shipping import LogShipper
 from perfect_sdk.system import System
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from perfect_sdk.remote.dispatcher import Dispatcher
-    from perfect_sdk.session import RunContext
+    from perfect_sdk.session import RunContext, RunSession
 
 _RUN_EVENTS = frozenset(e.RunEvent.__args__)
 _ENDS = frozenset({e.RunCompleted, e.RunFailed, e.RunCancelled, e.RunSuspended, e.RunRetrying})
@@ -53,6 +54,7 @@ class BusJournal(System):
     def __init__(self, io: IO, *, run_id: str, epoch: int, claim_seq: int, source: str) -> None:
         self.run_id = run_id
         self.epoch = epoch
+        self.is_pausing = False
         super().__init__(io)
         self._source = source
         self._run_subject = subjects.run(run_id)
@@ -62,6 +64,7 @@ class BusJournal(System):
         self._cancelled = False  # by the engine, while the run waited
         self._set_guard(claim_seq)
         self._children: weakref.WeakSet[BusJournal] = weakref.WeakSet()
+        self._lane = Lane(io)
         self._shipper = LogShipper(io, run_id=run_id, epoch=epoch, source=source)
         self._stored_seq = claim_seq  # the latest that is known to stand on the stream
         self._dispatcher: Dispatcher | None = None
@@ -81,6 +84,13 @@ class BusJournal(System):
         self._run_headers = guard_headers(self._run_subject, guard)
         self._task_headers = guard_headers(self._task_subject, guard)
 
+    def reclaim(self, epoch: int, claim_seq: int) -> None:
+        """The run that was suspended here is claimed again, for the same code."""
+        self.epoch = epoch
+        self._set_guard(claim_seq)
+        self._stored_seq = claim_seq
+        self._shipper.epoch = epoch
+
     # -- facts
 
     def emit(self, event: Event) -> None:
@@ -88,33 +98,20 @@ class BusJournal(System):
             raise RunSupersededError(self.run_id)
         data = codec.encode(event)
         check_size(self._task_subject, data)
-        if self._io.is_full:
-            self._io.wait_for_room()
-        self._io.put(self._task_subject, data, event.id)
+        self._lane.emit(self._task_subject, data, event.id)
 
     def commit(self, event: Event) -> None:
         if self._cancelled and type(event) is e.RunCancelled:
             return
-        answer: list[Ack | BusUnavailable] = []
-        answered = threading.Lock()
-        answered.acquire()
-
-        def done(ack: Ack | BusUnavailable) -> None:
-            answer.append(ack)
-            answered.release()
-
         if type(event) in _ENDS and self._shipper.is_busy:
             self._io.call(self._shipper.settle)  # whoever sees the end sees every line
         data, on_run = self._begin(event)
-        self._io.put(
+        ack = self._lane.commit(
             self._run_subject if on_run else self._task_subject,
             data,
             event.id,
             self._run_headers if on_run else self._task_headers,
-            done,
         )
-        answered.acquire()
-        ack = answer[0]
         if isinstance(ack, Ack) and ack.error is None:
             self._stored(ack.seq, on_run)
         else:
@@ -133,7 +130,7 @@ class BusJournal(System):
         if type(event) in _ENDS and self._shipper.is_busy:
             await self._io.call_async(self._shipper.settle)
         data, on_run = self._begin(event)
-        self._io.put(
+        self._lane.commit_soon(
             self._run_subject if on_run else self._task_subject,
             data,
             event.id,
@@ -215,6 +212,8 @@ class BusJournal(System):
                 pass
             elif kind is e.RunCancelling:
                 self._cancelling = True
+            elif kind is e.RunPausing:
+                self.is_pausing = True
             elif kind not in _HARMLESS and not (kind is e.RunQueued and type(event) is e.RunStarted):
                 if own is not None and seq > own:
                     break  # it was stored in time; the next append hears of what came later
@@ -259,6 +258,9 @@ class BusJournal(System):
         if stored.ref is None:
             return bytes(stored.value)
         return self._io.call(get_object, self._io.bus, stored.ref)
+
+    def steers(self, session: "RunSession") -> None:
+        """The supervisor is told, and passes it on."""
 
     # -- waits
 

@@ -21,12 +21,13 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from perfect_bus import Ack, Bus
 from perfect_bus.bus import Connection
 from perfect_schemas.errors import BusUnavailable
+from perfect_sdk.direct import Direct
 
 T = TypeVar("T")
 Done = Callable[[Ack | BusUnavailable], None]
@@ -57,11 +58,12 @@ class IO:
         on_error: Callable[[str], None] | None = None,
         ready: Callable[[Bus], None] | None = None,
     ) -> None:
-        self._connection = connection
-        self._name = name
+        self.connection = connection
+        self.name = name
         self._on_error = on_error
         self._ready = ready
         self.lease_s = LEASE_S
+        self.direct = Direct(self)
         self._reset()
         _all.add(self)
 
@@ -95,7 +97,7 @@ class IO:
         asyncio.set_event_loop(loop)
         try:
             bus = loop.run_until_complete(
-                Bus.connect(self._connection, name=self._name, timeout_s=timeout_s, on_error=self._on_error)
+                Bus.connect(self.connection, name=self.name, timeout_s=timeout_s, on_error=self._on_error)
             )
         except BaseException as error:
             started.set_exception(error)
@@ -114,6 +116,7 @@ class IO:
 
     def close(self, flush_s: float = FLUSH_S) -> int:
         """Send what is left within `flush_s` seconds. Returns how many messages stay unacknowledged. Repeatable."""
+        self.direct.close(flush_s)
         with self._lock:
             if self._closed or self._bus is None or self._loop is None:
                 self._closed = True
@@ -177,7 +180,7 @@ class IO:
         subject: str,
         data: bytes,
         msg_id: str | None = None,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         done: Done | None = None,
     ) -> None:
         """Queue one message in the outbox, where it is tried until the connection is closed.
@@ -187,7 +190,12 @@ class IO:
         self.post(self._put, subject, data, msg_id, headers, done)
 
     def _put(
-        self, subject: str, data: bytes, msg_id: str | None, headers: dict[str, str] | None, done: Done | None
+        self,
+        subject: str,
+        data: bytes,
+        msg_id: str | None,
+        headers: Mapping[str, str] | None,
+        done: Done | None,
     ) -> None:
         self.bus.outbox.put(subject, data, msg_id, headers=headers, done=done)
 
@@ -262,7 +270,8 @@ class IO:
     # -- fork
 
     def _forget(self) -> None:
-        """In a forked child: the thread is gone and the socket is the parent's."""
+        """In a forked child: the thread is gone and the sockets are the parent's."""
+        self.direct.forget()
         inherited = (self._loop, self._bus, self._thread, self._posted)
         transport = getattr(getattr(self._bus, "nc", None), "_transport", None)
         closed = self._closed

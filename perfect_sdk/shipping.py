@@ -26,12 +26,12 @@ MAX_WAITING_LINES = 50_000
 
 
 class LogShipper:
-    """Thread-safe. `suppressed_total`: lines that were counted and not kept."""
+    """Thread-safe. `suppressed_total`: lines that were counted and not kept. `epoch`: of what is said from now on."""
 
     def __init__(self, io: IO, *, run_id: str, epoch: int, source: str) -> None:
         self._io = io
         self._run_id = run_id
-        self._epoch = epoch
+        self.epoch = epoch
         self._source = source
         self._lines: deque[LogLine] = deque()
         self._progress: dict[str, dict[str, Any]] = {}
@@ -128,7 +128,7 @@ class LogShipper:
                 at=utc_now(),
                 source=self._source,
                 run_id=self._run_id,
-                epoch=self._epoch,
+                epoch=self.epoch,
                 lines=batch,
                 suppressed=suppressed,
             )

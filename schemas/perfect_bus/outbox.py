@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 from nats.aio.client import Client
@@ -42,7 +42,7 @@ class Ack(msgspec.Struct):
     error: _AckError | None = None
 
 
-_decode_ack = msgspec.json.Decoder(Ack).decode
+decode_ack = msgspec.json.Decoder(Ack).decode
 
 WRONG_LAST_SEQUENCE = 10071
 CONCURRENT_BATCH = 10164
@@ -146,7 +146,7 @@ class Outbox:
         data: bytes,
         msg_id: str | None = None,
         *,
-        headers: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         done: Callable[[Ack | BusUnavailable], None] | None = None,
         deadline_s: float | None = None,
     ) -> None:
@@ -261,7 +261,7 @@ class Outbox:
         if not msg.data:  # 503, nobody listens: the stream is not there or has no leader just now
             self._try_again(entry)
             return
-        ack = _decode_ack(msg.data)
+        ack = decode_ack(msg.data)
         if ack.error is not None and (ack.error.err_code in AGAIN or ack.error.code == 503):
             self._try_again(entry)
             return
