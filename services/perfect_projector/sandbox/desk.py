@@ -1,0 +1,147 @@
+"""Where queries of people come in: a few at once, a few more wait for their turn, the rest is told to come again."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+
+from perfect_bus import Bus
+from perfect_bus.settings import Settings
+from perfect_projector.duck import Duck
+from perfect_projector.sandbox import process
+from perfect_projector.sandbox.snapshot import Snapshots
+from perfect_projector.sandbox.wire import Order, Verdict
+from perfect_schemas import queries as q
+from perfect_schemas import subjects
+from perfect_schemas.codec import encode
+from perfect_schemas.commands import Reply
+from perfect_schemas.errors import Busy, Failed, InvalidInput, Rejected
+
+WAITING = 8
+MOST_QUERY_BYTES = 100_000
+MOST_BYTES = 16 * 1024 * 1024
+MOST_ROWS = {"json": 10_000, "csv": 1_000_000, "ndjson": 1_000_000, "parquet": 1_000_000}
+
+_decode = msgspec.json.Decoder(q.Sql).decode
+
+
+class Desk:
+    """Made in the writer's thread, for its cursor. `position`: stream → what is committed now."""
+
+    def __init__(self, duck: Duck, settings: Settings, position: Callable[[], dict[str, int]]) -> None:
+        cursor = duck.reader()
+        cursor.execute("SET max_execution_time = 0")
+        self.snapshots = Snapshots(cursor, duck.file, position)
+        self._settings = settings
+        self._turns = asyncio.Semaphore(settings.sql_at_once)
+        self._waiting = 0
+        self._subscriptions: list[Any] = []
+        self._running: set[asyncio.Task[Any]] = set()
+        self.answered = 0
+
+    async def start(self, bus: Bus) -> None:
+        await self.snapshots.start()
+        for name, handler in (("sql", self.sql), ("snapshot", self.snapshot)):
+            self._subscriptions.append(await bus.answer(subjects.query(name), handler))
+
+    async def stop(self) -> None:
+        """Queries that run are stopped."""
+        for subscription in self._subscriptions:
+            with contextlib.suppress(Exception):
+                await subscription.unsubscribe()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self.snapshots.stop()
+
+    def metrics(self) -> dict[str, float]:
+        return {
+            "sql_queries_total": self.answered,
+            "sql_waiting": self._waiting,
+            "snapshots_total": self.snapshots.made,
+        }
+
+    async def snapshot(self, _: bytes) -> Reply:
+        latest = await self.snapshots.latest()
+        answer = q.SqlSnapshot(
+            file=str(latest.file.resolve()),
+            bytes=latest.file.stat().st_size,
+            taken_at=latest.taken_at,
+            tables=latest.tables,
+        )
+        return Reply(value=msgspec.Raw(encode(answer)))
+
+    async def sql(self, data: bytes) -> Reply:
+        """Raises Rejected for wrong SQL, InvalidInput for what goes beyond a limit, Busy when too many ask."""
+        query = _decode(data)
+        if len(query.query.encode()) > MOST_QUERY_BYTES:
+            raise InvalidInput(f"the query is longer than {MOST_QUERY_BYTES:,} bytes")
+        task = asyncio.ensure_future(self._answer(query))
+        self._running.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            raise Failed("the projector is stopping: ask again in a moment") from None
+        finally:
+            self._running.discard(task)
+
+    async def _answer(self, query: q.Sql) -> Reply:
+        async with self._turn(), self.snapshots.use() as snapshot:
+            body, verdict = await process.run(self._order(query, str(snapshot.file)))
+        self.answered += 1
+        _raise_unless_done(verdict)
+        is_json = query.format == "json"
+        answer = q.SqlResult(
+            columns=verdict.columns,
+            types=verdict.types,
+            row_count=verdict.row_count,
+            truncated=verdict.truncated,
+            elapsed_ms=verdict.elapsed_ms,
+            snapshot_at=snapshot.taken_at,
+            rows=msgspec.Raw(body if is_json else b"[]"),
+            body=b"" if is_json else body,
+        )
+        return Reply(value=msgspec.Raw(encode(answer)))
+
+    def _order(self, query: q.Sql, file: str) -> Order:
+        return Order(
+            file=file,
+            query=query.query,
+            parameters=query.parameters,
+            format=query.format,
+            max_rows=min(max(query.max_rows, 1), MOST_ROWS[query.format]),
+            max_bytes=MOST_BYTES,
+            deadline_s=self._settings.sql_timeout_s,
+            memory_bytes=self._settings.sql_memory_bytes,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Raises Busy when as many wait as may, or when the wait is as long as a query may take."""
+        if self._waiting >= WAITING:
+            raise Busy(
+                f"{self._settings.sql_at_once} queries are running and {self._waiting} wait: try again soon"
+            )
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._settings.sql_timeout_s):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Busy("other queries took all the time that this one could wait: try again soon") from None
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+
+def _raise_unless_done(verdict: Verdict) -> None:
+    if verdict.outcome == "refused":
+        raise Rejected(verdict.message)
+    if verdict.outcome == "exceeded":
+        raise InvalidInput(verdict.message)
+    if verdict.outcome == "failed":
+        raise Failed(verdict.message)

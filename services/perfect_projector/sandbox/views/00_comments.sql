@@ -1,0 +1,20 @@
+-- What the tables are, for people who query them. Times are UTC, durations milliseconds, progress 0–100.
+COMMENT ON TABLE runs IS 'Every run, one row each. v_runs is easier to read.';
+COMMENT ON TABLE task_runs IS 'Every task run, one row a task key of a run. v_task_runs is easier to read.';
+COMMENT ON TABLE flows IS 'The newest version of each flow.';
+COMMENT ON TABLE tasks IS 'Every task that a registered version of a flow could reach.';
+COMMENT ON TABLE task_statistics IS 'Durations of completed task runs, a row a task: mean, m2, count. The sample variance is m2 / (sample_count - 1).';
+COMMENT ON TABLE flow_statistics IS 'Durations of completed runs, a row a flow.';
+COMMENT ON TABLE clients IS 'Workers and scripts that are or were connected.';
+COMMENT ON TABLE archives IS 'Months that were written to Parquet files before they left this file.';
+COMMENT ON TABLE consumer_offsets IS 'How far each stream is in this file.';
+COMMENT ON TABLE schema_version IS 'The versions of this schema that the file has seen.';
+COMMENT ON TABLE archives IS 'Which months were moved to the archive folder: they are not in this file.';
+COMMENT ON COLUMN runs.details IS 'What its events say beyond the columns, as JSON.';
+COMMENT ON COLUMN runs.epoch IS 'How often the run was started: 1 unless it was lost, resumed or retried.';
+COMMENT ON COLUMN task_runs.task_key IS 'The call within its run: <scope>/<name>-<n>.';
+COMMENT ON COLUMN task_runs.first_seq IS 'Sequence of its first event: the order in which the tasks of a run began.';
+COMMENT ON VIEW events IS 'Every event as it happened, over all months: the truth that all else follows from.';
+COMMENT ON VIEW logs IS 'Every log line, over all months. v_log_lines has names with it.';
+COMMENT ON COLUMN events.payload IS 'The whole event as JSON: payload->>''$.type''.';
+COMMENT ON COLUMN logs.level IS 'Python''s number: 10 debug, 20 info, 30 warning, 40 error, 50 critical.';
