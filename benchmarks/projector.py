@@ -1,7 +1,8 @@
 """How fast the projector takes events in: one JSON line.
 
 `events_per_s`: a stream that is full when the real service starts, until everything is committed (every projection,
-log lines as well). `visible_ms`: from the acknowledgement of the last event of a run of 1,000 tasks to the answer
+log lines as well). `commit_lag_p95_ms`: at 5,000 events/s, from when the server stored the oldest message of a batch
+to its commit. `visible_ms`: from the acknowledgement of the last event of a run of 1,000 tasks to the answer
 that shows it COMPLETED.
 
     python benchmarks/projector.py [events]
@@ -28,6 +29,8 @@ from perfect_schemas import events as e
 from perfect_schemas.envelope import StoredValue, utc_now
 
 FLOW = ids.flow_id("bench")
+EVENTS_PER_S = 5000
+STEADY_S = 4
 TASKS = [ids.task_id(FLOW, f"task {n}") for n in range(10)]
 
 
@@ -66,6 +69,35 @@ async def say(bus: Bus, tasks: int) -> str:
     return run_id
 
 
+async def steady(bus: Bus, service: ProjectorService) -> list[float]:
+    """The commit lags, in ms, of STEADY_S seconds at EVENTS_PER_S."""
+    lags: list[float] = []
+    over = asyncio.Event()
+
+    async def watch() -> None:
+        seen = 0.0
+        while not over.is_set():
+            figures = service.metrics()
+            if figures["batches_total"] != seen:
+                seen = figures["batches_total"]
+                lags.append(figures["last_batch_lag_ms"])
+            await asyncio.sleep(0.005)
+
+    watching = asyncio.create_task(watch())
+    begin, said = time.perf_counter(), 0
+    while (now := time.perf_counter() - begin) < STEADY_S:
+        while said < now * EVENTS_PER_S:
+            for subject, event in run_events(5):
+                bus.outbox.put(subject, codec.encode(event), event.id)
+                said += 1
+            await bus.outbox.room()
+        await asyncio.sleep(0.002)
+    await bus.outbox.flush()
+    over.set()
+    await watching
+    return sorted(lags)
+
+
 async def main(events: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(data_dir=Path(folder) / "data")
@@ -91,6 +123,7 @@ async def main(events: int) -> None:
             await asyncio.sleep(0.005)
         took, cpu = time.perf_counter() - begin, time.process_time() - cpu
 
+        lags = await steady(bus, service)
         visible = []
         for _ in range(5):
             run_id = await say(bus, 1000)
@@ -126,6 +159,8 @@ async def main(events: int) -> None:
                 "events": sum(ends.values()),
                 "events_per_s": round(sum(ends.values()) / took),
                 "cpu_us_per_event": round(cpu / sum(ends.values()) * 1e6, 1),
+                "commit_lag_p50_ms": round(lags[len(lags) // 2]),
+                "commit_lag_p95_ms": round(lags[int(len(lags) * 0.95)]),
                 "visible_ms": [round(ms) for ms in sorted(visible)],
                 "page_of_1000_tasks_ms": round(page_ms, 1),
                 "run_list_p50_ms": round(sorted(listing)[10], 1),

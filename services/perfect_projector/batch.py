@@ -30,26 +30,30 @@ Decoded = list[tuple[Message, Event | UnknownEvent]]
 
 
 class Batch(msgspec.Struct):
-    """events, logs: rows by month. The others hold each key once.
+    """events, logs: rows by month. The others hold each key once; `new_…`: those that have no row in the file yet.
 
+    again: runs that begin once more under an id that may have rows: these go first.
     offsets: stream → last sequence that this batch covers.
     """
 
     events: dict[str, list[Row]] = {}
     logs: dict[str, list[Row]] = {}
+    again: list[str] = []
+    new_runs: list[Row] = []
     runs: list[Row] = []
+    new_task_runs: list[Row] = []
     task_runs: list[Row] = []
     flows: list[Row] = []
     tasks: list[Row] = []
+    new_task_statistics: list[Row] = []
     task_statistics: list[Row] = []
+    new_flow_statistics: list[Row] = []
     flow_statistics: list[Row] = []
+    new_daily_statistics: list[Row] = []
+    daily_statistics: list[Row] = []
     clients: list[Row] = []
     ended_clients: list[Row] = []
     offsets: dict[str, int] = {}
-
-    @property
-    def months(self) -> set[str]:
-        return self.events.keys() | self.logs.keys()
 
 
 def columns(rows: list[Row]) -> list[list[Any]]:

@@ -20,8 +20,13 @@ class Continuity(msgspec.Struct, frozen=True, kw_only=True):
     is_other: bool = False
 
 
-def compare(stream: str, state: StreamState, seq: int, created: datetime | None) -> Continuity:
-    """`seq`: the last sequence in the file. `created`: when the stream in the file was made, None for a new file."""
+def compare(
+    stream: str, state: StreamState, seq: int, created: datetime | None, *, missing: int = 0
+) -> Continuity:
+    """`seq`: the last sequence in the file. `created`: when the stream in the file was made, None for a new file.
+    `missing`: how many sequences after `seq` hold no message any more. What leaves a stream in good order leaves it only
+    when the file holds it for good, so that there are none; log lines leave it by their age, too.
+    """
     if created is not None and abs((created - state.created).total_seconds()) > _SAME_S:
         return Continuity(
             position=seq,
@@ -40,6 +45,17 @@ def compare(stream: str, state: StreamState, seq: int, created: datetime | None)
             alarm=(
                 f"stream {stream} begins at {state.first_seq}, {FILE} ends at {seq}: "
                 f"{state.first_seq - seq - 1} messages between them are lost to the read model"
+            ),
+        )
+    is_kept = stream == "EVENTS" or (
+        stream == "DEFS" and created is not None
+    )  # a new file needs no old slots
+    if missing and is_kept:
+        return Continuity(
+            position=seq,
+            alarm=(
+                f"{missing} messages of stream {stream} after {seq}, where {FILE} ends, are gone: they are lost to the "
+                "read model. Was the file put back from a backup that is older than the stream?"
             ),
         )
     if state.last_seq < seq:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from perfect_projector import run_row, task_row
 from perfect_projector.batch import Decoded, Row
+from perfect_projector.forecast import Forecast
 from perfect_projector.tracker import Tracker, plan_of
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.events import RunScheduled
@@ -11,11 +14,13 @@ from perfect_schemas.folds.history import History
 from perfect_schemas.ids import is_id
 from perfect_schemas.states import TaskState
 
+_decode_forecast = msgspec.json.Decoder(Forecast).decode
 FINISHED = frozenset({TaskState.COMPLETED, TaskState.CACHED, TaskState.FAILED, TaskState.SKIPPED})
 
 
 class Entry:
     """A run that is held. first_seqs: task key → sequence of its first event. counted: keys in the statistics.
+    is_stored, stored: whether the run has a row in the file, and which of its task keys have.
     final_total: how many task runs were expected of it when it ended. size: bytes of its events, about.
     """
 
@@ -23,10 +28,13 @@ class Entry:
         "counted",
         "final_total",
         "first_seqs",
+        "forecast",
         "history",
+        "is_stored",
         "launch_ms",
         "run_id",
         "size",
+        "stored",
         "touched",
         "tracker",
     )
@@ -37,7 +45,10 @@ class Entry:
         self.tracker = Tracker()
         self.first_seqs: dict[str, int] = {}
         self.counted: set[str] = set()
+        self.is_stored = False
+        self.stored: set[str] = set()
         self.launch_ms: int | None = None
+        self.forecast = Forecast()
         self.final_total: int | None = None
         self.size = 0
         self.touched = 0
@@ -75,10 +86,13 @@ class Held:
             life, measured = run_row.life_of(row)
             entry = self.entries[life.id] = Entry(life.id)
             entry.history.run = life
+            entry.is_stored = True
             entry.launch_ms = measured.launch_ms
             entry.tracker.high = measured.progress / 100
             if life.state.is_final:
                 entry.final_total = measured.tasks_total
+            if measured.forecast is not None:
+                entry.forecast = _decode_forecast(measured.forecast)
             if measured.plan is not None:
                 entry.tracker.expect(plan_of(measured.plan))
         for row in task_runs:
@@ -88,6 +102,7 @@ class Held:
                 entry = self.entries[task.run_id] = Entry(task.run_id)
             entry.history.tasks[task.key] = task
             entry.first_seqs[task.key] = first_seq
+            entry.stored.add(task.key)
             if counted:
                 entry.counted.add(task.key)
             high = entry.tracker.high
@@ -102,7 +117,8 @@ class Held:
         """Every `keep_batches` batches: let go of runs that ended that long ago, and, above the limits, of the longest
         untouched ones.
 
-        Called only when all that was folded is committed: what is let go is loaded again when it is needed.
+        Called when a batch is folded and all but it and the one before it are committed: what is let go is loaded again
+        when it is needed, from its rows.
         """
         if batches % keep_batches:
             return
@@ -115,7 +131,7 @@ class Held:
         if len(self.entries) <= max_runs and tasks <= max_tasks and size <= max_bytes:
             return
         for entry in sorted(self.entries.values(), key=lambda entry: entry.touched):
-            if entry.touched == batches:  # in use: it would be loaded again at once
+            if entry.touched >= batches - 1:  # in use, and not surely in the file
                 return
             if len(self.entries) <= max_runs // 2 and tasks <= max_tasks // 2 and size <= max_bytes // 2:
                 return

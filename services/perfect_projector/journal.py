@@ -99,9 +99,9 @@ class Journal:
         return each
 
     @property
-    def is_behind(self) -> bool:
-        """More waits than a few batches hold."""
-        return self._count + sum(self._unread.values()) > 5 * self._limit
+    def waiting(self) -> int:
+        """Messages that are here and were not taken yet."""
+        return self._count
 
     def lag(self) -> tuple[int, int]:
         """Messages not yet handed out, and the age of the oldest of them in ms."""

@@ -28,6 +28,7 @@ from perfect_schemas.folds.run import RunLife
 from perfect_schemas.ids import is_id
 
 SOURCE = "projector"
+YOUNG_NS = 600 * 10**9
 _TASK_EVENTS = frozenset(TaskEvent.__args__)
 
 
@@ -47,7 +48,7 @@ class Draft(msgspec.Struct):
 
 class Projection:
     """unknown: messages that cannot be read or whose type is not known. ignored: events without effect.
-    invalid: events with an id that is no id.
+    invalid: events with an id that is no id. floor: the greatest sequence on EVENTS that any row in the file came from.
     """
 
     def __init__(self, book: Book | None = None) -> None:
@@ -55,6 +56,7 @@ class Projection:
         self.definitions = Definitions()
         self.expectations = Expectations()
         self.held = Held()
+        self.floor = 0
         self.batches = 0
         self.unknown = 0
         self.ignored = 0
@@ -95,6 +97,8 @@ class Projection:
                 self.invalid += 1
                 return
             entry = self.held.entries[run_id] = Entry(run_id)
+            if not self._is_surely_new(run_id, message):
+                draft.batch.again.append(run_id)
         kind = type(event)
         if kind in _TASK_EVENTS or (kind is PerformanceWarned and event.task_key is not None):
             changed = self._task_event(draft, entry, message, event)
@@ -104,6 +108,14 @@ class Projection:
             draft.runs[run_id] = entry
             entry.touched = self.batches
             entry.size += len(message.data)
+
+    def _is_surely_new(self, run_id: str, message: Message) -> bool:
+        """Whether no row can be in the file. Held is what has rows: this one was looked for and not found, or begins
+        here; then it has rows only if it begins for the second time, because its stream lost its end (`floor`) or
+        because its first life has left the bus.
+        """
+        made_ns = int(run_id[:8] + run_id[9:13], 16) * 1_000_000  # a UUIDv7 begins with its time in ms
+        return message.seq > self.floor and message.stored_ns - made_ns < YOUNG_NS
 
     def _task_event(self, draft: Draft, entry: Entry, message: Message, event: Any) -> bool:
         history, tracker, key = entry.history, entry.tracker, event.task_key
@@ -160,23 +172,25 @@ class Projection:
                 entry.launch_ms = max(waited // timedelta(milliseconds=1), 0)
         if type(event) is RunCompleted:
             self.expectations.completed(after.flow_id, dict(tracker.seen))
-            self._observe(draft, message, event, after, after.flow_id, None)
+            if not (after.interrupted or after.fork_of or after.origin_run_id):
+                self._observe(draft, message, event, after, after.flow_id, None)
         return True
 
     def _observe(
         self, draft: Draft, message: Message, event: Any, run: RunLife, key: str, task_name: str | None
     ) -> None:
+        duration_ms = event.duration_ms if task_name is not None else run.duration_ms or 0
         finding, before = self.book.observe(
             key,
             flow_id=run.flow_id,
             flow_name=run.flow_name,
             task_name=task_name,
-            duration_ms=event.duration_ms,
+            duration_ms=duration_ms,
             at=event.at,
             seq=message.seq,
         )
         if finding is not None:
-            draft.warned.append((message, _warning(run.id, event, finding, before)))
+            draft.warned.append((message, _warning(run.id, event, duration_ms, finding, before)))
 
     def _expect(self, entry: Entry, run: RunLife) -> None:
         flow = self.definitions.flows.get(run.flow_id)
@@ -188,12 +202,19 @@ class Projection:
         for run_id, entry in draft.runs.items():
             run = entry.history.run
             if run is not None:
-                batch.runs.append(run_row.row_of(run_id, run, _measured(entry, run)))
-        batch.task_runs = [
-            task_row.row_of(run_id, entry.history.tasks[key], key in entry.counted, entry.first_seqs[key])
-            for (run_id, key), entry in draft.tasks.items()
-        ]
-        batch.task_statistics, batch.flow_statistics = self.book.take_rows()
+                rows = batch.runs if entry.is_stored else batch.new_runs
+                rows.append(run_row.row_of(run_id, run, _measured(entry, run)))
+                entry.is_stored = True
+        for (run_id, key), entry in draft.tasks.items():
+            if key in entry.stored:
+                rows = batch.task_runs
+            else:
+                rows = batch.new_task_runs
+                entry.stored.add(key)
+            rows.append(
+                task_row.row_of(run_id, entry.history.tasks[key], key in entry.counted, entry.first_seqs[key])
+            )
+        self.book.take_rows(batch)
 
 
 def _measured(entry: Entry, run: RunLife) -> Measured:
@@ -208,7 +229,9 @@ def _measured(entry: Entry, run: RunLife) -> Measured:
     )
 
 
-def _warning(run_id: str, event: Any, finding: Finding, before: Summary) -> PerformanceWarned:
+def _warning(
+    run_id: str, event: Any, duration_ms: int, finding: Finding, before: Summary
+) -> PerformanceWarned:
     return PerformanceWarned(
         id=f"{event.task_run_id or run_id}:{finding.rule}",
         at=event.at,
@@ -221,6 +244,6 @@ def _warning(run_id: str, event: Any, finding: Finding, before: Summary) -> Perf
         rule=finding.rule,
         severity=finding.severity,
         message=finding.message,
-        duration_ms=event.duration_ms,
+        duration_ms=duration_ms,
         avg_duration_ms=before.mean,
     )

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 
 from perfect_projector import outlier, welford
+from perfect_projector.batch import Batch, Row
+from perfect_projector.forecast import Curves
 from perfect_projector.outlier import Finding, Thresholds
-from perfect_projector.values import instant, timestamp
+from perfect_projector.values import instant, text, timestamp
 from perfect_projector.welford import Summary
-
-Row = tuple[Any, ...]
 
 
 class Statistic(msgspec.Struct, frozen=True):
@@ -24,8 +24,8 @@ class Statistic(msgspec.Struct, frozen=True):
     last_updated: datetime
     last_seq: int
 
-    def row(self) -> Row:
-        """In the order of the columns in `merge_task_statistics` or `merge_flow_statistics`."""
+    def row(self, curves: Curves) -> Row:
+        """In the order of the columns in `insert_task_statistics` or `insert_flow_statistics`."""
         summary = self.summary
         values = (
             summary.mean,
@@ -37,7 +37,7 @@ class Statistic(msgspec.Struct, frozen=True):
             self.last_seq,
         )
         if self.task_name is None:
-            return (self.id, self.flow_name, *values)
+            return (self.id, self.flow_name, *values, text(curves.of(self.id)))
         return (self.id, self.flow_id, self.flow_name, self.task_name, *values)
 
 
@@ -47,7 +47,7 @@ def of_task_row(row: Row) -> Statistic:
 
 
 def of_flow_row(row: Row) -> Statistic:
-    flow_id, flow_name, *values = row
+    flow_id, flow_name, *values, _curves = row
     return _statistic(flow_id, flow_id, flow_name, None, values)
 
 
@@ -58,15 +58,17 @@ def _statistic(key: str, flow_id: str, flow_name: str, task_name: str | None, va
 
 
 class Book:
-    """id → statistic. `changed`: the ids that the present batch has touched."""
+    """id → statistic. `changed`: the ids that the present batch has touched. `stored`: those that have a row."""
 
     def __init__(self, thresholds: Thresholds = outlier.DEFAULTS) -> None:
         self.thresholds = thresholds
         self.statistics: dict[str, Statistic] = {}
         self.changed: set[str] = set()
+        self.stored: set[str] = set()
 
     def restore(self, statistics: list[Statistic]) -> None:
         self.statistics = {statistic.id: statistic for statistic in statistics}
+        self.stored = set(self.statistics)
 
     def observe(
         self,
@@ -88,12 +90,14 @@ class Book:
         self.changed.add(key)
         return outlier.judge(duration_ms, before, self.thresholds), before
 
-    def take_rows(self) -> tuple[list[Row], list[Row]]:
-        """The rows of tasks and of flows that changed since the last call."""
-        tasks: list[Row] = []
-        flows: list[Row] = []
+    def take_rows(self, batch: Batch, curves: Curves) -> None:
+        """Hand over the rows of what changed since the last call: the batch will be committed."""
         for key in self.changed:
             statistic = self.statistics[key]
-            (flows if statistic.task_name is None else tasks).append(statistic.row())
+            if statistic.task_name is None:
+                rows = batch.flow_statistics if key in self.stored else batch.new_flow_statistics
+            else:
+                rows = batch.task_statistics if key in self.stored else batch.new_task_statistics
+            rows.append(statistic.row(curves))
+        self.stored |= self.changed
         self.changed.clear()
-        return tasks, flows

@@ -5,14 +5,13 @@ streams. The seed is printed; set PERFECT_TEST_SEED to repeat one (the instants,
 """
 
 import asyncio
-import os
 import signal
-import sys
 
 import duckdb
 import pytest
 from chaos import seeded
 from projected import check_statistics, histories
+from projector_process import Projector
 from said_world import World
 
 from perfect_bus import Bus
@@ -22,31 +21,6 @@ from perfect_runtime.natsd import NatsServer
 from perfect_runtime.verify import verify
 
 KILLS = 20
-
-
-class Projector:
-    """The service in a process of its own, as it is started in earnest."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.environment = {**os.environ, **settings.environment(), "PERFECT_LOG_FORMAT": "json"}
-        self.process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "perfect_runtime", "service", "projector"),
-            env=self.environment,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-
-    async def end(self, sig: int) -> tuple[int, str]:
-        """The exit code and what it wrote."""
-        assert self.process is not None
-        if self.process.returncode is None:
-            self.process.send_signal(sig)
-        _, written = await self.process.communicate()
-        return self.process.returncode or 0, written.decode()
 
 
 @pytest.mark.timeout(180)

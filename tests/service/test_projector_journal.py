@@ -30,7 +30,7 @@ async def test_a_slow_taker_holds_up_the_server_and_misses_nothing(
     while len(taken) < 2200:
         messages = await journal.take(10, 0.001)
         assert 0 < len(messages) <= 100 + len(STREAMS)
-        assert journal.is_behind or len(taken) > 1000
+        assert journal.lag()[0] > 50 or len(taken) > 1000
         taken += messages
     for stream, count in (("EVENTS", 2000), ("LOGS", 200)):
         assert [message.seq for message in taken if message.stream == stream] == list(range(1, count + 1))

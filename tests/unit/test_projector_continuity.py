@@ -36,3 +36,20 @@ def test_streams_and_files(stream, first, last, seq, created, position, alarm) -
         assert found.alarm is None
     else:
         assert alarm in (found.alarm or "")
+
+
+@pytest.mark.parametrize(
+    ("stream", "created", "alarms"),
+    [
+        ("EVENTS", MADE, True),
+        ("EVENTS", None, True),
+        ("DEFS", MADE, True),
+        ("DEFS", None, False),
+        ("LOGS", MADE, False),
+    ],
+)
+def test_holes_after_the_end_of_the_file(stream, created, alarms) -> None:
+    """What leaves a stream in good order stands before the end of the file."""
+    found = compare(stream, state(1, 20), 9, created, missing=3)
+    assert found.position == 9
+    assert ("3 messages of stream" in (found.alarm or "")) is alarms

@@ -34,7 +34,7 @@ class Tape:
 
 
 class Tables:
-    """Rows by key, as MERGE would leave them."""
+    """Rows by key, as the statements would leave them."""
 
     def __init__(self) -> None:
         self.rows: dict[str, dict] = defaultdict(dict)
@@ -42,7 +42,12 @@ class Tables:
 
     def write(self, batch) -> None:
         for name in ("runs", "task_runs", "flows", "tasks", "task_statistics", "flow_statistics"):
-            rows = getattr(batch, name)
+            known = self.rows[name]
+            rows, new = getattr(batch, name), getattr(batch, f"new_{name}", [])
+            if hasattr(batch, f"new_{name}"):
+                assert not known.keys() & {row[0] for row in new}, f"{name}: a second row of a key"
+                assert known.keys() >= {row[0] for row in rows}, f"{name}: a row is changed that is not there"
+            rows = [*rows, *new]
             assert len({row[0] for row in rows}) == len(rows), f"{name}: a key stands twice in one batch"
             self.rows[name] |= {row[0]: row for row in rows}
         self.events += sum(len(rows) for rows in batch.events.values())
@@ -148,7 +153,7 @@ def test_ids_that_are_none_change_nothing() -> None:
     draft = projection.fold(
         decode([message(n, subject, codec.encode(event)) for n, (subject, event) in enumerate(odd, 1)])
     )
-    assert (draft.batch.runs, draft.batch.task_runs) == ([], [])
+    assert (draft.batch.new_runs, draft.batch.new_task_runs) == ([], [])
     assert projection.invalid == 4
 
 
@@ -173,7 +178,7 @@ def test_an_event_that_cannot_be_folded_holds_up_nothing(monkeypatch: pytest.Mon
         decode([message(n, subjects.run(run_id), codec.encode(event)) for n, event in enumerate(said, 1)])
     )
     assert [m.seq for m, _ in draft.failed] == [3]
-    assert [row[5] for row in draft.batch.runs] == ["COMPLETED"]
+    assert [row[5] for row in draft.batch.new_runs] == ["COMPLETED"]
     assert sum(map(len, draft.batch.events.values())) == 4
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import perfect_ui
 from perfect_bus import Bus
+from perfect_bus.purging import missing
 from perfect_gateway.ask import Asker
 from perfect_gateway.facts import FlowBook
 from perfect_gateway.live import fragments
@@ -51,7 +52,7 @@ class CatchUp:
         for topic in topics:
             kind, _, name = topic.partition(":")
             if kind == "run" and name:
-                html += await self._run(name, since.events)
+                html += await self._run(name, since.events, until.events)
         frames = [perfect_ui.frame(part, id=str(since)) for part in html]
         if html:
             frames[-1] = perfect_ui.frame(html[-1], id=str(Position(until.events, since.logs)))
@@ -116,10 +117,14 @@ class CatchUp:
                 return event.at
         return datetime.min.replace(tzinfo=UTC) + MARGIN
 
-    async def _run(self, run_id: str, since: int) -> list[str]:
+    async def _run(self, run_id: str, since: int, until: int) -> list[str]:
         live = await self._board.load(run_id)
         history = live.history
-        if history.run is None or history.seq <= since:
+        if history.run is None:
+            if await missing(self._bus, "EVENTS", after=since, through=until):
+                raise Lost  # it may have ended and left the bus since the page was loaded
+            return []
+        if history.seq <= since:
             return []
         facts = await self._flows.facts(history.run.flow_id)
         shape = fragments.run_dict(history, facts)

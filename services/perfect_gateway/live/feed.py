@@ -8,6 +8,7 @@ from the streams cannot be given: then it hears `resync` and goes on with what t
 from collections.abc import AsyncIterator
 
 from perfect_bus import Bus
+from perfect_bus.purging import missing
 from perfect_gateway.live.follower import Follower
 from perfect_gateway.live.position import Position
 from perfect_gateway.live.subscriber import Subscriber
@@ -130,10 +131,8 @@ class Feed:
         if at.events > now.events or (logs and at.logs > now.logs):
             return True
         for stream, seq, last in (("EVENTS", at.events, now.events), ("LOGS", at.logs, now.logs)):
-            if seq < last and (stream == "EVENTS" or logs):
-                first = (await self._bus.js.stream_info(stream)).state.first_seq
-                if first > seq + 1:
-                    return True
+            if (stream == "EVENTS" or logs) and await missing(self._bus, stream, after=seq, through=last):
+                return True  # aged out, or of runs that ended long ago
         return False
 
     async def _first(self, at: Position) -> Position:

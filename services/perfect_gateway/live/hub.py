@@ -13,6 +13,7 @@ from perfect_gateway.live.board import Board
 from perfect_gateway.live.catch_up import CatchUp, Lost
 from perfect_gateway.live.feed import Feed
 from perfect_gateway.live.follower import Follower
+from perfect_gateway.live.lag import Lag
 from perfect_gateway.live.position import Position
 from perfect_gateway.live.subscriber import Subscriber
 from perfect_schemas.errors import PerfectError
@@ -27,6 +28,8 @@ class Hub:
         self.follower = Follower(bus)
         self.board = Board(bus, asker, flows, self.follower)
         self.feed = Feed(bus, self.follower)
+        self.lag = Lag(self._tell_pages)
+        self.follower.listen(self.lag)
         self._catch_up = CatchUp(bus, asker, flows, self.board)
         self._flows = flows
         self._pages: set[Subscriber] = set()
@@ -42,6 +45,7 @@ class Hub:
         for page in list(self._pages):
             page.close()
         self.feed.close()
+        self.lag.close()
         self.board.close()
         await self.follower.stop()
 
@@ -66,6 +70,8 @@ class Hub:
             if self.closing:
                 return
             yield perfect_ui.signal("hello", perfect_ui.asset_version())
+            if self.lag.frame is not None:
+                yield self.lag.frame
             try:
                 for frame in await self._missed(topics, since, until, unknown=unknown):
                     yield frame
@@ -81,6 +87,10 @@ class Hub:
             audience.remove(subscriber, topics)
             self.board.forget_unwatched()
             self.follower.release()
+
+    def _tell_pages(self, frame: bytes) -> None:
+        for page in self._pages:
+            page.push(frame)
 
     async def _missed(
         self, topics: frozenset[str], since: Position | None, until: Position, *, unknown: bool

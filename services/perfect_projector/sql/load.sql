@@ -3,11 +3,17 @@
 -- name: load_offsets
 SELECT stream, seq, created FROM consumer_offsets WHERE consumer = 'projector';
 
+-- name: load_floor
+SELECT greatest(
+  (SELECT coalesce(max(last_seq), 0) FROM runs), (SELECT coalesce(max(last_seq), 0) FROM task_runs)
+);
+
 -- name: load_runs
 SELECT
   id::VARCHAR, flow_id::VARCHAR, flow_name, flow_version, name, state, progress, created_at, start_time, end_time,
   duration_ms, queued_ms, launch_ms, configuration, parameters, tags, client_name, epoch, origin,
-  parent_run_id::VARCHAR, error, result, performance_warning, tasks_done, tasks_total, details, plan, last_seq
+  parent_run_id::VARCHAR, error, result, performance_warning, tasks_done, tasks_total, details, plan, last_seq,
+  forecast
 FROM runs
 WHERE id IN (SELECT unnest($1::UUID[]));
 
@@ -33,8 +39,17 @@ FROM task_statistics;
 
 -- name: load_flow_statistics
 SELECT
-  id::VARCHAR, flow_name, avg_duration_ms, m2, sample_count, min_duration_ms, max_duration_ms, last_updated, last_seq
+  id::VARCHAR, flow_name, avg_duration_ms, m2, sample_count, min_duration_ms, max_duration_ms, last_updated, last_seq,
+  curves
 FROM flow_statistics;
+
+-- name: load_daily_statistics
+-- Of the tasks and flows, each with a day.
+SELECT
+  id::VARCHAR, measure, day, configuration, flow_version, flow_id::VARCHAR, flow_name, task_name, mean, m2,
+  sample_count, least, greatest, buckets, last_seq
+FROM daily_statistics
+WHERE (id, day) IN (SELECT unnest($1::UUID[]), unnest($2::DATE[]));
 
 -- name: load_task_counts
 -- How often each task ran in each of the last 20 completed runs of each flow, oldest run first.

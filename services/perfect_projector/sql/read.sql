@@ -25,6 +25,9 @@ coalesce(runs.duration_ms, -1) DESC, runs.id DESC
 -- name: runs.where.ids
 runs.id IN (SELECT unnest($ids::UUID[]))
 
+-- name: runs.where.parent
+runs.parent_run_id = try_cast($parent AS UUID)
+
 -- name: runs.where.flow_id
 runs.flow_id = $flow_id::UUID
 
@@ -86,6 +89,11 @@ WHERE run_id = $run_id::UUID AND first_seq > $after
 ORDER BY first_seq
 LIMIT $limit;
 
+-- name: untaken_queues
+SELECT DISTINCT json_extract_string(details, '$.queue')
+FROM task_runs
+WHERE run_id = $run_id::UUID AND state = 'PENDING' AND json_extract_string(details, '$.queue') IS NOT NULL;
+
 -- name: logs
 SELECT seq, n, ts, level, message, logger, task_run_id::VARCHAR, task_key
 FROM logs
@@ -123,6 +131,12 @@ stream = 'EVENTS' AND seq > $after
 
 -- name: events.where.run_id
 run_id = $run_id::UUID
+
+-- name: events.where.kind
+starts_with(type, $kind)
+
+-- name: log_count
+SELECT count(*) FROM logs WHERE run_id = $run_id::UUID;
 
 -- name: flows
 SELECT

@@ -1,5 +1,6 @@
 -- What one transaction of the writer does. Every parameter is a column of the batch: a list with one value a row.
--- Each key stands once in a batch: MERGE would insert two new rows of one key without a word.
+-- Each key stands once in a batch, and the writer knows which keys have a row: for those that change all the time an
+-- INSERT and an UPDATE of what can change are cheaper than a MERGE of everything.
 
 -- name: append_events
 -- `{month}` is the month in which the events were stored, YYYY_MM.
@@ -26,66 +27,151 @@ SELECT
   unnest($8::VARCHAR[]) AS logger,
   unnest($9::VARCHAR[]) AS message;
 
--- name: merge_runs
-MERGE INTO runs USING (
-  SELECT
-    unnest($1::UUID[]) AS id,
-    unnest($2::UUID[]) AS flow_id,
-    unnest($3::VARCHAR[]) AS flow_name,
-    unnest($4::VARCHAR[]) AS flow_version,
-    unnest($5::VARCHAR[]) AS name,
-    unnest($6::VARCHAR[]) AS state,
-    unnest($7::DOUBLE[]) AS progress,
-    unnest($8::TIMESTAMP[]) AS created_at,
-    unnest($9::TIMESTAMP[]) AS start_time,
-    unnest($10::TIMESTAMP[]) AS end_time,
-    unnest($11::BIGINT[]) AS duration_ms,
-    unnest($12::BIGINT[]) AS queued_ms,
-    unnest($13::BIGINT[]) AS launch_ms,
-    unnest($14::VARCHAR[]) AS configuration,
-    unnest($15::JSON[]) AS parameters,
-    unnest($16::VARCHAR[][]) AS tags,
-    unnest($17::VARCHAR[]) AS client_name,
-    unnest($18::INTEGER[]) AS epoch,
-    unnest($19::VARCHAR[]) AS origin,
-    unnest(try_cast($20::VARCHAR[] AS UUID[])) AS parent_run_id,
-    unnest($21::JSON[]) AS error,
-    unnest($22::JSON[]) AS result,
-    unnest($23::JSON[]) AS performance_warning,
-    unnest($24::INTEGER[]) AS tasks_done,
-    unnest($25::INTEGER[]) AS tasks_total,
-    unnest($26::JSON[]) AS details,
-    unnest($27::JSON[]) AS plan,
-    unnest($28::UBIGINT[]) AS last_seq
-) AS new ON runs.id = new.id
-WHEN MATCHED THEN UPDATE BY NAME
-WHEN NOT MATCHED THEN INSERT BY NAME;
+-- name: forget_runs
+DELETE FROM runs WHERE id IN (SELECT unnest($1::UUID[]));
 
--- name: merge_task_runs
-MERGE INTO task_runs USING (
+-- name: forget_task_runs
+DELETE FROM task_runs WHERE run_id IN (SELECT unnest($1::UUID[]));
+
+-- name: insert_runs
+INSERT INTO runs BY NAME
+SELECT
+  unnest($1::UUID[]) AS id,
+  unnest($2::UUID[]) AS flow_id,
+  unnest($3::VARCHAR[]) AS flow_name,
+  unnest($4::VARCHAR[]) AS flow_version,
+  unnest($5::VARCHAR[]) AS name,
+  unnest($6::VARCHAR[]) AS state,
+  unnest($7::DOUBLE[]) AS progress,
+  unnest($8::TIMESTAMP[]) AS created_at,
+  unnest($9::TIMESTAMP[]) AS start_time,
+  unnest($10::TIMESTAMP[]) AS end_time,
+  unnest($11::BIGINT[]) AS duration_ms,
+  unnest($12::BIGINT[]) AS queued_ms,
+  unnest($13::BIGINT[]) AS launch_ms,
+  unnest($14::VARCHAR[]) AS configuration,
+  unnest($15::JSON[]) AS parameters,
+  unnest($16::VARCHAR[][]) AS tags,
+  unnest($17::VARCHAR[]) AS client_name,
+  unnest($18::INTEGER[]) AS epoch,
+  unnest($19::VARCHAR[]) AS origin,
+  unnest(try_cast($20::VARCHAR[] AS UUID[])) AS parent_run_id,
+  unnest($21::JSON[]) AS error,
+  unnest($22::JSON[]) AS result,
+  unnest($23::JSON[]) AS performance_warning,
+  unnest($24::INTEGER[]) AS tasks_done,
+  unnest($25::INTEGER[]) AS tasks_total,
+  unnest($26::JSON[]) AS details,
+  unnest($27::JSON[]) AS plan,
+  unnest($28::UBIGINT[]) AS last_seq,
+  unnest($29::JSON[]) AS forecast;
+
+-- name: update_runs
+-- What can change; the rest is as it was when the row was made.
+UPDATE runs
+SET
+  flow_version = new.flow_version,
+  state = new.state,
+  progress = new.progress,
+  start_time = new.start_time,
+  end_time = new.end_time,
+  duration_ms = new.duration_ms,
+  queued_ms = new.queued_ms,
+  launch_ms = new.launch_ms,
+  client_name = new.client_name,
+  epoch = new.epoch,
+  error = new.error,
+  result = new.result,
+  performance_warning = new.performance_warning,
+  tasks_done = new.tasks_done,
+  tasks_total = new.tasks_total,
+  details = new.details,
+  plan = new.plan,
+  last_seq = new.last_seq,
+  forecast = new.forecast
+FROM (
   SELECT
     unnest($1::UUID[]) AS id,
-    unnest($2::UUID[]) AS run_id,
-    unnest($3::UUID[]) AS task_id,
-    unnest($4::VARCHAR[]) AS task_key,
-    unnest($5::VARCHAR[]) AS name,
-    unnest($6::VARCHAR[]) AS state,
-    unnest($7::DOUBLE[]) AS progress,
-    unnest($8::TIMESTAMP[]) AS start_time,
-    unnest($9::TIMESTAMP[]) AS end_time,
-    unnest($10::BIGINT[]) AS duration_ms,
-    unnest($11::INTEGER[]) AS attempt,
-    unnest($12::INTEGER[]) AS epoch,
-    unnest($13::JSON[]) AS error,
-    unnest($14::JSON[]) AS result,
-    unnest($15::JSON[]) AS performance_warning,
-    unnest($16::JSON[]) AS details,
-    unnest($17::BOOLEAN[]) AS counted,
-    unnest($18::UBIGINT[]) AS first_seq,
-    unnest($19::UBIGINT[]) AS last_seq
-) AS new ON task_runs.id = new.id
-WHEN MATCHED THEN UPDATE BY NAME
-WHEN NOT MATCHED THEN INSERT BY NAME;
+    unnest($2::VARCHAR[]) AS flow_version,
+    unnest($3::VARCHAR[]) AS state,
+    unnest($4::DOUBLE[]) AS progress,
+    unnest($5::TIMESTAMP[]) AS start_time,
+    unnest($6::TIMESTAMP[]) AS end_time,
+    unnest($7::BIGINT[]) AS duration_ms,
+    unnest($8::BIGINT[]) AS queued_ms,
+    unnest($9::BIGINT[]) AS launch_ms,
+    unnest($10::VARCHAR[]) AS client_name,
+    unnest($11::INTEGER[]) AS epoch,
+    unnest($12::JSON[]) AS error,
+    unnest($13::JSON[]) AS result,
+    unnest($14::JSON[]) AS performance_warning,
+    unnest($15::INTEGER[]) AS tasks_done,
+    unnest($16::INTEGER[]) AS tasks_total,
+    unnest($17::JSON[]) AS details,
+    unnest($18::JSON[]) AS plan,
+    unnest($19::UBIGINT[]) AS last_seq,
+    unnest($20::JSON[]) AS forecast
+) AS new
+WHERE runs.id = new.id;
+
+-- name: insert_task_runs
+INSERT INTO task_runs BY NAME
+SELECT
+  unnest($1::UUID[]) AS id,
+  unnest($2::UUID[]) AS run_id,
+  unnest($3::UUID[]) AS task_id,
+  unnest($4::VARCHAR[]) AS task_key,
+  unnest($5::VARCHAR[]) AS name,
+  unnest($6::VARCHAR[]) AS state,
+  unnest($7::DOUBLE[]) AS progress,
+  unnest($8::TIMESTAMP[]) AS start_time,
+  unnest($9::TIMESTAMP[]) AS end_time,
+  unnest($10::BIGINT[]) AS duration_ms,
+  unnest($11::INTEGER[]) AS attempt,
+  unnest($12::INTEGER[]) AS epoch,
+  unnest($13::JSON[]) AS error,
+  unnest($14::JSON[]) AS result,
+  unnest($15::JSON[]) AS performance_warning,
+  unnest($16::JSON[]) AS details,
+  unnest($17::BOOLEAN[]) AS counted,
+  unnest($18::UBIGINT[]) AS first_seq,
+  unnest($19::UBIGINT[]) AS last_seq;
+
+-- name: update_task_runs
+-- What can change; the rest is as it was when the row was made.
+UPDATE task_runs
+SET
+  state = new.state,
+  progress = new.progress,
+  start_time = new.start_time,
+  end_time = new.end_time,
+  duration_ms = new.duration_ms,
+  attempt = new.attempt,
+  epoch = new.epoch,
+  error = new.error,
+  result = new.result,
+  performance_warning = new.performance_warning,
+  details = new.details,
+  counted = new.counted,
+  last_seq = new.last_seq
+FROM (
+  SELECT
+    unnest($1::UUID[]) AS id,
+    unnest($2::VARCHAR[]) AS state,
+    unnest($3::DOUBLE[]) AS progress,
+    unnest($4::TIMESTAMP[]) AS start_time,
+    unnest($5::TIMESTAMP[]) AS end_time,
+    unnest($6::BIGINT[]) AS duration_ms,
+    unnest($7::INTEGER[]) AS attempt,
+    unnest($8::INTEGER[]) AS epoch,
+    unnest($9::JSON[]) AS error,
+    unnest($10::JSON[]) AS result,
+    unnest($11::JSON[]) AS performance_warning,
+    unnest($12::JSON[]) AS details,
+    unnest($13::BOOLEAN[]) AS counted,
+    unnest($14::UBIGINT[]) AS last_seq
+) AS new
+WHERE task_runs.id = new.id;
 
 -- name: merge_flows
 MERGE INTO flows USING (
@@ -122,39 +208,135 @@ MERGE INTO tasks USING (
 WHEN MATCHED THEN UPDATE BY NAME
 WHEN NOT MATCHED THEN INSERT BY NAME;
 
--- name: merge_task_statistics
-MERGE INTO task_statistics USING (
-  SELECT
-    unnest($1::UUID[]) AS id,
-    unnest($2::UUID[]) AS flow_id,
-    unnest($3::VARCHAR[]) AS flow_name,
-    unnest($4::VARCHAR[]) AS task_name,
-    unnest($5::DOUBLE[]) AS avg_duration_ms,
-    unnest($6::DOUBLE[]) AS m2,
-    unnest($7::BIGINT[]) AS sample_count,
-    unnest($8::DOUBLE[]) AS min_duration_ms,
-    unnest($9::DOUBLE[]) AS max_duration_ms,
-    unnest($10::TIMESTAMP[]) AS last_updated,
-    unnest($11::UBIGINT[]) AS last_seq
-) AS new ON task_statistics.id = new.id
-WHEN MATCHED THEN UPDATE BY NAME
-WHEN NOT MATCHED THEN INSERT BY NAME;
+-- name: insert_task_statistics
+INSERT INTO task_statistics BY NAME
+SELECT
+  unnest($1::UUID[]) AS id,
+  unnest($2::UUID[]) AS flow_id,
+  unnest($3::VARCHAR[]) AS flow_name,
+  unnest($4::VARCHAR[]) AS task_name,
+  unnest($5::DOUBLE[]) AS avg_duration_ms,
+  unnest($6::DOUBLE[]) AS m2,
+  unnest($7::BIGINT[]) AS sample_count,
+  unnest($8::DOUBLE[]) AS min_duration_ms,
+  unnest($9::DOUBLE[]) AS max_duration_ms,
+  unnest($10::TIMESTAMP[]) AS last_updated,
+  unnest($11::UBIGINT[]) AS last_seq;
 
--- name: merge_flow_statistics
-MERGE INTO flow_statistics USING (
+-- name: update_task_statistics
+-- What can change; the rest is as it was when the row was made.
+UPDATE task_statistics
+SET
+  avg_duration_ms = new.avg_duration_ms,
+  m2 = new.m2,
+  sample_count = new.sample_count,
+  min_duration_ms = new.min_duration_ms,
+  max_duration_ms = new.max_duration_ms,
+  last_updated = new.last_updated,
+  last_seq = new.last_seq
+FROM (
   SELECT
     unnest($1::UUID[]) AS id,
-    unnest($2::VARCHAR[]) AS flow_name,
-    unnest($3::DOUBLE[]) AS avg_duration_ms,
-    unnest($4::DOUBLE[]) AS m2,
-    unnest($5::BIGINT[]) AS sample_count,
-    unnest($6::DOUBLE[]) AS min_duration_ms,
-    unnest($7::DOUBLE[]) AS max_duration_ms,
-    unnest($8::TIMESTAMP[]) AS last_updated,
-    unnest($9::UBIGINT[]) AS last_seq
-) AS new ON flow_statistics.id = new.id
-WHEN MATCHED THEN UPDATE BY NAME
-WHEN NOT MATCHED THEN INSERT BY NAME;
+    unnest($2::DOUBLE[]) AS avg_duration_ms,
+    unnest($3::DOUBLE[]) AS m2,
+    unnest($4::BIGINT[]) AS sample_count,
+    unnest($5::DOUBLE[]) AS min_duration_ms,
+    unnest($6::DOUBLE[]) AS max_duration_ms,
+    unnest($7::TIMESTAMP[]) AS last_updated,
+    unnest($8::UBIGINT[]) AS last_seq
+) AS new
+WHERE task_statistics.id = new.id;
+
+-- name: insert_flow_statistics
+INSERT INTO flow_statistics BY NAME
+SELECT
+  unnest($1::UUID[]) AS id,
+  unnest($2::VARCHAR[]) AS flow_name,
+  unnest($3::DOUBLE[]) AS avg_duration_ms,
+  unnest($4::DOUBLE[]) AS m2,
+  unnest($5::BIGINT[]) AS sample_count,
+  unnest($6::DOUBLE[]) AS min_duration_ms,
+  unnest($7::DOUBLE[]) AS max_duration_ms,
+  unnest($8::TIMESTAMP[]) AS last_updated,
+  unnest($9::UBIGINT[]) AS last_seq,
+  unnest($10::JSON[]) AS curves;
+
+-- name: update_flow_statistics
+-- What can change; the rest is as it was when the row was made.
+UPDATE flow_statistics
+SET
+  avg_duration_ms = new.avg_duration_ms,
+  m2 = new.m2,
+  sample_count = new.sample_count,
+  min_duration_ms = new.min_duration_ms,
+  max_duration_ms = new.max_duration_ms,
+  last_updated = new.last_updated,
+  last_seq = new.last_seq,
+  curves = new.curves
+FROM (
+  SELECT
+    unnest($1::UUID[]) AS id,
+    unnest($2::DOUBLE[]) AS avg_duration_ms,
+    unnest($3::DOUBLE[]) AS m2,
+    unnest($4::BIGINT[]) AS sample_count,
+    unnest($5::DOUBLE[]) AS min_duration_ms,
+    unnest($6::DOUBLE[]) AS max_duration_ms,
+    unnest($7::TIMESTAMP[]) AS last_updated,
+    unnest($8::UBIGINT[]) AS last_seq,
+    unnest($9::JSON[]) AS curves
+) AS new
+WHERE flow_statistics.id = new.id;
+
+-- name: insert_daily_statistics
+INSERT INTO daily_statistics BY NAME
+SELECT
+  unnest($1::UUID[]) AS id,
+  unnest($2::VARCHAR[]) AS measure,
+  unnest($3::DATE[]) AS day,
+  unnest($4::VARCHAR[]) AS configuration,
+  unnest($5::VARCHAR[]) AS flow_version,
+  unnest($6::UUID[]) AS flow_id,
+  unnest($7::VARCHAR[]) AS flow_name,
+  unnest($8::VARCHAR[]) AS task_name,
+  unnest($9::DOUBLE[]) AS mean,
+  unnest($10::DOUBLE[]) AS m2,
+  unnest($11::BIGINT[]) AS sample_count,
+  unnest($12::DOUBLE[]) AS least,
+  unnest($13::DOUBLE[]) AS greatest,
+  unnest($14::JSON[]) AS buckets,
+  unnest($15::UBIGINT[]) AS last_seq;
+
+-- name: update_daily_statistics
+-- What can change; the rest is as it was when the row was made.
+UPDATE daily_statistics
+SET
+  mean = new.mean,
+  m2 = new.m2,
+  sample_count = new.sample_count,
+  least = new.least,
+  greatest = new.greatest,
+  buckets = new.buckets,
+  last_seq = new.last_seq
+FROM (
+  SELECT
+    unnest($1::UUID[]) AS id,
+    unnest($2::VARCHAR[]) AS measure,
+    unnest($3::DATE[]) AS day,
+    unnest($4::VARCHAR[]) AS configuration,
+    unnest($5::VARCHAR[]) AS flow_version,
+    unnest($6::DOUBLE[]) AS mean,
+    unnest($7::DOUBLE[]) AS m2,
+    unnest($8::BIGINT[]) AS sample_count,
+    unnest($9::DOUBLE[]) AS least,
+    unnest($10::DOUBLE[]) AS greatest,
+    unnest($11::JSON[]) AS buckets,
+    unnest($12::UBIGINT[]) AS last_seq
+) AS new
+WHERE daily_statistics.day = new.day
+  AND daily_statistics.id = new.id
+  AND daily_statistics.measure = new.measure
+  AND daily_statistics.configuration = new.configuration
+  AND daily_statistics.flow_version = new.flow_version;
 
 -- name: merge_clients
 MERGE INTO clients USING (
@@ -187,19 +369,17 @@ FROM (
 ) AS ended
 WHERE clients.id = ended.id;
 
--- name: set_offsets
-MERGE INTO consumer_offsets USING (
-  SELECT
-    'projector' AS consumer,
-    unnest($1::VARCHAR[]) AS stream,
-    unnest($2::UBIGINT[]) AS seq
-) AS new ON consumer_offsets.consumer = new.consumer AND consumer_offsets.stream = new.stream
-WHEN MATCHED THEN UPDATE SET seq = new.seq
-WHEN NOT MATCHED THEN INSERT BY NAME;
+-- name: set_offset
+UPDATE consumer_offsets SET seq = $2 WHERE consumer = 'projector' AND stream = $1;
 
 -- name: set_created
-MERGE INTO consumer_offsets USING (
-  SELECT 'projector' AS consumer, $1::VARCHAR AS stream, 0::UBIGINT AS seq, $2::TIMESTAMP AS created
-) AS new ON consumer_offsets.consumer = new.consumer AND consumer_offsets.stream = new.stream
-WHEN MATCHED THEN UPDATE SET created = new.created
-WHEN NOT MATCHED THEN INSERT BY NAME;
+UPDATE consumer_offsets SET created = $2::TIMESTAMP WHERE consumer = 'projector' AND stream = $1;
+
+-- name: forget_created
+UPDATE consumer_offsets SET created = NULL;
+
+-- name: make_offsets
+INSERT INTO consumer_offsets (consumer, stream, seq)
+SELECT 'projector', wanted.stream, 0
+FROM (VALUES ('DEFS'), ('EVENTS'), ('LOGS')) AS wanted(stream)
+WHERE wanted.stream NOT IN (SELECT stream FROM consumer_offsets WHERE consumer = 'projector');
