@@ -116,14 +116,21 @@ class Bus(Reading, Asking):
     # -- streams
 
     async def ensure_streams(self, *, replicas: int = 1, max_bytes: dict[str, int] | None = None) -> None:
-        """Create what is missing. Streams that exist are left as they are."""
+        """Create what is missing. Streams that exist are left as they are, but for subjects that came with this version."""
         limits = max_bytes or {}
-        present = {info.config.name for info in await self.js.streams_info()}
+        present = {info.config.name: info.config for info in await self.js.streams_info()}
         for stream in streams.ALL:
-            if stream.name not in present:
+            if (config := present.get(stream.name)) is not None:
+                await self._add_subjects(config, stream)
+            else:
                 await self._create_stream(stream, replicas, limits.get(stream.name, stream.max_bytes))
         if f"KV_{subjects.CLIENTS}" not in present:
             await self.ensure_bucket(subjects.CLIENTS, replicas=replicas)
+
+    async def _add_subjects(self, config: api.StreamConfig, stream: streams.Stream) -> None:
+        known = config.subjects or []
+        if new := [subject for subject in stream.subjects if subject not in known]:
+            await self.js.update_stream(config.evolve(subjects=[*known, *new]))
 
     async def ensure_bucket(self, bucket: str, *, ttl_s: float = 0.0, replicas: int = 1) -> None:
         """A KV bucket whose keys can expire. Buckets that few systems need are made when they are first used: every

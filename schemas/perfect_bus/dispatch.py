@@ -14,11 +14,13 @@ from perfect_schemas.commands import TaskHandOver
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import Failed
 from perfect_schemas.events import (
+    RunArchived,
     RunCancelled,
     RunCancelling,
     RunCompleted,
     RunCrashed,
     RunFailed,
+    RunRestored,
     RunStarted,
     TaskStarted,
 )
@@ -29,7 +31,7 @@ from perfect_schemas.streams import DUPLICATE_WINDOW_S
 if TYPE_CHECKING:
     from perfect_bus.bus import Bus
 
-OVER = frozenset({RunCancelling, RunCancelled, RunCompleted, RunCrashed, RunFailed})
+OVER = frozenset({RunArchived, RunCancelling, RunCancelled, RunCompleted, RunCrashed, RunFailed, RunRestored})
 """The last events of runs whose tasks are not begun any more."""
 LATE = timedelta(seconds=DUPLICATE_WINDOW_S / 2)
 

@@ -21,13 +21,26 @@ CONNECTION_FILE = "connection.json"
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Names in the environment: `PERFECT_` and the name in capitals. Times in seconds, sizes in bytes.
 
+    data_dir: where everything is kept. host, port: where the gateway listens for HTTP.
+    workflows_dir: where the launcher may start files from.
     nats_url: an existing NATS server; None means the embedded one of `perfect up`.
     nats_server: path of the nats-server binary to embed; None means: look for it.
+    nats_port: of the embedded server; 0 = a free one. replicas: of each stream, on a cluster.
     durability: default = the embedded server syncs its files every 250 ms; strict = before each acknowledgement.
     lease_s: a client whose presence is older is lost. presence_every_s: how often it is renewed.
     cancel_grace_s: how long a cancelled run may take to end by itself.
+    suspend_after: how long the code of a run that waits (a sleep, a pause, another run) stays in the worker's memory
+        before it is unwound, to be called again when the wait is over; 0 unwinds it at once.
     batch_ms, batch_events: what the projector gathers before it commits.
-    purge_after_s: age at which a finished run's subjects leave the bus (it stays in DuckDB).
+    keep_logs_days, keep_events_days: after so many days a month of log lines, and one of events with the runs that ended
+        in it, leaves the read model; 0 = never. archive_dir: where it is kept as Parquet, None for nowhere.
+    min_free_bytes: what has to stay free of the disk of data_dir (of a small disk 2 %): with less, the projector waits.
+    sql_timeout_s, sql_memory_bytes, sql_at_once: of queries that people write: how long one may take, DuckDB's memory
+    for it, how many run at the same time.
+    purge_after_s: how long after its end a run's events leave the bus (it stays in DuckDB); 0 = never.
+    events_max_bytes: when the stream of events is as large, publishers wait. logs_max_bytes: when the stream of log lines
+        is as large, the oldest ones leave it.
+    log_level: of the services' own output. log_format: console = for people, json = one object a line.
     """
 
     data_dir: Path = Path(".perfect")
@@ -41,8 +54,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease_s: float = 5.0
     presence_every_s: float = 1.5
     cancel_grace_s: float = 10.0
+    suspend_after: float = 10.0
     batch_ms: int = 25
     batch_events: int = 1000
+    keep_logs_days: int = 30
+    keep_events_days: int = 180
+    archive_dir: Path | None = None
+    min_free_bytes: int = 512 * 1024**2
+    sql_timeout_s: float = 10.0
+    sql_memory_bytes: int = 512 * 1024**2
+    sql_at_once: int = 2
     purge_after_s: float = 86400.0
     events_max_bytes: int = 20 * 1024**3
     logs_max_bytes: int = 5 * 1024**3

@@ -42,6 +42,7 @@ class RemoveFlow(msgspec.Struct, frozen=True, kw_only=True):
 class TriggerRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`perfect.cmd.engine.trigger`. Answer: Triggered. `flow`: id or name. `run_id`: made by the caller.
 
+    scheduled_for: with its time zone; InvalidInput without.
     parent_run_id, parent_task_key: the run that waits for this one, and the place in it.
     """
 
@@ -84,18 +85,30 @@ class CancelRun(msgspec.Struct, frozen=True, kw_only=True):
     by: str
 
 
+class PauseRun(msgspec.Struct, frozen=True, kw_only=True):
+    """`perfect.cmd.engine.pause`. Answer: Done, once it is recorded that the run is to pause: it stops at its next call
+    of a task, a child flow or a wait. Conflicting unless it is RUNNING; harmless when it is to pause already.
+    """
+
+    run_id: str
+    by: str
+
+
 class ResumeRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`perfect.cmd.engine.resume`. Answer: Done. Ends a pause that waits for input.
 
     input: what the run's `wait_for_input` type is made from. Conflicting when the run does not wait for input;
     InvalidInput naming the fields when the input does not fit the schema that the run asked for.
     event_id: of the event that this makes, made by the caller: repeated with it, the command is carried out once.
+    key: of the pause that is meant, when several branches of the run wait for input at once; without it that is
+    Conflicting, naming their keys.
     """
 
     run_id: str
     by: str
     input: Any = None
     event_id: str | None = None
+    key: str | None = None
 
 
 class RetryRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -194,6 +207,34 @@ class LimitView(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     holders: list[SlotView]
     waiting: list[SlotView]
+
+
+class SaveQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`perfect.cmd.registry.save_query`. Answer: Done. Under a name that is taken it replaces what was there."""
+
+    name: str
+    text: str
+    by: str = ""
+
+
+class RemoveQuery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`perfect.cmd.registry.remove_query`. Answer: Done. NotFound when none has that name."""
+
+    name: str
+    by: str = ""
+
+
+class ShowQueries(msgspec.Struct, frozen=True, kw_only=True):
+    """`perfect.cmd.registry.queries`. Answer: list[SavedQuery] by name."""
+
+
+class SavedQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """text: one statement of SQL."""
+
+    name: str
+    text: str
+    saved_at: datetime
+    by: str = ""
 
 
 class StartProcess(msgspec.Struct, frozen=True, kw_only=True):
@@ -338,6 +379,50 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     verb: Literal["cancel", "drain"]
     run_id: str | None = None
+
+
+class Pausing(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to one client on `perfect.ctl.<client_id>.pause`: somebody pauses the run. A lost one is found in the
+    run's history. epoch: of the claim that is meant: one that comes late does not pause a run that was resumed meanwhile.
+    """
+
+    run_id: str
+    epoch: int
+
+
+class Forget(msgspec.Struct, frozen=True, kw_only=True):
+    """`perfect.cmd.projector.forget`: what stands on `subject` of DEFS up to the sequence `through` is not needed there
+    any more: it goes as soon as the read model's log holds it. Answer: Done.
+    """
+
+    subject: str
+    through: int
+
+
+class CopyReadModel(msgspec.Struct, frozen=True, kw_only=True):
+    """`perfect.cmd.projector.copy`: write a copy of the DuckDB file as of now, for a backup. Answer: ReadModelCopy.
+
+    copy_id: of the file; a repeat waits for the copy that is being written.
+    """
+
+    copy_id: str
+
+
+class ReadModelCopy(msgspec.Struct, frozen=True, kw_only=True):
+    """file: on the projector's host; whoever asked for it takes it away. offsets: stream → the last sequence in it.
+    schema_version: of its tables.
+    """
+
+    file: str
+    bytes: int
+    schema_version: int
+    offsets: dict[str, int]
+
+
+class ReadPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """What the projector says after its commits: the last sequence on EVENTS that the read model shows."""
+
+    events: int
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -5,7 +5,8 @@ PerfectError
 │   ├── NotFound            404  flow, run … of that id or name does not exist
 │   ├── InvalidInput        422  names every field that is wrong
 │   ├── Conflicting         409  the thing is not in a state that allows it
-│   └── TooLarge            413  more bytes than an event may have
+│   ├── TooLarge            413  more bytes than an event may have
+│   └── Busy                429  too many ask at once; later it may be done
 └── Failed                  the system failed: repeating it later may help
     ├── BusUnavailable      503  NATS does not answer; the outcome of what was sent is unknown
     ├── ServiceUnavailable  503  no service answers this command or query
@@ -72,6 +73,11 @@ class TooLarge(Rejected):
     title = "Too large"
 
 
+class Busy(Rejected):
+    status = 429
+    title = "Busy"
+
+
 class Failed(PerfectError):
     status = 500
     title = "Failed"
@@ -101,6 +107,7 @@ _BY_STATUS: dict[int, type[PerfectError]] = {
         InvalidInput,
         Conflicting,
         TooLarge,
+        Busy,
         ServiceUnavailable,
         TimedOut,
     )

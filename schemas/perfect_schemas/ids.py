@@ -11,7 +11,7 @@ import re
 import threading
 import time
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 
 NAMESPACE = uuid.UUID("6f1d3d5e-7a0c-5c1b-9d43-5f0e6a6b7c21")
 
@@ -53,6 +53,12 @@ def _format(ms: int, rand_a: int, rand_b: int) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def made_at(text: str) -> datetime | None:
+    """When the UUIDv7 was made, as it says itself; None for another kind of id."""
+    value = uuid.UUID(text)
+    return datetime.fromtimestamp((value.int >> 80) / 1000, tz=UTC) if value.version == 7 else None
+
+
 def flow_id(name: str) -> str:
     return str(uuid.uuid5(NAMESPACE, name))
 
@@ -70,6 +76,11 @@ def task_id(flow: str, name: str) -> str:
 def limit_id(name: str) -> str:
     """The id of the named limit: names are users' words and do not fit into a subject."""
     return str(uuid.uuid5(NAMESPACE, f"limit\x1f{name}"))
+
+
+def query_id(name: str) -> str:
+    """The id of the SQL query that is kept under that name."""
+    return str(uuid.uuid5(NAMESPACE, f"query\x1f{name}"))
 
 
 def child_run_id(parent_run_id: str, task_key: str) -> str:

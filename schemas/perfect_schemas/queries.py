@@ -5,7 +5,7 @@ from there on the stream without a gap. Pages are keyset-paged: `cursor` is the 
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,7 +14,7 @@ from perfect_schemas.views import EventView, LogView, RunView, TaskRunView
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`runs`. Answer: Runs, newest first. flow: id or name. text: in the flow's name, run's name, id or a tag.
-    ids: just these runs.
+    ids: just these runs. parent: just the child runs of that one.
     """
 
     flow: str | None = None
@@ -25,6 +25,7 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     since: datetime | None = None
     until: datetime | None = None
     ids: list[str] = []
+    parent: str | None = None
     sort: Literal["start", "duration"] = "start"
     limit: int = 50
     cursor: str | None = None
@@ -56,7 +57,7 @@ class TaskRuns(msgspec.Struct, frozen=True, kw_only=True):
 
 class LogPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`logs`. Answer: Logs in the order written. tail: the last `limit` lines instead of the first.
-    level: the lowest level shown, as Python's number.
+    level: the lowest level shown, as Python's number. count: say also how many lines the run has in all.
     """
 
     run_id: str
@@ -66,20 +67,23 @@ class LogPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str | None = None
     task_run_id: str | None = None
     tail: bool = False
+    count: bool = False
 
 
 class Logs(msgspec.Struct, frozen=True, kw_only=True):
-    """seq: the LOGS sequence that the page is as of."""
+    """seq: the LOGS sequence that the page is as of. total: of the run, whatever was asked for of it."""
 
     logs: list[LogView]
     seq: int
     next: str | None = None
+    total: int | None = None
 
 
 class EventPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`events`. Answer: Events of a run (or of all), ascending."""
+    """`events`. Answer: Events of a run (or of all), ascending. kind: just those whose type begins so, as `run.`."""
 
     run_id: str | None = None
+    kind: str | None = None
     limit: int = 1000
     cursor: str | None = None
 
@@ -130,3 +134,57 @@ class IntegrityReport(msgspec.Struct, frozen=True, kw_only=True):
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """`summary`. Answer: views.SummaryView."""
+
+
+class Sql(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`sql`. Answer: SqlResult. Rejected when the SQL is wrong, InvalidInput when it goes beyond a limit, Busy when too
+    many ask. One statement that reads; it runs over a snapshot. parameters: for `$1` or `$name`.
+    """
+
+    query: str
+    parameters: list[Any] | dict[str, Any] = []
+    max_rows: int = 1000
+    format: Literal["json", "csv", "ndjson", "parquet"] = "json"
+
+
+class SqlResult(msgspec.Struct, frozen=True, kw_only=True):
+    """types: DuckDB's names. rows: JSON, a list a row; of the other formats `body` is the whole file instead.
+    truncated: there are more rows than were asked for, or than fit into 16 MiB. elapsed_ms: of the statement.
+    """
+
+    columns: list[str]
+    types: list[str]
+    rows: msgspec.Raw
+    row_count: int
+    truncated: bool
+    elapsed_ms: float
+    snapshot_at: datetime
+    body: bytes = b""
+
+
+class SqlColumn(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    type: str
+    comment: str = ""
+
+
+class SqlTable(msgspec.Struct, frozen=True, kw_only=True):
+    """kind: table or view."""
+
+    name: str
+    kind: str
+    comment: str = ""
+    columns: list[SqlColumn] = []
+
+
+class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True):
+    """`snapshot`. Answer: SqlSnapshot, of a new one unless the last one is as of now or a few seconds old."""
+
+
+class SqlSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """file: on the projector's host, read-only. tables: what can be queried, views for people first."""
+
+    file: str
+    bytes: int
+    taken_at: datetime
+    tables: list[SqlTable]

@@ -28,6 +28,7 @@ DEFS = Stream(
         "perfect.evt.schedule.*",
         "perfect.evt.limit.*",
         "perfect.evt.variable.*",
+        "perfect.evt.query.*",
         "perfect.evt.client.*",
         "perfect.evt.process.*",
         "perfect.evt.alert.*",

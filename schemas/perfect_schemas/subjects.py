@@ -25,6 +25,10 @@ def limit(limit_id: str) -> str:
     return f"perfect.evt.limit.{limit_id}"
 
 
+def saved_query(query_id: str) -> str:
+    return f"perfect.evt.query.{query_id}"
+
+
 def log(run_id: str) -> str:
     return f"perfect.log.{run_id}"
 
@@ -64,9 +68,19 @@ def control(client_id: str) -> str:
     return f"perfect.ctl.{client_id}"
 
 
+def control_pause(client_id: str) -> str:
+    """Where a client hears that somebody pauses a run that it holds (core NATS)."""
+    return f"perfect.ctl.{client_id}.pause"
+
+
 def live(run_id: str) -> str:
     """High-rate progress, not stored (core NATS)."""
     return f"perfect.live.{run_id}"
+
+
+def read_position() -> str:
+    """Where the projector says how far it is (core NATS)."""
+    return "perfect.live.projector"
 
 
 def presence(client_id: str) -> str:
@@ -87,3 +101,4 @@ ALL_FLOWS = "perfect.evt.flow.*"
 ALL_CLIENTS = "perfect.evt.client.*"
 ALL_PROCESSES = "perfect.evt.process.*"
 ALL_LIMITS = "perfect.evt.limit.*"
+ALL_SAVED_QUERIES = "perfect.evt.query.*"

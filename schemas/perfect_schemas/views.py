@@ -3,6 +3,7 @@
 Times are ISO 8601 UTC, durations ms, progress 0–100.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -10,16 +11,20 @@ import msgspec
 
 from perfect_schemas.envelope import ErrorInfo
 from perfect_schemas.events.flow import TaskDefinition
-from perfect_schemas.folds.run import RunLife
+from perfect_schemas.events.run import OpenWait
+from perfect_schemas.folds.run import RunLife, is_paused_from_outside, is_pausing, open_waits
 from perfect_schemas.folds.task import TaskLife
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
-    """duration_ms: of the run itself, from its first start. queued_ms: from its creation (or due time) to that.
+    """duration_ms: of the run itself, from its first start. queued_ms: from when it was due (created, when no
+    later time was given) to that.
 
     expected_ms: mean duration by history, from three samples on. tasks_done, tasks_total: task runs finished and
-    expected. waiting_for: one sentence, when it is not running and not final. origin_run_id: of a fork, the run that it
-    began with. waits_for, input_schema: of a paused run, what it waits for, and of which shape the input is to be.
+    expected. waiting_for: one sentence, when it waits or is to pause. origin_run_id: of a fork, the run that it
+    began with. waits_for, input_schema: of a paused run, what it waits for, and of which shape the input is to be; of
+    several waits side by side, the first that a person can end. waits: all of them.
+    pausing_by: who wants a RUNNING run to pause, or has paused one that is PAUSED.
     """
 
     id: str
@@ -50,11 +55,15 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     origin_run_id: str | None = None
     waits_for: str | None = None
     input_schema: dict[str, Any] | None = None
+    waits: list[OpenWait] = []
+    pausing_by: str | None = None
     result: Any = None
 
 
 class TaskRunView(msgspec.Struct, frozen=True, kw_only=True):
-    """origin_run_id: the run whose result was taken over; the task did not run in this one."""
+    """origin_run_id: the run whose result was taken over; the task did not run in this one.
+    queue: of a distributed task, whose workers run it.
+    """
 
     id: str
     run_id: str
@@ -72,6 +81,7 @@ class TaskRunView(msgspec.Struct, frozen=True, kw_only=True):
     expected_ms: float | None = None
     weight: float = 1.0
     origin_run_id: str | None = None
+    queue: str | None = None
 
 
 class LogView(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,10 +178,10 @@ def level_name(level: int) -> str:
 
 
 def queued_ms(run: RunLife) -> int | None:
-    """From when the run could have started to when it did: None before it has."""
+    """From when the run was due (created, when no later time was given) to its first start: None before that."""
     if run.start_time is None:
         return None
-    since = run.created_at
+    since = max(run.scheduled_for or run.created_at, run.created_at)
     return max(int((run.start_time - since).total_seconds() * 1000), 0)
 
 
@@ -183,23 +193,49 @@ def waiting_sentence(run: RunLife) -> str | None:
         return f"scheduled for {run.due_at:%Y-%m-%d %H:%M:%S} UTC" if run.due_at else "about to be queued"
     if run.state == "PENDING":
         return f"waits for a worker that serves flow {run.flow_name!r}"
+    if is_pausing(run):
+        return (
+            f"is being paused by {run.pausing_by}: stops at its next call of a task, a child flow or a wait"
+        )
     if run.state == "PAUSED":
-        return {
-            "input": "paused: waits for input",
-            "sleep": f"sleeps until {run.wake_at:%Y-%m-%d %H:%M:%S} UTC" if run.wake_at else "sleeps",
-            "child": f"waits for child run {run.wait_key}",
-            "task": f"waits for task {run.wait_key} on another worker",
-            "slot": f"waits for a slot of {run.wait_key}",
-        }.get(run.waits_for or "", "paused")
+        if is_paused_from_outside(run):
+            if run.origin == "child":
+                return f"paused with run {run.parent_run_id}, which called it"
+            return f"paused by {run.pausing_by}: goes on when it is resumed"
+        waits = open_waits(run)
+        return "; ".join(_wait_phrase(wait, alone=len(waits) == 1) for wait in waits) or "paused"
     if run.state == "CANCELLING":
         return "is being cancelled"
     return None
+
+
+def with_queues(view: RunView, queues: Iterable[str]) -> RunView:
+    """queues: of the run's distributed tasks that no worker has taken yet."""
+    names = ", ".join(repr(name) for name in sorted(set(queues)))
+    if not names or view.state != "RUNNING" or view.waiting_for is not None:
+        return view
+    return msgspec.structs.replace(view, waiting_for=f"waits for a worker of queue {names}")
+
+
+def _wait_phrase(wait: OpenWait, *, alone: bool) -> str:
+    if wait.waits_for == "input":
+        return "paused: waits for input" if alone else f"waits for input at {wait.key}"
+    if wait.waits_for == "sleep":
+        return f"sleeps until {wait.wake_at:%Y-%m-%d %H:%M:%S} UTC" if wait.wake_at else "sleeps"
+    return {
+        "child": f"waits for child run {wait.key}",
+        "task": f"waits for task {wait.key} on another worker",
+        "slot": f"waits for a slot of {wait.key}",
+    }.get(wait.waits_for, "paused")
 
 
 def run_view(
     run: RunLife, *, progress: float, tasks_done: int, tasks_total: int, expected_ms: float | None = None
 ) -> RunView:
     """`progress`: the fraction 0–1 of a run that is not completed; a completed one shows 100."""
+    is_with_parent = run.origin == "child" and is_paused_from_outside(run)  # it is the parent that is resumed
+    waits = [] if is_with_parent else open_waits(run)
+    shown = next((wait for wait in waits if wait.waits_for == "input"), waits[0] if waits else None)
     inline = run.result if run.result and run.result.serializer == "json" and not run.result.ref else None
     return RunView(
         id=run.id,
@@ -229,8 +265,10 @@ def run_view(
         origin=run.origin,
         parent_run_id=run.parent_run_id,
         origin_run_id=run.fork_of or run.origin_run_id,
-        waits_for=run.waits_for if run.state == "PAUSED" else None,
-        input_schema=run.input_schema if run.state == "PAUSED" else None,
+        waits_for=shown.waits_for if shown else None,
+        input_schema=shown.input_schema if shown else None,
+        waits=waits,
+        pausing_by=None if run.state.is_final else run.pausing_by,
         result=inline.value if inline else None,
     )
 
@@ -254,4 +292,5 @@ def task_run_view(task: TaskLife, *, weight: float = 1.0, expected_ms: float | N
         expected_ms=expected_ms,
         weight=weight,
         origin_run_id=task.origin_run_id,
+        queue=task.queue,
     )

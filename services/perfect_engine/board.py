@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from perfect_engine.placement import Lane, Waiting
+from perfect_engine.revival import awaited_children
 from perfect_runtime.decider import Aggregate
 from perfect_schemas import subjects
 from perfect_schemas.codec import UnknownEvent
@@ -130,7 +131,7 @@ class Board:
             self.children.setdefault(life.parent_run_id, set()).add(life.id)
         if life.state in HOLDING:
             self.running.setdefault(life.flow_id, set()).add(life.id)
-        if (child_id := _awaits(life)) is not None:
+        for child_id in awaited_children(life):
             self.awaiting.setdefault(child_id, set()).add(life.id)
         if life.state in HOLDING and life.client_id is not None:
             self.held.setdefault(life.client_id, set()).add(life.id)
@@ -145,7 +146,7 @@ class Board:
             _discard(self.children, life.parent_run_id, life.id)
         if life.state in HOLDING:
             _discard(self.running, life.flow_id, life.id)
-        if (child_id := _awaits(life)) is not None:
+        for child_id in awaited_children(life):
             _discard(self.awaiting, child_id, life.id)
         if life.state in HOLDING and life.client_id is not None:
             _discard(self.held, life.client_id, life.id)
@@ -177,10 +178,6 @@ def lane_of(life: RunLife) -> Lane:
 
 def waiting_of(life: RunLife) -> Waiting:
     return Waiting(rank=-life.priority, queued_seq=life.queued_seq, run_id=life.id)
-
-
-def _awaits(life: RunLife) -> str | None:
-    return life.wait_key if life.state is RunState.PAUSED and life.waits_for == "child" else None
 
 
 def _discard(sets: dict[str, set[str]], key: str, value: str) -> None:

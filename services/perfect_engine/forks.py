@@ -9,6 +9,7 @@ from perfect_engine import fork
 from perfect_engine import run as rules
 from perfect_engine.board import Run
 from perfect_schemas import subjects
+from perfect_schemas.errors import BusUnavailable, ServiceUnavailable
 from perfect_schemas.folds.run import RunLife
 
 if TYPE_CHECKING:
@@ -31,11 +32,12 @@ class Forks:
         if life is None or not fork.is_open(life) or life.fork_of is None:
             return
         stamp = self._process.stamp
-        origin = await read_history(self._bus, life.fork_of)
+        try:
+            origin = await self._process.past.history(life.fork_of)
+        except ServiceUnavailable as error:
+            raise BusUnavailable(error.detail) from error  # tried again until the read model answers
         if origin.run is None:
-            reason = (
-                f"the events of run {life.fork_of}, which it was forked from, are not on the bus any more"
-            )
+            reason = f"run {life.fork_of}, which it was forked from, is not there any more"
             await self._process.decide(run, lambda life: rules.crash(life, reason, stamp()))
             return
         known = (await read_history(self._bus, life.id)).tasks

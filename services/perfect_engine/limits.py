@@ -15,8 +15,9 @@ from perfect_engine.slots import Asker, Limit
 from perfect_runtime.decider import Aggregate, handle
 from perfect_runtime.service import Context
 from perfect_schemas import codec, ids, subjects
-from perfect_schemas.commands import Acquired, AcquireSlots, Holder
-from perfect_schemas.errors import Conflicting
+from perfect_schemas.commands import Acquired, AcquireSlots, Forget, Holder
+from perfect_schemas.errors import Conflicting, PerfectError
+from perfect_schemas.events import LimitCondensed
 from perfect_schemas.folds.run import RunLife
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from perfect_bus.follow import Following
 
 STREAM = "DEFS"
+CONDENSE_AFTER = 1000  # events on a limit's subject
 Key = tuple[str, int, str, tuple[str, ...]]
 
 
@@ -67,6 +69,7 @@ class Limits:
         self._folds: dict[str, Aggregate[Limit]] = {}
         self._queue: dict[Key, Waiting] = {}
         self._unclaimed: dict[Key, asyncio.TimerHandle] = {}
+        self._said: dict[str, int] = {}  # subject → events since it was condensed
         self._numbers = 0
         self._is_due = False
         self._is_busy = False
@@ -75,11 +78,15 @@ class Limits:
     async def start(self) -> None:
         seq = 0
         for seq, subject, data in await self._bus.read_raw(subjects.ALL_LIMITS, stream=STREAM):
-            self._fold(subject).apply(codec.decode(data), seq)
+            event = codec.decode(data)
+            self._fold(subject).apply(event, seq)
+            self._count(subject, 1, is_condensed=isinstance(event, LimitCondensed))
         self._following = await self._bus.follow(STREAM, self._heard, after=seq, subject=subjects.ALL_LIMITS)
 
     def settle(self) -> None:
-        """Once the board is there: end what ended while no engine was."""
+        """Once the board is there: end what ended while no engine was, and let go of what is not needed."""
+        for subject in list(self._said):
+            self._condense_if_long(subject)
         for run_id in {run_id for limit in self.all() for run_id in limit.grants}:
             self._spawn(lambda run_id=run_id: self._settle(run_id), "settle slots")
 
@@ -199,6 +206,7 @@ class Limits:
         before = fold.state
         fold.apply(codec.decode(msg.data), seq)
         if fold.state is not before:  # said by another engine
+            self._count(msg.subject, 1)
             self._let_in_soon()
             self._changed()
 
@@ -282,7 +290,30 @@ class Limits:
             self._let_in_soon()  # whoever stood behind it
 
     async def _handle(self, name: str, decide: Callable[[Limit | None], Any]) -> None:
-        await handle(self._bus, self._fold(subjects.limit(ids.limit_id(name))), decide)
+        subject = subjects.limit(ids.limit_id(name))
+        self._count(subject, len(await handle(self._bus, self._fold(subject), decide)))
+        self._condense_if_long(subject)
+
+    def _count(self, subject: str, events: int, *, is_condensed: bool = False) -> None:
+        self._said[subject] = 0 if is_condensed else self._said.get(subject, 0) + events
+
+    def _condense_if_long(self, subject: str) -> None:
+        if self._said[subject] >= CONDENSE_AFTER:
+            self._said[subject] = 0
+            self._spawn(lambda: self._condense(subject), "condense a limit")
+
+    async def _condense(self, subject: str) -> None:
+        """A kill between the two is harmless: what should have gone goes with the next."""
+        stored = await handle(
+            self._bus, self._fold(subject), lambda limit: slots.condense(limit, self._stamp())
+        )
+        for seq, _ in stored:
+            try:
+                await self._bus.ask(
+                    subjects.command("projector", "forget"), Forget(subject=subject, through=seq - 1)
+                )
+            except PerfectError as error:
+                self._context.log.info("a limit's past stays on the bus", limit=subject, error=error.detail)
 
     def _fold(self, subject: str) -> Aggregate[Limit]:
         found = self._folds.get(subject)

@@ -9,17 +9,20 @@ from perfect_engine.board import Board
 from perfect_schemas import codec, subjects
 from perfect_schemas.events import (
     FINAL_TASK_EVENTS,
+    RunArchived,
     RunCancelled,
     RunCompleted,
     RunCrashed,
     RunFailed,
+    RunRestored,
     RunScheduled,
 )
 from perfect_schemas.events.run import RunLost, RunRetried, RunSuspended
 from perfect_schemas.events.task import TaskAdopted
 
 AT_ONCE = 64
-FINAL = frozenset(kind.__struct_config__.tag for kind in (RunCompleted, RunFailed, RunCancelled, RunCrashed))
+ENDS = (RunCompleted, RunFailed, RunCancelled, RunCrashed, RunArchived, RunRestored)
+FINAL = frozenset(kind.__struct_config__.tag for kind in ENDS)
 FIRST = RunScheduled.__struct_config__.tag
 HEAD = b'{"type":"'
 

@@ -15,6 +15,7 @@ from perfect_engine.dispatch import Dispatch
 from perfect_engine.family import Family
 from perfect_engine.forks import Forks
 from perfect_engine.limits import Limits
+from perfect_engine.past import Past
 from perfect_engine.run import Stamp
 from perfect_engine.timers import Timers
 from perfect_runtime.attendance import Attendance
@@ -22,10 +23,10 @@ from perfect_runtime.decider import handle
 from perfect_runtime.service import Context
 from perfect_schemas import codec, ids, subjects
 from perfect_schemas.codec import UnknownEvent, encode
-from perfect_schemas.commands import Control, Presence
+from perfect_schemas.commands import Control, Pausing, Presence
 from perfect_schemas.envelope import Event
 from perfect_schemas.errors import BusUnavailable, PerfectError
-from perfect_schemas.events import RunCancelled, RunCompleted, RunCrashed, RunFailed, RunScheduled
+from perfect_schemas.events import RunScheduled
 from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.states import RunState
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 CANCEL_MARGIN_S = 2.0
 AGAIN_S = 0.1
-ENDS = (RunCompleted, RunFailed, RunCancelled, RunCrashed, PerformanceWarned, UnknownEvent)
+ENDS = (*loading.ENDS, PerformanceWarned, UnknownEvent)
 PREFIX = len(subjects.run(""))
 
 
@@ -52,6 +53,7 @@ class Process:
         self.attendance = Attendance(context, self)
         self.timers = Timers(context, self._due)
         self.family = Family(self)
+        self.past = Past(self, context.settings.purge_after_s)
         self.forks = Forks(self)
         self.limits = Limits(
             context,
@@ -148,13 +150,14 @@ class Process:
 
     def _on_paused(self, run: Run, life: RunLife) -> None:
         """Nobody runs it: the clock, a child's end or a person's input wakes it."""
-        if life.wake_at is not None:
-            if life.wake_at <= self._context.clock():
+        due_at = revival.due_of(life)
+        if due_at is not None:
+            if due_at <= self._context.clock():
                 self.decide_soon(run, lambda life: revival.wake(life, self.stamp()), "wake")
                 return
-            self.timers.arm(run.id, life.wake_at)
-        if life.waits_for == "child" and life.wait_key is not None:
-            self.family.waits_for_child(run, life.wait_key)
+            self.timers.arm(run.id, due_at)
+        for child_id in revival.awaited_children(life):
+            self.family.waits_for_child(run, child_id)
 
     def _on_final(self, run: Run, life: RunLife) -> None:
         self.family.ended(run.id, life)
@@ -207,6 +210,13 @@ class Process:
             await self.bus.nc.publish(
                 subjects.control(life.client_id), encode(Control(verb="cancel", run_id=life.id))
             )
+
+    async def tell_pausing(self, life: RunLife | None) -> None:
+        """The client that holds a run that is to pause hears it at once."""
+        if life is None or life.state is not RunState.RUNNING or life.client_id is None:
+            return
+        pausing = Pausing(run_id=life.id, epoch=life.epoch)
+        await self.bus.nc.publish(subjects.control_pause(life.client_id), encode(pausing))
 
     # -- doing
 

@@ -20,6 +20,7 @@ from perfect_schemas.folds.flow import Flow
 from perfect_schemas.streams import MAX_PAYLOAD_BYTES
 
 REFUSED = "the run cannot be triggered"
+NO_ZONE = "needs a time zone, as in 2026-05-01T12:00:00Z or 2026-05-01T12:00:00+02:00"
 _trigger = msgspec.json.Decoder(TriggerRun).decode
 _live = msgspec.json.Decoder(LiveRuns).decode
 
@@ -75,6 +76,18 @@ class Replies:
     async def _schedule(self, command: TriggerRun, flow: Flow, *, is_first: bool) -> Reply:
         """What follows the stored `run.scheduled` is on its way already when this returns."""
         run = self._process.board.run(command.run_id)
+        if run.state is None and (known := await self._process.past.view(run.id)) is not None:
+            return _reply(
+                Triggered(
+                    run_id=known.id,
+                    flow_id=known.flow_id,
+                    flow_name=known.flow_name,
+                    flow_version=known.flow_version or "",
+                    state=known.state,
+                    created_at=known.created_at,
+                    new=is_first,
+                )
+            )
         await handle(self._bus, run, lambda life: rules.schedule(life, command, flow, self._process.stamp()))
         life = run.state
         assert life is not None
@@ -103,6 +116,8 @@ def _check(command: TriggerRun) -> None:
         errors.append(FieldError("run_id", "must be a UUID in the dashed lower-case form"))
     if command.parent_run_id is not None and not ids.is_id(command.parent_run_id):
         errors.append(FieldError("parent_run_id", "must be a run's id"))
+    if command.scheduled_for is not None and command.scheduled_for.tzinfo is None:
+        errors.append(FieldError("scheduled_for", NO_ZONE))
     for n, tag in enumerate(command.tags):
         if not tag.strip() or len(tag) > TEXT_LENGTH:
             errors.append(FieldError(f"tags.{n}", f"must have 1 to {TEXT_LENGTH} characters"))

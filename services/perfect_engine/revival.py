@@ -1,6 +1,7 @@
 """What sets a run going that stands still: pure.
 
-    PAUSED → resumed   by input, when its `wake_at` has come, or when the child run that it waits for has ended
+    PAUSED → resumed   by input, when a `wake_at` has come, or when a child run that it waits for has ended:
+                       the first of its waits that is over, which the event names
     FAILED, CRASHED, CANCELLED → retried
 
 Both lead to PENDING and so to the next hand-over; the claim begins the next epoch, which replays what is recorded.
@@ -12,9 +13,9 @@ from typing import Any
 from perfect_engine.run import SOURCE, Stamp
 from perfect_schemas.envelope import Event
 from perfect_schemas.errors import Conflicting, FieldError, InvalidInput, NotFound
-from perfect_schemas.events.run import RunResumed, RunRetried
+from perfect_schemas.events.run import OpenWait, RunResumed, RunRetried
 from perfect_schemas.folds.history import History
-from perfect_schemas.folds.run import RunLife
+from perfect_schemas.folds.run import RunLife, is_paused_from_outside, open_waits
 from perfect_schemas.states import RunState
 
 RETRIED = frozenset({RunState.FAILED, RunState.CRASHED, RunState.CANCELLED})
@@ -25,23 +26,40 @@ def due_of(life: RunLife) -> datetime | None:
     """When something is to happen to the run by the clock alone."""
     if life.state is RunState.SCHEDULED and life.origin != "child":
         return life.due_at
-    return life.wake_at if life.state is RunState.PAUSED else None
+    return min((wait.wake_at for wait in open_waits(life) if wait.wake_at is not None), default=None)
 
 
-def resume(life: RunLife | None, given: Any, stamp: Stamp) -> tuple[Event, ...]:
-    """By input, which fits the schema. Raises NotFound, or Conflicting unless the run waits for input."""
-    check_waits_for_input(life)
+def resume(life: RunLife | None, given: Any, stamp: Stamp, key: str | None = None) -> tuple[Event, ...]:
+    """By input, which fits the schema of the pause that is meant. Raises what `input_wait` does."""
+    wait = input_wait(life, key)
     assert life is not None
-    return _resumed(life, stamp, given)
+    return _resumed(life, wait.key, stamp, given)
 
 
-def check_waits_for_input(life: RunLife | None) -> None:
+def input_wait(life: RunLife | None, key: str | None) -> OpenWait:
+    """The pause that input is given to. Raises NotFound, or Conflicting unless the run waits for it there."""
     if life is None:
         raise NotFound("there is no such run")
-    if life.state is RunState.PAUSED and life.waits_for == "input":
-        return
+    if is_paused_from_outside(life) and life.origin == "child":
+        raise Conflicting(
+            f"run {life.id} was paused with run {life.parent_run_id}, which called it in its own process: resume that one"
+        )
+    waits = open_waits(life)
+    asking = [wait for wait in waits if wait.waits_for == "input" and key in (None, wait.key)]
+    if len(asking) == 1:
+        return asking[0]
+    if asking:
+        keys = ", ".join(repr(wait.key) for wait in asking)
+        raise Conflicting(
+            f"run {life.id} waits for several inputs: say which one is meant by its key, one of {keys}"
+        )
+    if key is not None and waits:
+        there = ", ".join(repr(wait.key) for wait in waits if wait.waits_for == "input")
+        raise Conflicting(f"run {life.id} does not wait for input at {key!r}; it does at: {there or 'none'}")
     if life.state is RunState.PAUSED:
         what = f"waits for something else ({life.waits_for})"
+    elif life.state is RunState.RUNNING and life.pausing_by is not None:
+        what = "has not stopped yet: it is being paused"
     elif life.state.is_final:
         what = f"has ended ({life.state})"
     else:
@@ -51,22 +69,28 @@ def check_waits_for_input(life: RunLife | None) -> None:
 
 def wake(life: RunLife | None, stamp: Stamp) -> tuple[Event, ...]:
     """Its time has come: the end of a sleep, or of the patience with which it waits for something else."""
-    if life is None or life.state is not RunState.PAUSED:
+    if life is None:
         return ()
-    if life.wake_at is None or life.wake_at > stamp.now:
-        return ()
-    return _resumed(life, stamp)
+    due = [
+        (wait.wake_at, wait.key) for wait in open_waits(life) if wait.wake_at and wait.wake_at <= stamp.now
+    ]
+    return _resumed(life, min(due)[1], stamp) if due else ()
 
 
 def child_over(life: RunLife | None, child_id: str, stamp: Stamp) -> tuple[Event, ...]:
     """The child run that it waits for has ended, however it did."""
     if life is None or not waits_for_child(life, child_id):
         return ()
-    return _resumed(life, stamp)
+    return _resumed(life, child_id, stamp)
 
 
 def waits_for_child(life: RunLife, child_id: str) -> bool:
-    return life.state is RunState.PAUSED and life.waits_for == "child" and life.wait_key == child_id
+    return child_id in awaited_children(life)
+
+
+def awaited_children(life: RunLife) -> list[str]:
+    """The child runs whose end, each of them, resumes the run."""
+    return [wait.key for wait in open_waits(life) if wait.waits_for == "child"]
 
 
 def retry(life: RunLife | None, by: str, from_key: str | None, stamp: Stamp) -> tuple[Event, ...]:
@@ -106,7 +130,7 @@ def check_key(history: History, from_key: str | None) -> None:
     raise InvalidInput(f"from_key: {message}", [FieldError("from_key", message)])
 
 
-def _resumed(life: RunLife, stamp: Stamp, given: Any = None) -> tuple[Event, ...]:
+def _resumed(life: RunLife, key: str, stamp: Stamp, given: Any = None) -> tuple[Event, ...]:
     return (
         RunResumed(
             id=stamp.event_id,
@@ -115,5 +139,6 @@ def _resumed(life: RunLife, stamp: Stamp, given: Any = None) -> tuple[Event, ...
             run_id=life.id,
             epoch=life.epoch or None,
             input=given,
+            key=key or None,
         ),
     )

@@ -6,6 +6,7 @@ returned here that is not in it.
 
     trigger → scheduled        due → queued          claim (the worker's) → started
     lease ends → lost → queued again, or crashed after INFRA_RETRIES losses without progress
+    pause → pausing, once the worker has stopped suspended
     cancel → cancelled at once when nobody runs it, else cancelling → (the worker's or, overdue, our) cancelled
 """
 
@@ -21,12 +22,14 @@ from perfect_schemas.events.run import (
     RunCancelling,
     RunCrashed,
     RunLost,
+    RunPausing,
     RunQueued,
     RunScheduled,
 )
 from perfect_schemas.folds.flow import Flow
 from perfect_schemas.folds.run import RunLife, is_legal
 from perfect_schemas.states import RunState
+from perfect_schemas.views import waiting_sentence
 
 SOURCE = "engine"
 INFRA_RETRIES = 3
@@ -152,6 +155,32 @@ def cancel(life: RunLife | None, by: str, stamp: Stamp) -> tuple[Event, ...]:
     return _cancelled(life, stamp, f"by {by}")
 
 
+def pause(life: RunLife | None, by: str, stamp: Stamp) -> tuple[Event, ...]:
+    """Raises NotFound, or Conflicting for a run that is not RUNNING: nothing of it is there to be stopped."""
+    if life is None:
+        raise NotFound("there is no such run")
+    if life.state is not RunState.RUNNING:
+        raise Conflicting(f"run {life.id} {_still(life)}: only a run that is RUNNING can be paused")
+    if life.origin == "child":
+        raise Conflicting(
+            f"run {life.id} was called by run {life.parent_run_id} in its own process: pause that one, "
+            "which takes this one with it"
+        )
+    if life.pausing_by is not None:
+        return ()
+    return (
+        RunPausing(id=stamp.event_id, at=stamp.now, source=SOURCE, run_id=life.id, epoch=life.epoch, by=by),
+    )
+
+
+def _still(life: RunLife) -> str:
+    if life.state.is_final:
+        return f"has ended already ({life.state})"
+    if life.state is RunState.PAUSED:
+        return f"is PAUSED already ({waiting_sentence(life)})"
+    return f"is {life.state}"
+
+
 def end_cancelling(life: RunLife | None, stamp: Stamp) -> tuple[Event, ...]:
     """The grace is over and the client has not said that the run ended."""
     if life is None or life.state is not RunState.CANCELLING:
@@ -213,10 +242,8 @@ def hand_over(life: RunLife) -> HandOver:
 
 
 def as_utc(at: datetime | None) -> datetime | None:
-    """A time without a zone means UTC."""
-    if at is None:
-        return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    """at: with its zone; a trigger without one is refused."""
+    return at.astimezone(UTC) if at is not None else None
 
 
 def _queued(life: RunLife, stamp: Stamp) -> tuple[Event, ...]:

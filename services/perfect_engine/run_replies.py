@@ -1,4 +1,4 @@
-"""Commands about one run: `perfect.cmd.engine.{cancel, resume, retry, fork}`."""
+"""Commands about one run: `perfect.cmd.engine.{cancel, pause, resume, retry, fork}`."""
 
 import msgspec
 
@@ -7,12 +7,13 @@ from perfect_engine.steering import Steering
 from perfect_runtime.service import Context
 from perfect_schemas import ids, subjects
 from perfect_schemas.codec import encode
-from perfect_schemas.commands import CancelRun, Done, ForkRun, Reply, ResumeRun, RetryRun, Triggered
+from perfect_schemas.commands import CancelRun, Done, ForkRun, PauseRun, Reply, ResumeRun, RetryRun, Triggered
 from perfect_schemas.errors import NotFound
 
 QUEUE = "engine"
 DONE = Reply(value=msgspec.Raw(encode(Done())))
 _cancel = msgspec.json.Decoder(CancelRun).decode
+_pause = msgspec.json.Decoder(PauseRun).decode
 _resume = msgspec.json.Decoder(ResumeRun).decode
 _retry = msgspec.json.Decoder(RetryRun).decode
 _fork = msgspec.json.Decoder(ForkRun).decode
@@ -26,6 +27,7 @@ class RunReplies:
     async def start(self) -> None:
         for verb, answer in (
             ("cancel", self.cancel),
+            ("pause", self.pause),
             ("resume", self.resume),
             ("retry", self.retry),
             ("fork", self.fork),
@@ -36,6 +38,12 @@ class RunReplies:
         command = _cancel(data)
         check_run(command.run_id)
         await self._steering.cancel(command.run_id, command.by)
+        return DONE
+
+    async def pause(self, data: bytes) -> Reply:
+        command = _pause(data)
+        check_run(command.run_id)
+        await self._steering.pause(command.run_id, command.by)
         return DONE
 
     async def resume(self, data: bytes) -> Reply:

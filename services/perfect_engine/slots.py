@@ -2,6 +2,7 @@
 
     limit.set, limit.removed      how many slots a name has; a name without a limit lets everybody in
     slot.granted, slot.released   who is in: nothing else counts them
+    limit.condensed               both, as they stand: what is before it on the subject is not needed any more
 
 Who waits is nobody's event: askers ask again. `next_grants` says who of them comes in now: all the names that one
 asks for together or none; among equal priority whoever asked first, and nobody passes one who waits for the same name,
@@ -17,7 +18,14 @@ from perfect_engine.run import SOURCE, Stamp
 from perfect_schemas.commands import Holder
 from perfect_schemas.envelope import Event
 from perfect_schemas.errors import InvalidInput
-from perfect_schemas.events.limit import LimitRemoved, LimitSet, SlotGranted, SlotReleased
+from perfect_schemas.events.limit import (
+    LimitCondensed,
+    LimitRemoved,
+    LimitSet,
+    SlotGranted,
+    SlotHeld,
+    SlotReleased,
+)
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.states import RunState
 
@@ -79,6 +87,11 @@ def evolve(limit: Limit | None, event: Event, seq: int) -> Limit | None:  # noqa
             return _with(limit, event, Grant(event.occupy, event.at))
         case SlotReleased() if limit is not None:
             return _with(limit, event, None)
+        case LimitCondensed():
+            grants: dict[str, dict[Place, Grant]] = {}
+            for held in event.held:
+                grants.setdefault(held.run_id, {})[held.epoch, held.key] = Grant(held.occupy, held.since)
+            return Limit(name=event.name, slots=event.slots, grants=grants)
     return limit
 
 
@@ -144,6 +157,22 @@ def release(limit: Limit | None, holder: Holder, reason: str, stamp: Stamp) -> t
             task_key=holder.key,
             name=limit.name,
             reason=reason,
+        ),
+    )
+
+
+def condense(limit: Limit | None, stamp: Stamp) -> tuple[Event, ...]:
+    """Where the limit stands, so that what led there can go."""
+    if limit is None:
+        return ()
+    held = [
+        SlotHeld(run_id=run_id, epoch=epoch, key=key, occupy=grant.occupy, since=grant.since)
+        for run_id, places in limit.grants.items()
+        for (epoch, key), grant in places.items()
+    ]
+    return (
+        LimitCondensed(
+            id=stamp.event_id, at=stamp.now, source=SOURCE, name=limit.name, slots=limit.slots, held=held
         ),
     )
 

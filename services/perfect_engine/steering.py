@@ -1,10 +1,9 @@
-"""What a person does to a run: cancel, resume, retry, fork. Each answers once its event is stored."""
+"""What a person does to a run: cancel, pause, resume, retry, fork. Each answers once its event is stored."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from perfect_bus.append import check_size
-from perfect_bus.claim import read_history
 from perfect_engine import fork, revival
 from perfect_engine import run as rules
 from perfect_engine.inputs import check_input
@@ -39,15 +38,21 @@ class Steering:
         await handle(self._bus, run, lambda life: rules.cancel(life, by, self._process.stamp()))
         await self._process.tell_cancelled(run.state)
 
+    async def pause(self, run_id: str, by: str) -> None:
+        """Raises NotFound, Conflicting."""
+        run = await self._run(run_id)
+        await handle(self._bus, run, lambda life: rules.pause(life, by, self._process.stamp()))
+        await self._process.tell_pausing(run.state)
+
     async def resume(self, command: ResumeRun) -> None:
         """Raises NotFound, Conflicting, InvalidInput, TooLarge."""
         stamp = self._stamp(command.event_id)
 
         def decide(life: RunLife | None) -> Sequence[Event]:
-            revival.check_waits_for_input(life)
+            wait = revival.input_wait(life, command.key)
             assert life is not None
-            check_input(life.input_schema, command.input)
-            events = revival.resume(life, command.input, stamp)
+            check_input(wait.input_schema, command.input)
+            events = revival.resume(life, command.input, stamp, wait.key)
             check_size(subjects.run(life.id), encode(events[0]))
             return events
 
@@ -56,8 +61,14 @@ class Steering:
     async def retry(self, command: RetryRun) -> None:
         """Raises NotFound, Conflicting, InvalidInput."""
         stamp = self._stamp(command.event_id)
-        if command.from_key is not None:
-            revival.check_key(await read_history(self._bus, command.run_id), command.from_key)
+        life = (await self._run(command.run_id)).state
+        is_archived = life is not None and life.archived
+        if is_archived or command.from_key is not None:
+            history = await self._process.past.history(command.run_id)
+            revival.check_key(history, command.from_key)
+            if is_archived:
+                revival.retry(history.run, command.by, command.from_key, stamp)
+                await self._process.past.bring_back(command.run_id, history)
         await self._once(
             command.run_id,
             command.event_id,
@@ -69,10 +80,10 @@ class Steering:
         if not ids.is_id(command.run_id):
             message = "must be a UUID in the dashed lower-case form"
             raise InvalidInput(f"run_id {message}", [FieldError("run_id", message)])
-        history = await read_history(self._bus, command.origin_run_id)
+        history = await self._process.past.history(command.origin_run_id)
         origin = history.run
         if origin is None:
-            raise NotFound(f"there is no run {command.origin_run_id}, or its events have left the bus")
+            raise NotFound(f"there is no run {command.origin_run_id}")
         if origin.origin == "child":
             raise Conflicting(
                 f"run {origin.id} was called by run {origin.parent_run_id} in its own process: fork that one"
@@ -94,6 +105,8 @@ class Steering:
         run: Aggregate[RunLife] = self._process.board.run(run_id)
         if run.state is None:
             run = await read(self._bus, Aggregate(run.subject, fold.evolve))
+        if run.state is None and self._process.past.may_be_gone(run_id):
+            run.state = (await self._process.past.history(run_id)).run
         return run
 
     async def _once(self, run_id: str, event_id: str | None, decide: Decide) -> None:

@@ -36,7 +36,7 @@ def reason(life: RunLife | None, around: Around) -> str:
     if life is None or life.state.is_final:
         return ""
     if life.state is RunState.RUNNING:
-        return around.slot
+        return waiting_sentence(life) or around.slot
     if life.state is not RunState.PENDING or life.origin == "child":
         return waiting_sentence(life) or ""
     return _pending(life, around)

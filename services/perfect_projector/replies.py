@@ -26,6 +26,7 @@ from perfect_schemas.views import (
     StatisticsView,
     StatisticView,
     SummaryView,
+    with_queues,
 )
 
 Cursor = Any
@@ -62,6 +63,8 @@ def runs(cursor: Cursor, query: q.RunPage) -> q.Runs:
     where: dict[str, Any] = {}
     if query.ids:
         where["ids"] = {"ids": [run_id for run_id in query.ids if is_id(run_id)]}
+    if query.parent is not None:
+        where["parent"] = {"parent": query.parent}
     if query.flow is not None:
         where |= _flow(query.flow)
     for name in ("state", "tag", "configuration", "text"):
@@ -91,7 +94,10 @@ def run(cursor: Cursor, query: q.RunDetail) -> RunView:
     rows = select(cursor, "runs", {"ids": {"ids": [query.run_id]}}, _order=order, limit=1)
     if not rows:
         raise _no_run(query.run_id)
-    return view.run_of(rows[0])
+    found = view.run_of(rows[0])
+    if found.state != "RUNNING":
+        return found
+    return with_queues(found, [name for (name,) in select(cursor, "untaken_queues", run_id=query.run_id)])
 
 
 def task_runs(cursor: Cursor, query: q.TaskRunPage) -> q.TaskRuns:
@@ -125,7 +131,12 @@ def logs(cursor: Cursor, query: q.LogPage) -> q.Logs:
         rows.reverse()
     if not rows and query.cursor is None:
         _check_run(cursor, query.run_id)
-    return q.Logs(logs=[view.log_of(row) for row in rows], seq=offsets(cursor).get("LOGS", 0), next=more)
+    return q.Logs(
+        logs=[view.log_of(row) for row in rows],
+        seq=offsets(cursor).get("LOGS", 0),
+        next=more,
+        total=select(cursor, "log_count", run_id=query.run_id)[0][0] if query.count else None,
+    )
 
 
 def events(cursor: Cursor, query: q.EventPage) -> q.Events:
@@ -134,6 +145,8 @@ def events(cursor: Cursor, query: q.EventPage) -> q.Events:
     if query.run_id is not None:
         _check_run(cursor, query.run_id)
         where["run_id"] = {"run_id": query.run_id}
+    if query.kind:
+        where["kind"] = {"kind": query.kind}
     limit = _clamp(query.limit, MAX_LINES)
     rows = select(cursor, "events", where, limit=limit + 1)
     more = page_cursor.encode(rows[limit - 1][0]) if len(rows) > limit else None

@@ -1,6 +1,6 @@
 """A run as a row of `runs`, and back: `life_of(row_of(life)) == life`.
 
-The tuple has the order of the columns in `merge_runs` and `load_runs`.
+The tuple has the order of the columns in `insert_runs` and `load_runs`; CHANGING: the places that `update_runs` takes.
 """
 
 from datetime import datetime
@@ -10,6 +10,7 @@ import msgspec
 
 from perfect_projector.values import instant, text, text_or_none, timestamp
 from perfect_schemas.envelope import ErrorInfo, StoredValue
+from perfect_schemas.events import OpenWait
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.ids import is_id
 from perfect_schemas.states import RunState
@@ -17,6 +18,7 @@ from perfect_schemas.views import queued_ms
 
 Row = tuple[Any, ...]
 _NO_PARAMETERS = "{}"
+CHANGING = (0, 3, 5, 6, 8, 9, 10, 11, 12, 16, 17, 20, 21, 22, 23, 24, 25, 26, 27, 28)
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -25,6 +27,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     queue: str = "default"
     priority: int = 0
     due_at: datetime | None = None
+    scheduled_for: datetime | None = None
     queued_at: datetime | None = None
     queued_seq: int = 0
     client_id: str | None = None
@@ -32,6 +35,11 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     wait_key: str | None = None
     wake_at: datetime | None = None
     input_schema: dict[str, Any] | None = None
+    beside: list[OpenWait] = []
+    pausing_by: str | None = None
+    ran_ms: int = 0
+    executing_since: datetime | None = None
+    interrupted: bool = False
     tries: int = 0
     reason: str | None = None
     parent_run_id: str | None = None
@@ -41,16 +49,20 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     from_key: str | None = None
     schedule_id: str | None = None
     idempotency_key: str | None = None
+    archived: bool = False
 
 
 class Measured(msgspec.Struct, kw_only=True):
-    """What is kept of a run beside its life. progress: 0–100. plan: JSON, None for a final run."""
+    """What is kept of a run beside its life. progress: 0–100. plan: JSON, None for a final run.
+    forecast: JSON, see `forecast.Forecast`.
+    """
 
     progress: float = 0.0
     launch_ms: int | None = None
     tasks_done: int = 0
     tasks_total: int = 0
     plan: str | None = None
+    forecast: str | None = None
 
 
 _DETAILS = Details.__struct_fields__
@@ -91,6 +103,7 @@ def row_of(run_id: str, life: RunLife, measured: Measured) -> Row:
         text(Details(**{name: getattr(life, name) for name in _DETAILS})),
         measured.plan,
         life.last_seq,
+        measured.forecast,
     )
 
 
@@ -124,6 +137,7 @@ def life_of(row: Row) -> tuple[RunLife, Measured]:
         details,
         plan,
         last_seq,
+        forecast,
     ) = row
     rest = _decode_details(details)
     life = RunLife(
@@ -150,5 +164,10 @@ def life_of(row: Row) -> tuple[RunLife, Measured]:
         **{field: getattr(rest, field) for field in _DETAILS},
     )
     return life, Measured(
-        progress=progress, launch_ms=launch_ms, tasks_done=tasks_done, tasks_total=tasks_total, plan=plan
+        progress=progress,
+        launch_ms=launch_ms,
+        tasks_done=tasks_done,
+        tasks_total=tasks_total,
+        plan=plan,
+        forecast=forecast,
     )

@@ -1,6 +1,7 @@
 """A task run as a row of `task_runs`, and back: `life_of(row_of(life)) == life`.
 
-The tuple has the order of the columns in `merge_task_runs` and `load_task_runs`.
+The tuple has the order of the columns in `insert_task_runs` and `load_task_runs`; CHANGING: the places that
+`update_task_runs` takes.
 """
 
 from datetime import datetime
@@ -15,6 +16,7 @@ from perfect_schemas.states import TaskState
 
 Row = tuple[Any, ...]
 _NO_DETAILS = "{}"
+CHANGING = (0, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18)
 _DONE = frozenset({TaskState.COMPLETED, TaskState.CACHED, TaskState.SKIPPED})
 
 
@@ -29,6 +31,7 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
     client_id: str | None = None
     losses: int = 0
+    queue: str | None = None
 
 
 _decode_details = msgspec.json.Decoder(Details).decode
@@ -64,6 +67,7 @@ def row_of(run_id: str, life: TaskLife, counted: bool, first_seq: int) -> Row:
                 life.reason,
                 life.client_id,
                 life.losses,
+                life.queue,
             )
         ),
         counted,
@@ -120,5 +124,6 @@ def life_of(row: Row) -> tuple[TaskLife, bool, int]:
         reason=rest.reason,
         client_id=rest.client_id,
         losses=rest.losses,
+        queue=rest.queue,
     )
     return life, counted, first_seq

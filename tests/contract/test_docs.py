@@ -62,6 +62,21 @@ def test_the_states_page_is_what_the_table_of_moves_gives() -> None:
     assert done.returncode == 0, "run `just docs`"
 
 
+def test_the_settings_page_is_what_the_struct_gives() -> None:
+    done = subprocess.run([sys.executable, ROOT / "docs" / "generate_settings.py", "--check"], check=False)
+    assert done.returncode == 0, "run `just docs`"
+
+
+def test_variables_that_pages_name_are_settings() -> None:
+    settings = set(
+        re.findall(r"^\| `(PERFECT_\w+)` \|", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE)
+    )
+    of_tests = {"PERFECT_SNAPSHOTS", "PERFECT_TEST_SEED", "PERFECT_CHAOS_KILLS"}
+    for page in PAGES:
+        for named in re.findall(r"PERFECT_[A-Z]\w*[A-Z]", page.read_text()):
+            assert named in settings | of_tests, f"{name_of(page)} names {named}"
+
+
 def test_recipes_that_pages_name_exist() -> None:
     recipes = set(
         re.findall(r"^(\w+)(?: [^\n]*)?:(?: [\w ]+)?$", (ROOT / "justfile").read_text(), re.MULTILINE)

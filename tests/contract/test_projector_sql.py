@@ -55,12 +55,18 @@ def test_every_statement_runs(duck: Duck, name: str) -> None:
     text = statements()[name].replace("{month}", MONTH).replace("{direction}", "ASC")
     text = text.replace("{where}", "").replace("{order}", statements().get(f"{name}.order.start", "1"))
     if named := set(re.findall(r"\$([a-z_]+)", text)):
-        samples = {"limit": 1, "after": 0, "since": utc_now().replace(tzinfo=None), "flow_ids": []}
+        samples = {
+            "limit": 1,
+            "after": 0,
+            "since": utc_now().replace(tzinfo=None),
+            "flow_ids": [],
+            "run_ids": [],
+        }
         duck.connection.execute(text, {key: samples.get(key, ids.uuid7()) for key in named}).fetchall()
     else:
         count = len(set(re.findall(r"\$\d+", text)))
-        scalar = name == "set_created"
-        values = ["EVENTS", utc_now().replace(tzinfo=None)] if scalar else [[] for _ in range(count)]
+        one_row = {"set_created": utc_now().replace(tzinfo=None), "set_offset": 1}
+        values = ["EVENTS", one_row[name]] if name in one_row else [[] for _ in range(count)]
         duck.connection.execute(text, values).fetchall()
 
 

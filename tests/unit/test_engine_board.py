@@ -60,7 +60,7 @@ class BoardMachine(RuleBasedStateMachine):
     @rule(
         run=st.sampled_from(RUNS),
         kind=st.sampled_from(
-            ["lost", "suspended", "resumed", "cancelling", "cancelled", "crashed", "completed"]
+            ["lost", "suspended", "resumed", "pausing", "cancelling", "cancelled", "crashed", "completed"]
         ),
     )
     def move(self, run, kind):
@@ -68,6 +68,7 @@ class BoardMachine(RuleBasedStateMachine):
             "lost": (e.RunLost, {"client_id": "c1", "reason": ""}),
             "suspended": (e.RunSuspended, {"waits_for": "input"}),
             "resumed": (e.RunResumed, {}),
+            "pausing": (e.RunPausing, {"by": ""}),
             "cancelling": (e.RunCancelling, {"by": ""}),
             "cancelled": (e.RunCancelled, {}),
             "crashed": (e.RunCrashed, {"reason": ""}),

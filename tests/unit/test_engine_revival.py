@@ -16,6 +16,7 @@ from perfect_schemas import ids
 from perfect_schemas.commands import ForkRun
 from perfect_schemas.envelope import ErrorInfo, StoredValue
 from perfect_schemas.errors import Conflicting, InvalidInput, NotFound
+from perfect_schemas.events import OpenWait
 from perfect_schemas.folds.history import History
 from perfect_schemas.folds.run import RunLife, evolve, is_legal
 from perfect_schemas.states import RunState as S
@@ -99,6 +100,49 @@ def test_child_over(fields, expected):
     assert kinds(revival.child_over(life(**fields), "c", STAMP)) == expected
 
 
+def side_by_side():
+    """Paused for a sleep, two inputs and a child run."""
+    beside = [
+        OpenWait(key="pause-0", waits_for="input", wake_at=LATER, input_schema={"type": "integer"}),
+        OpenWait(key="pause-1", waits_for="input"),
+        OpenWait(key="c", waits_for="child"),
+    ]
+    return life(waits_for="sleep", wait_key="sleep-0", wake_at=NOW, beside=beside)
+
+
+def test_of_waits_side_by_side_the_first_that_is_over_resumes():
+    one = side_by_side()
+    assert [event.key for event in revival.wake(one, STAMP)] == ["sleep-0"]
+    assert [event.key for event in revival.wake(one, Stamp(now=LATER, event_id="e1"))] == ["sleep-0"]
+    assert [event.key for event in revival.child_over(one, "c", STAMP)] == ["c"]
+    [event] = revival.resume(one, 7, STAMP, "pause-0")
+    assert (event.key, event.input) == ("pause-0", 7)
+    assert revival.input_wait(one, "pause-0").input_schema == {"type": "integer"}
+    assert revival.awaited_children(one) == ["c"]
+    after = evolve(one, event, 4)
+    assert (after.state, after.beside, after.wait_key) == (S.PENDING, [], None)
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        (None, "several inputs: say which one is meant by its key, one of 'pause-0', 'pause-1'"),
+        ("sleep-0", "does not wait for input at 'sleep-0'; it does at: 'pause-0', 'pause-1'"),
+        ("nothing", "does not wait for input at 'nothing'"),
+    ],
+)
+def test_input_must_be_meant_for_one_pause(key, sentence):
+    with pytest.raises(Conflicting, match=sentence):
+        revival.resume(side_by_side(), 1, STAMP, key)
+
+
+def test_all_waits_are_said_in_the_sentence():
+    assert waiting.reason(side_by_side(), Around()) == (
+        "sleeps until 2026-01-01 12:00:00 UTC; waits for input at pause-0; waits for input at pause-1; "
+        "waits for child run c"
+    )
+
+
 @pytest.mark.parametrize("state", list(S))
 def test_whatever_is_said_is_legal(state):
     one = life(state, waits_for="child", wait_key="c", wake_at=NOW, fork_of="o")
@@ -128,7 +172,9 @@ def test_a_queued_child_is_cancelled_with_its_parent(parent, child, expected):
 def test_due():
     assert revival.due_of(life(S.SCHEDULED, due_at=NOW)) == NOW
     assert revival.due_of(life(S.SCHEDULED, due_at=NOW, origin="child")) is None
-    assert revival.due_of(life(wake_at=LATER)) == LATER
+    assert revival.due_of(life(waits_for="input", wake_at=LATER)) == LATER
+    sooner = [OpenWait(key="b", waits_for="sleep", wake_at=NOW), OpenWait(key="c", waits_for="input")]
+    assert revival.due_of(life(waits_for="input", wake_at=LATER, beside=sooner)) == NOW
     assert revival.due_of(life(S.RUNNING, wake_at=LATER, due_at=LATER)) is None
 
 
@@ -160,6 +206,29 @@ def test_input(schema, given, fields):
     with pytest.raises(InvalidInput) as caught:
         check_input(schema, given)
     assert [error.field for error in caught.value.errors] == fields
+
+
+# -- paused from outside
+
+
+def paused_from_outside(**fields):
+    return life(waits_for="input", wait_key="pausing-1", pausing_by="ann", **fields)
+
+
+def test_any_input_resumes_what_was_paused_from_outside():
+    [event] = revival.resume(paused_from_outside(), {"any": 1}, STAMP)
+    resumed = evolve(paused_from_outside(), event, 4)
+    assert (resumed.state, resumed.pausing_by) == (S.PENDING, None)
+
+
+def test_a_child_run_that_was_paused_with_its_parent_is_resumed_with_it():
+    with pytest.raises(Conflicting, match="was paused with run p"):
+        revival.resume(paused_from_outside(origin="child", parent_run_id="p"), None, STAMP)
+
+
+def test_a_run_that_has_not_stopped_yet_is_not_resumed():
+    with pytest.raises(Conflicting, match="it is being paused"):
+        revival.resume(life(S.RUNNING, pausing_by="ann"), None, STAMP)
 
 
 # -- forks
@@ -319,6 +388,12 @@ def test_why_it_waits(around, sentence):
         (life(waits_for="sleep", wake_at=NOW), "sleeps until 2026-01-01 12:00:00 UTC"),
         (life(S.SCHEDULED, fork_of="o", origin="fork"), "takes over the results of run o"),
         (life(S.CANCELLING), "is being cancelled"),
+        (paused_from_outside(), "paused by ann: goes on when it is resumed"),
+        (paused_from_outside(origin="child", parent_run_id="p"), "paused with run p, which called it"),
+        (
+            life(S.RUNNING, pausing_by="ann"),
+            "is being paused by ann: stops at its next call of a task, a child flow or a wait",
+        ),
         (life(S.FAILED), ""),
     ],
 )

@@ -1,6 +1,6 @@
 """What the engine decides about one run: given a state, when something happens, then these events."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 import pytest
@@ -41,6 +41,12 @@ CANCEL = {
     S.RUNNING: ["cancelling"],
     S.CANCELLING: [],
 }
+NOT_PAUSED = {
+    S.SCHEDULED: "is SCHEDULED:",
+    S.PENDING: "is PENDING:",
+    S.CANCELLING: "is CANCELLING:",
+    S.PAUSED: "is PAUSED already (paused)",
+} | {state: f"has ended already ({state})" for state in S if state.is_final}
 END_CHILD = {
     S.SCHEDULED: ["cancelled"],
     S.PENDING: ["cancelled"],
@@ -48,6 +54,31 @@ END_CHILD = {
     S.RUNNING: ["cancelling"],
     S.CANCELLING: ["cancelled"],
 } | {state: [] for state in S if state.is_final}
+
+
+def test_pause_a_running_run_once():
+    running = life()
+    [event] = rules.pause(running, "ann", STAMP)
+    assert (event.type, event.by, event.epoch) == ("run.pausing", "ann", 1)
+    pausing = evolve(running, event, 4)
+    assert (pausing.state, pausing.pausing_by) == (S.RUNNING, "ann")
+    assert rules.pause(pausing, "bob", STAMP) == ()
+    assert is_legal(pausing, type(rules.cancel(pausing, "bob", STAMP)[0]))
+
+
+@pytest.mark.parametrize(("state", "why"), NOT_PAUSED.items())
+def test_pause_of_a_run_that_does_not_run(state, why):
+    with pytest.raises(Conflicting) as caught:
+        rules.pause(life(state), "ann", STAMP)
+    assert f"run r1 {why}" in caught.value.detail
+    assert set(NOT_PAUSED) == set(S) - {S.RUNNING}
+
+
+def test_pause_of_no_run_and_of_a_child_run():
+    with pytest.raises(NotFound):
+        rules.pause(None, "ann", STAMP)
+    with pytest.raises(Conflicting, match="was called by run p"):
+        rules.pause(life(origin="child", parent_run_id="p"), "ann", STAMP)
 
 
 @pytest.mark.parametrize(("state", "expected"), LOSE.items())
@@ -154,7 +185,7 @@ def test_give_up_only_after_enough_losses():
 def test_schedule_says_it_once_and_carries_everything():
     command = TriggerRun(
         run_id="r1", flow="etl", parameters={"a": 1}, tags=["x"], priority=3, configuration="release",
-        scheduled_for=datetime(2026, 5, 1, 10), name="n",
+        scheduled_for=datetime(2026, 5, 1, 12, tzinfo=timezone(timedelta(hours=2))), name="n",
     )  # fmt: skip
     [event] = rules.schedule(None, command, FLOW, STAMP)
     made = evolve(None, event, 1)

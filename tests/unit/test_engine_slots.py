@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from perfect_engine import slots
 from perfect_engine.run import Stamp
 from perfect_engine.slots import Asker, Limit, next_grants
+from perfect_schemas import codec
 from perfect_schemas.commands import Holder
 from perfect_schemas.errors import InvalidInput
 from perfect_schemas.folds.run import RunLife
@@ -215,3 +216,16 @@ class Slots(RuleBasedStateMachine):
 
 Slots.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 TestSlots = Slots.TestCase
+
+
+def test_a_condensed_limit_is_the_limit() -> None:
+    """Folded on top of what led there, and folded alone."""
+    assert slots.condense(None, STAMP) == ()
+    for state in (
+        limit("db", 3),
+        limit("db", 3, "x", "y"),
+        Limit(name="db", slots=None, grants=limit("db", 3, "x").grants),
+    ):
+        [event] = slots.condense(state, STAMP)
+        again = codec.decode(codec.encode(event))
+        assert slots.evolve(None, again, 9) == slots.evolve(state, again, 9) == state

@@ -26,12 +26,20 @@ RUN_NEEDS = {
     e.RunSuspended: {"waits_for": "input"},
     e.RunRetrying: {"tries": 1, "due_at": START},
     e.RunLost: {"client_id": "c", "reason": "lease"},
+    e.RunPausing: {"by": "ann"},
     e.RunCancelling: {"by": "ann"},
     e.RunRetried: {"by": "ann"},
     e.RunForked: {"origin_run_id": "r0"},
     e.RunCompleted: {"duration_ms": 5},
     e.RunFailed: {"duration_ms": 5, "error": ERROR},
     e.RunCrashed: {"reason": "gone"},
+    e.RunRestored: {
+        "state": "CANCELLED",
+        "life": msgspec.Raw(
+            b'{"id":"r","flow_id":"f","flow_name":"flow","state":"CANCELLED","created_at":"2026-05-01T12:00:00Z",'
+            b'"last_seq":7,"epoch":3}'
+        ),
+    },
 }
 TASK_NEEDS = {
     e.TaskQueued: {"queue": "gpu", "dispatch_id": "d"},
@@ -182,7 +190,8 @@ class AnyEventInAnyState(RuleBasedStateMachine):
         if isinstance(event, e.RunStarted):
             assert after.epoch == event.epoch > (before.epoch if before else 0)
         if before is not None and before.state.is_final:
-            assert isinstance(event, e.RunRetried)
+            assert isinstance(event, e.RunRetried) or after.state is before.state
+            assert after.archived is isinstance(event, e.RunArchived)
 
     def check_task(self, run, before, after, event: Event) -> None:
         if isinstance(event, e.PerformanceWarned):

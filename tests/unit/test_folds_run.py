@@ -8,8 +8,18 @@ import pytest
 from perfect_schemas import events as e
 from perfect_schemas.envelope import ErrorInfo, Event, StoredValue
 from perfect_schemas.events import RunEvent
-from perfect_schemas.folds.run import _APPLY, MOVES, RunLife, evolve, is_legal
+from perfect_schemas.folds.run import (
+    _APPLY,
+    MOVES,
+    RunLife,
+    evolve,
+    is_legal,
+    is_paused_from_outside,
+    is_pausing,
+    pausing_key,
+)
 from perfect_schemas.states import RunState as S
+from perfect_schemas.views import queued_ms
 
 START = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 ERROR = ErrorInfo(kind="builtins:ValueError", message="no")
@@ -19,6 +29,7 @@ NEEDED = {
     e.RunSuspended: {"waits_for": "sleep", "wake_at": START + timedelta(hours=1), "key": "flow/nap-0"},
     e.RunRetrying: {"tries": 1, "due_at": START + timedelta(minutes=1), "error": ERROR},
     e.RunLost: {"client_id": "c1", "reason": "its lease ended"},
+    e.RunPausing: {"by": "ann"},
     e.RunCancelling: {"by": "ann"},
     e.RunCancelled: {"reason": "by ann"},
     e.RunRetried: {"by": "ann"},
@@ -26,6 +37,13 @@ NEEDED = {
     e.RunCompleted: {"duration_ms": 5, "result": StoredValue(value=msgspec.Raw(b"1"))},
     e.RunFailed: {"duration_ms": 5, "error": ERROR},
     e.RunCrashed: {"reason": "no worker serves it any more"},
+    e.RunRestored: {
+        "state": "FAILED",
+        "life": msgspec.Raw(
+            b'{"id":"r","flow_id":"f","flow_name":"flow","state":"FAILED","created_at":"2026-05-01T12:00:00Z",'
+            b'"last_seq":7,"epoch":3,"archived":true}'
+        ),
+    },
 }
 # How to get into each state from nothing.
 WAYS = {
@@ -142,3 +160,29 @@ def test_a_warning_changes_the_warning_alone() -> None:
     }
     assert msgspec.structs.replace(after, performance_warning=None) == life
     assert evolve(None, warned, 99) is None
+
+
+def test_a_pause_is_remembered_through_crashes_until_it_is_resumed_from() -> None:
+    life = evolve(life_in(S.RUNNING), make(e.RunPausing, 5), 5)
+    for n, event in enumerate([make(e.RunLost, 6), make(e.RunQueued, 7), make(e.RunStarted, 8, epoch=2)]):
+        life = evolve(life, event, 6 + n)
+    assert is_pausing(life)
+    asleep = evolve(life, make(e.RunSuspended, 9), 9)  # it got to a wait of its own first
+    assert not is_paused_from_outside(asleep)
+    assert evolve(asleep, make(e.RunResumed, 10), 10).pausing_by == "ann"
+    paused = evolve(life, make(e.RunSuspended, 9, waits_for="input", key=pausing_key(2), wake_at=None), 9)
+    assert is_paused_from_outside(paused)
+    assert evolve(paused, make(e.RunResumed, 10), 10).pausing_by is None
+
+
+def test_the_wait_in_the_queue_counts_from_when_the_run_was_due() -> None:
+    def queued(**fields: object) -> int | None:
+        life = evolve(None, make(e.RunScheduled, 0, **fields), 1)
+        assert queued_ms(life) is None
+        for n, event in enumerate([make(e.RunQueued, 10), make(e.RunStarted, 12, epoch=1)]):
+            life = evolve(life, event, 2 + n)
+        return queued_ms(life)
+
+    assert queued() == 12_000
+    assert queued(due_at=START + timedelta(seconds=10)) == 2_000
+    assert queued(due_at=START - timedelta(hours=1)) == 12_000  # due before it was known

@@ -73,3 +73,27 @@ def test_what_is_illegal_changes_no_wait():
     history = said(*begun(), event(e.RunResumed, input=1))
     assert history.waits == {}
     assert history.ignored == 1
+
+
+def test_waits_side_by_side_are_over_one_by_one():
+    beside = [
+        e.OpenWait(key="pause-0", waits_for="input", wake_at=NOW + timedelta(seconds=5)),
+        e.OpenWait(key="child", waits_for="child"),
+    ]
+    first = suspended("sleep-0", "sleep", wake_at=NOW, beside=beside)
+    history = said(*begun(), first, event(e.RunResumed, 1, key="pause-0", input="x"))
+    assert {key: wait.is_over for key, wait in history.waits.items()} == {
+        "sleep-0": False,
+        "pause-0": True,
+        "child": False,
+    }
+    assert history.waits["pause-0"].input == "x"
+    history.apply(event(e.RunQueued), 7)
+    history.apply(event(e.RunStarted, epoch=2, client_id="c"), 8)
+    again = event(e.RunSuspended, epoch=2, waits_for="child", key="child")
+    history.apply(again, 9)
+    history.apply(event(e.RunResumed, 2, key="child"), 10)
+    assert history.waits["child"].is_over
+    history.apply(event(e.RunStarted, epoch=3, client_id="c"), 11)
+    history.apply(suspended("sleep-0", "sleep", wake_at=NOW, beside=[beside[1]]), 12)
+    assert not history.waits["child"].is_over  # the same child run waits once more

@@ -89,3 +89,10 @@ def test_children_and_task_runs_have_the_same_id_on_every_replay_and_sort_with_t
 )
 def test_only_the_dashed_lower_case_form_may_stand_in_a_subject(text: str, is_id: bool) -> None:
     assert ids.is_id(text) is is_id
+
+
+def test_a_uuid7_says_when_it_was_made() -> None:
+    at = datetime(2026, 5, 1, 12, 0, 0, 123000, tzinfo=UTC)
+    assert ids.made_at(ids.uuid7_for(at, "a")) == at
+    assert ids.made_at(ids.child_run_id(ids.uuid7_for(at, "a"), "key")) == at
+    assert ids.made_at(ids.flow_id("etl")) is None

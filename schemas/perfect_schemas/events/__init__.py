@@ -1,9 +1,17 @@
 """All events: the union `AnyEvent` that the wire carries, one module a noun."""
 
 from perfect_schemas.envelope import Event
+from perfect_schemas.events.archive import RunArchived, RunRestored
 from perfect_schemas.events.client import ClientConnected, ClientDisconnected, ClientLost
 from perfect_schemas.events.flow import FlowRegistered, FlowRemoved, TaskDefinition
-from perfect_schemas.events.limit import LimitRemoved, LimitSet, SlotGranted, SlotReleased
+from perfect_schemas.events.limit import (
+    LimitCondensed,
+    LimitRemoved,
+    LimitSet,
+    SlotGranted,
+    SlotHeld,
+    SlotReleased,
+)
 from perfect_schemas.events.log import LogBatch, LogLine
 from perfect_schemas.events.process import (
     ProcessExited,
@@ -12,6 +20,7 @@ from perfect_schemas.events.process import (
     ProcessStopped,
 )
 from perfect_schemas.events.run import (
+    OpenWait,
     RunCancelled,
     RunCancelling,
     RunCompleted,
@@ -19,6 +28,7 @@ from perfect_schemas.events.run import (
     RunFailed,
     RunForked,
     RunLost,
+    RunPausing,
     RunQueued,
     RunResumed,
     RunRetried,
@@ -27,6 +37,7 @@ from perfect_schemas.events.run import (
     RunStarted,
     RunSuspended,
 )
+from perfect_schemas.events.saved_query import QueryRemoved, QuerySaved
 from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.events.task import (
     TaskAdopted,
@@ -47,6 +58,7 @@ RunEvent = (
     | RunResumed
     | RunRetrying
     | RunLost
+    | RunPausing
     | RunCancelling
     | RunRetried
     | RunForked
@@ -54,6 +66,8 @@ RunEvent = (
     | RunFailed
     | RunCancelled
     | RunCrashed
+    | RunArchived
+    | RunRestored
 )
 TaskEvent = (
     TaskQueued
@@ -75,8 +89,10 @@ DefinitionEvent = (
     | ProcessStarted
     | ProcessExited
     | ProcessStopped
+    | QuerySaved
+    | QueryRemoved
 )
-LimitEvent = LimitSet | LimitRemoved | SlotGranted | SlotReleased
+LimitEvent = LimitSet | LimitRemoved | SlotGranted | SlotReleased | LimitCondensed
 AnyEvent = RunEvent | TaskEvent | DefinitionEvent | LimitEvent | PerformanceWarned | LogBatch
 
 FINAL_TASK_EVENTS = (TaskCompleted, TaskCached, TaskFailed, TaskSkipped, TaskAdopted)
@@ -91,16 +107,21 @@ __all__ = [
     "Event",
     "FlowRegistered",
     "FlowRemoved",
+    "LimitCondensed",
     "LimitEvent",
     "LimitRemoved",
     "LimitSet",
     "LogBatch",
     "LogLine",
+    "OpenWait",
     "PerformanceWarned",
     "ProcessExited",
     "ProcessRequested",
     "ProcessStarted",
     "ProcessStopped",
+    "QueryRemoved",
+    "QuerySaved",
+    "RunArchived",
     "RunCancelled",
     "RunCancelling",
     "RunCompleted",
@@ -109,7 +130,9 @@ __all__ = [
     "RunFailed",
     "RunForked",
     "RunLost",
+    "RunPausing",
     "RunQueued",
+    "RunRestored",
     "RunResumed",
     "RunRetried",
     "RunRetrying",
@@ -117,6 +140,7 @@ __all__ = [
     "RunStarted",
     "RunSuspended",
     "SlotGranted",
+    "SlotHeld",
     "SlotReleased",
     "TaskAdopted",
     "TaskCached",

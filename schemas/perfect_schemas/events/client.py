@@ -7,6 +7,8 @@ from perfect_schemas.envelope import Event
 
 
 class ClientConnected(Event, frozen=True, kw_only=True, omit_defaults=True, tag="client.connected"):
+    """python_version, sdk_version: of the process that says it, where it runs Python."""
+
     client_id: str
     name: str
     host: str
@@ -15,6 +17,7 @@ class ClientConnected(Event, frozen=True, kw_only=True, omit_defaults=True, tag=
     flows: list[str] = []
     queues: list[str] = []
     sdk_version: str = ""
+    python_version: str = ""
 
 
 class ClientDisconnected(Event, frozen=True, kw_only=True, omit_defaults=True, tag="client.disconnected"):

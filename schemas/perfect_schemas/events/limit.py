@@ -1,10 +1,13 @@
 """Named limits and who is in. Subject: `perfect.evt.limit.<limit id>` on DEFS, the id made of the name.
 
 Slots in use are what granted and released events say, never a counter. A grant ends with its release or with its
-holder's end or loss, so nothing is renewed and nothing leaks.
+holder's end or loss, so nothing is renewed and nothing leaks. Two events a use would make the subject long: now and
+then one says where the limit stands, and what is before it leaves the bus.
 """
 
-from perfect_schemas.envelope import Event
+import msgspec
+
+from perfect_schemas.envelope import Event, Instant
 
 
 class LimitSet(Event, frozen=True, kw_only=True, omit_defaults=True, tag="limit.set"):
@@ -30,3 +33,21 @@ class SlotReleased(Event, frozen=True, kw_only=True, omit_defaults=True, tag="sl
 
     name: str
     reason: str = "released"
+
+
+class SlotHeld(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A grant that has not ended. since: when it was given."""
+
+    run_id: str
+    epoch: int
+    key: str
+    occupy: int
+    since: Instant
+
+
+class LimitCondensed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="limit.condensed"):
+    """All that the events before it on the subject come to: they are not needed any more. slots: None: no limit."""
+
+    name: str
+    slots: int | None = None
+    held: list[SlotHeld] = []

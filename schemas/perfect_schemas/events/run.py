@@ -1,6 +1,6 @@
 """The life of a run. Subject: `perfect.evt.run.<run_id>` on EVENTS; every append is guarded.
 
-Said by the engine: scheduled, queued, lost, cancelling, cancelled, crashed, resumed, retried, forked.
+Said by the engine: scheduled, queued, lost, pausing, cancelling, cancelled, crashed, resumed, retried, forked.
 Said by the worker that holds the run: started, suspended, retrying, completed, failed, cancelled.
 """
 
@@ -52,22 +52,41 @@ class RunStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.
     client_name: str = ""
 
 
+WaitsFor = Literal["input", "sleep", "child", "task", "slot"]
+
+
+class OpenWait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of the waits that a run is suspended for; its fields are those of `RunSuspended`."""
+
+    key: str
+    waits_for: WaitsFor
+    wake_at: Instant | None = None
+    input_schema: dict[str, Any] | None = None
+
+
 class RunSuspended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.suspended"):
-    """It waits and holds no slot. key: the task key or child run id or slot name waited for.
+    """It waits and holds no slot. key: the task key or child run id or slot name waited for; `pausing-<epoch>` when
+    somebody paused it from outside (`run.pausing`), or the run that called it in its own process: then any input
+    resumes it, or it goes on with that one.
 
     wake_at: when it goes on by itself. input_schema: JSON Schema of the input that it waits for; None: any will do.
-    pending: when the waits that go on beside it, in other branches of the flow, will be over, by their keys.
+    beside: the other waits, in other branches of the flow; whichever is over first resumes the run.
+    pending: when waits beside it that do not resume it will be over, by their keys: their clocks go on.
     """
 
-    waits_for: Literal["input", "sleep", "child", "task", "slot"]
+    waits_for: WaitsFor
     wake_at: Instant | None = None
     key: str | None = None
     input_schema: dict[str, Any] | None = None
     pending: dict[str, Instant] = {}
+    beside: list[OpenWait] = []
 
 
 class RunResumed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.resumed"):
+    """One of its waits is over. key: which; None: the one that `run.suspended` names first."""
+
     input: Any = None
+    key: str | None = None
 
 
 class RunRetrying(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.retrying"):
@@ -85,6 +104,12 @@ class RunLost(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.los
     reason: str
 
 
+class RunPausing(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.pausing"):
+    """Somebody wants the run to pause: it stops at its next call of a task, a child flow or a wait (`run.suspended`)."""
+
+    by: str
+
+
 class RunCancelling(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.cancelling"):
     by: str
 
@@ -97,12 +122,15 @@ class RunRetried(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.
 
 
 class TakenWait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A pause or sleep that was over in the origin of a fork. input: what it was resumed with."""
+    """A pause or sleep that was over in the origin of a fork, or of a run that was restored. input: what it was resumed
+    with. after: how many tasks had begun when it was reached first.
+    """
 
     key: str
     waits_for: str
     input: Any = None
     timed_out: bool = False
+    after: int = 0
 
 
 class RunForked(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.forked"):

@@ -4,6 +4,8 @@ The final ones are guarded on the *run's* subject: once the run's life has moved
 distributed task are not: they are judged by its dispatch, see `folds.history`.
 """
 
+from typing import Literal
+
 from perfect_schemas.envelope import ErrorInfo, Event, Instant, StoredValue
 
 
@@ -81,7 +83,13 @@ class TaskSkipped(_Executed, frozen=True, kw_only=True, omit_defaults=True, tag=
 
 
 class TaskAdopted(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag="task.adopted"):
-    """The result was taken over from `origin_run_id`; the body does not run again."""
+    """The result was taken over from `origin_run_id`; the body does not run again.
+
+    outcome, error, reason: of a run that was restored (`origin_run_id` is its own id): how the task had ended.
+    """
 
     origin_run_id: str
     result: StoredValue | None = None
+    outcome: Literal["COMPLETED", "FAILED", "SKIPPED", "CANCELLED", "CRASHED"] = "COMPLETED"
+    error: ErrorInfo | None = None
+    reason: str | None = None

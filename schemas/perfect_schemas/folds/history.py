@@ -18,6 +18,7 @@ import msgspec
 
 from perfect_schemas.envelope import Event
 from perfect_schemas.events import TaskAdopted, TaskEvent, TaskQueued, TaskStarted
+from perfect_schemas.events.archive import RunRestored
 from perfect_schemas.events.log import LogBatch
 from perfect_schemas.events.run import RunForked, RunResumed, RunRetried, RunRetrying, RunSuspended
 from perfect_schemas.events.statistic import PerformanceWarned
@@ -108,7 +109,7 @@ class History:
             self.retry_epoch = before.epoch
             if kind is RunRetried and event.from_key is not None:  # type: ignore[attr-defined]
                 self._rerun_from(event.from_key, before.epoch)  # type: ignore[attr-defined]
-        elif kind is RunForked:
+        elif kind is RunForked or (kind is RunRestored and before is None):
             self._take_waits(event, seq)  # type: ignore[arg-type]
         elif kind is RunSuspended:
             self._suspend(event, seq)  # type: ignore[arg-type]
@@ -118,7 +119,7 @@ class History:
             return self._close_open_tasks(self.run, seq)
         return []
 
-    def _take_waits(self, event: RunForked, seq: int) -> None:
+    def _take_waits(self, event: RunForked | RunRestored, seq: int) -> None:
         for one in event.waits:
             self.waits[one.key] = Wait(
                 key=one.key,
@@ -127,12 +128,23 @@ class History:
                 is_over=True,
                 input=one.input,
                 timed_out=one.timed_out,
+                after=one.after,
             )
 
     def _suspend(self, event: RunSuspended, seq: int) -> None:
         for key, wake_at in event.pending.items():
             wait = Wait(key=key, waits_for="sleep", seq=seq, wake_at=wake_at, after=len(self.tasks))
             self.waits.setdefault(key, wait)
+        for one in event.beside:
+            known = self.waits.get(one.key)
+            if known is None or known.is_over:
+                self.waits[one.key] = Wait(
+                    key=one.key,
+                    waits_for=one.waits_for,
+                    seq=seq,
+                    wake_at=one.wake_at,
+                    after=len(self.tasks) if known is None else known.after,
+                )
         if event.key is not None:
             known = self.waits.get(event.key)
             self.waits[event.key] = Wait(
@@ -144,7 +156,7 @@ class History:
             )
 
     def _resume(self, before: RunLife, event: RunResumed, seq: int) -> None:
-        wait = self.waits.get(before.wait_key or "")
+        wait = self.waits.get(event.key or before.wait_key or "")
         if wait is not None:
             timed_out = event.input is None and wait.wake_at is not None and event.at >= wait.wake_at
             self.waits[wait.key] = msgspec.structs.replace(

@@ -16,7 +16,10 @@ from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.states import RunState as S
 
 MOVES: dict[S | None, dict[type[Event], S]] = {
-    None: {e.RunScheduled: S.SCHEDULED},
+    None: {
+        e.RunScheduled: S.SCHEDULED,
+        e.RunRestored: S.FAILED,  # or whichever final state the event says
+    },
     S.SCHEDULED: {
         e.RunQueued: S.PENDING,
         e.RunStarted: S.RUNNING,  # origin local and child: its own client starts it, there is no hand-over
@@ -37,16 +40,20 @@ MOVES: dict[S | None, dict[type[Event], S]] = {
         e.RunSuspended: S.PAUSED,
         e.RunRetrying: S.SCHEDULED,
         e.RunLost: S.PENDING,
+        e.RunPausing: S.RUNNING,
         e.RunCancelling: S.CANCELLING,
         e.RunCrashed: S.CRASHED,
     },
     S.PAUSED: {e.RunResumed: S.PENDING, e.RunCancelled: S.CANCELLED, e.RunCrashed: S.CRASHED},
     S.CANCELLING: {e.RunCancelled: S.CANCELLED},
-    S.COMPLETED: {},
-    S.FAILED: {e.RunRetried: S.PENDING},
-    S.CRASHED: {e.RunRetried: S.PENDING},
-    S.CANCELLED: {e.RunRetried: S.PENDING},
+    S.COMPLETED: {e.RunArchived: S.COMPLETED, e.RunRestored: S.COMPLETED},
+    S.FAILED: {e.RunRetried: S.PENDING, e.RunArchived: S.FAILED, e.RunRestored: S.FAILED},
+    S.CRASHED: {e.RunRetried: S.PENDING, e.RunArchived: S.CRASHED, e.RunRestored: S.CRASHED},
+    S.CANCELLED: {e.RunRetried: S.PENDING, e.RunArchived: S.CANCELLED, e.RunRestored: S.CANCELLED},
 }
+
+
+_PAUSING = "pausing-"
 
 
 class RunLife(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +63,12 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
     queued_seq: sequence of the last `run.queued`; names the hand-over.
     fork_of: of a fork, from its first event on; origin_run_id says the same once everything is taken over.
     from_key: the task that was to be the first to run again (fork, retry).
+    scheduled_for: when it was to start at first; due_at: when it is to start next.
+    duration_ms: how long it has executed, without the time in which it waited; of a final run. ran_ms: the same of the
+    executions that have ended; executing_since: of the present one. interrupted: an execution was lost or failed and the
+    run was tried again, so that its duration does not tell how long the flow takes.
+    archived: it ended long ago, and its events may have left the bus: the read model has all of them.
+    pausing_by: who wants it to pause (RUNNING), or has paused it (PAUSED); None again once it is resumed from that.
     """
 
     id: str
@@ -73,6 +86,7 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = "default"
     priority: int = 0
     due_at: datetime | None = None
+    scheduled_for: datetime | None = None
     queued_at: datetime | None = None
     queued_seq: int = 0
     start_time: datetime | None = None
@@ -85,6 +99,8 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
     wait_key: str | None = None
     wake_at: datetime | None = None
     input_schema: dict[str, Any] | None = None
+    beside: list[e.OpenWait] = []
+    pausing_by: str | None = None
     tries: int = 0
     result: StoredValue | None = None
     error: ErrorInfo | None = None
@@ -97,6 +113,13 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
     schedule_id: str | None = None
     idempotency_key: str | None = None
     performance_warning: dict[str, str] | None = None
+    archived: bool = False
+    ran_ms: int = 0
+    executing_since: datetime | None = None
+    interrupted: bool = False
+
+
+_decode_life = msgspec.json.Decoder(RunLife).decode
 
 
 def evolve(life: RunLife | None, event: Event, seq: int) -> RunLife | None:
@@ -114,6 +137,33 @@ def evolve(life: RunLife | None, event: Event, seq: int) -> RunLife | None:
 
 def warning_of(event: PerformanceWarned) -> dict[str, str]:
     return {"type": "slow", "severity": event.severity, "message": event.message}
+
+
+def pausing_key(epoch: int) -> str:
+    """Of the wait of a run that was paused from outside: it takes no place in the flow, and an epoch has one at most."""
+    return f"{_PAUSING}{epoch}"
+
+
+def is_pausing(life: RunLife) -> bool:
+    """It runs still, and is to stop at its next call of a task, a child flow or a wait."""
+    return life.state is S.RUNNING and life.pausing_by is not None
+
+
+def is_paused_from_outside(life: RunLife) -> bool:
+    return life.state is S.PAUSED and (life.wait_key or "").startswith(_PAUSING)
+
+
+def open_waits(life: RunLife | None) -> list[e.OpenWait]:
+    """What a paused run waits for, the one that its `run.suspended` names first before the others."""
+    if life is None or life.state is not S.PAUSED or life.waits_for is None:
+        return []
+    first = e.OpenWait(
+        key=life.wait_key or "",
+        waits_for=life.waits_for,  # type: ignore[arg-type]
+        wake_at=life.wake_at,
+        input_schema=life.input_schema,
+    )
+    return [first, *life.beside]
 
 
 def is_legal(life: RunLife | None, kind: type[Event]) -> bool:
@@ -137,6 +187,7 @@ def _scheduled(_: RunLife | None, event: e.RunScheduled, state: S, seq: int) -> 
         queue=event.queue,
         priority=event.priority,
         due_at=event.due_at,
+        scheduled_for=event.due_at,
         parent_run_id=event.parent_run_id,
         parent_task_key=event.parent_task_key,
         schedule_id=event.schedule_id,
@@ -173,7 +224,19 @@ def _started(life: RunLife, event: e.RunStarted, state: S, seq: int) -> RunLife:
         wait_key=None,
         wake_at=None,
         input_schema=None,
+        beside=[],
+        ran_ms=_ran_ms(life, event.at),
+        executing_since=event.at,
+        interrupted=life.interrupted or life.state is S.RUNNING,
     )
+
+
+def _ran_ms(life: RunLife, until: datetime) -> int:
+    """How long it has executed up to `until`, all its executions together."""
+    since = life.executing_since
+    if since is None:
+        return life.ran_ms
+    return life.ran_ms + max(int((until - since).total_seconds() * 1000), 0)
 
 
 def _suspended(life: RunLife, event: e.RunSuspended, state: S, seq: int) -> RunLife:
@@ -186,6 +249,9 @@ def _suspended(life: RunLife, event: e.RunSuspended, state: S, seq: int) -> RunL
         wait_key=event.key,
         wake_at=event.wake_at,
         input_schema=event.input_schema,
+        beside=event.beside,
+        ran_ms=_ran_ms(life, event.at),
+        executing_since=None,
     )
 
 
@@ -198,14 +264,27 @@ def _retrying(life: RunLife, event: e.RunRetrying, state: S, seq: int) -> RunLif
         due_at=event.due_at,
         error=event.error,
         client_id=None,
+        ran_ms=_ran_ms(life, event.at),
+        executing_since=None,
+        interrupted=True,
     )
 
 
 def _lost(life: RunLife, event: e.RunLost, state: S, seq: int) -> RunLife:
-    return msgspec.structs.replace(life, state=state, last_seq=seq, client_id=None, reason=event.reason)
+    return msgspec.structs.replace(
+        life,
+        state=state,
+        last_seq=seq,
+        client_id=None,
+        reason=event.reason,
+        ran_ms=_ran_ms(life, event.at),
+        executing_since=None,
+        interrupted=True,
+    )
 
 
-def _resumed(life: RunLife, _: Event, state: S, seq: int) -> RunLife:
+def _resumed(life: RunLife, event: e.RunResumed, state: S, seq: int) -> RunLife:
+    is_it_over = is_paused_from_outside(life) and event.key in (None, life.wait_key)
     return msgspec.structs.replace(
         life,
         state=state,
@@ -214,8 +293,14 @@ def _resumed(life: RunLife, _: Event, state: S, seq: int) -> RunLife:
         wait_key=None,
         wake_at=None,
         input_schema=None,
+        beside=[],
         client_id=None,
+        pausing_by=None if is_it_over else life.pausing_by,
     )
+
+
+def _pausing(life: RunLife, event: e.RunPausing, state: S, seq: int) -> RunLife:
+    return msgspec.structs.replace(life, state=state, last_seq=seq, pausing_by=event.by)
 
 
 def _cancelling(life: RunLife, _: Event, state: S, seq: int) -> RunLife:
@@ -232,12 +317,17 @@ def _retried(life: RunLife, event: e.RunRetried, state: S, seq: int) -> RunLife:
         wait_key=None,
         wake_at=None,
         input_schema=None,
+        beside=[],
         error=None,
         reason=None,
         end_time=None,
         duration_ms=None,
         tries=0,
         client_id=None,
+        pausing_by=None,
+        archived=False,
+        executing_since=None,
+        interrupted=True,
     )
 
 
@@ -251,7 +341,8 @@ def _completed(life: RunLife, event: e.RunCompleted, state: S, seq: int) -> RunL
         state=state,
         last_seq=seq,
         end_time=event.at,
-        duration_ms=event.duration_ms,
+        duration_ms=life.ran_ms + event.duration_ms,
+        executing_since=None,
         result=event.result,
         error=None,
     )
@@ -259,16 +350,43 @@ def _completed(life: RunLife, event: e.RunCompleted, state: S, seq: int) -> RunL
 
 def _failed(life: RunLife, event: e.RunFailed, state: S, seq: int) -> RunLife:
     return msgspec.structs.replace(
-        life, state=state, last_seq=seq, end_time=event.at, duration_ms=event.duration_ms, error=event.error
+        life,
+        state=state,
+        last_seq=seq,
+        end_time=event.at,
+        duration_ms=life.ran_ms + event.duration_ms,
+        ran_ms=life.ran_ms + event.duration_ms,
+        executing_since=None,
+        error=event.error,
     )
 
 
 def _ended(life: RunLife, event: e.RunCancelled | e.RunCrashed, state: S, seq: int) -> RunLife:
-    since = life.start_time
-    duration = int((event.at - since).total_seconds() * 1000) if since else None
+    ran_ms = _ran_ms(life, event.at)
     return msgspec.structs.replace(
-        life, state=state, last_seq=seq, end_time=event.at, duration_ms=duration, reason=event.reason
+        life,
+        state=state,
+        last_seq=seq,
+        end_time=event.at,
+        duration_ms=ran_ms if life.start_time else None,
+        ran_ms=ran_ms,
+        executing_since=None,
+        reason=event.reason,
     )
+
+
+def _archived(life: RunLife, _: Event, state: S, seq: int) -> RunLife:
+    return msgspec.structs.replace(life, state=state, last_seq=seq, archived=True)
+
+
+def _restored(life: RunLife | None, event: e.RunRestored, _: S, seq: int) -> RunLife | None:
+    """Who knows the run goes on with what it knows."""
+    if life is None:
+        try:
+            life = _decode_life(event.life)
+        except msgspec.DecodeError:
+            return None
+    return msgspec.structs.replace(life, last_seq=seq, archived=False, client_id=None)
 
 
 _APPLY: dict[type[Event], Callable[..., RunLife]] = {
@@ -278,6 +396,7 @@ _APPLY: dict[type[Event], Callable[..., RunLife]] = {
     e.RunSuspended: _suspended,
     e.RunRetrying: _retrying,
     e.RunLost: _lost,
+    e.RunPausing: _pausing,
     e.RunResumed: _resumed,
     e.RunCancelling: _cancelling,
     e.RunRetried: _retried,
@@ -286,4 +405,6 @@ _APPLY: dict[type[Event], Callable[..., RunLife]] = {
     e.RunFailed: _failed,
     e.RunCancelled: _ended,
     e.RunCrashed: _ended,
+    e.RunArchived: _archived,
+    e.RunRestored: _restored,
 }

@@ -34,10 +34,10 @@ BEGINS = frozenset({e.TaskQueued, e.TaskStarted, e.TaskCached, e.TaskSkipped})
 
 
 class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the events of one task key say. Times are UTC, durations ms. epoch: 0 for an adopted one.
+    """All that the events of one task key say. Times are UTC, durations ms. epoch: 0 for one adopted by a fork.
 
     dispatch_id: of a distributed task: its last dispatch. client_id: who has taken that, None as long as nobody has.
-    losses: how many dispatches were lost with their workers.
+    losses: how many dispatches were lost with their workers. queue: whose workers may take it.
     """
 
     id: str
@@ -61,6 +61,7 @@ class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
     dispatch_id: str | None = None
     client_id: str | None = None
     losses: int = 0
+    queue: str | None = None
     reason: str | None = None
     performance_warning: dict[str, str] | None = None
 
@@ -111,6 +112,7 @@ def _again(life: TaskLife) -> TaskLife:
         dispatch_id=None,
         client_id=None,
         losses=0,
+        queue=None,
         performance_warning=None,
     )
 
@@ -126,6 +128,7 @@ def _queued(life: TaskLife, event: e.TaskQueued, state: S, seq: int) -> TaskLife
         dispatch_id=event.dispatch_id,
         client_id=None,
         losses=event.losses,
+        queue=event.queue,
     )
 
 
@@ -210,13 +213,15 @@ def _cached(life: TaskLife, event: e.TaskCached, state: S, seq: int) -> TaskLife
     )
 
 
-def _adopted(life: TaskLife, event: e.TaskAdopted, state: S, seq: int) -> TaskLife:
+def _adopted(life: TaskLife, event: e.TaskAdopted, _: S, seq: int) -> TaskLife:
     return msgspec.structs.replace(
         life,
-        state=state,
+        state=S(event.outcome),
         last_seq=seq,
         end_time=event.at,
         result=event.result,
+        error=event.error,
+        reason=event.reason,
         origin_run_id=event.origin_run_id,
     )
 

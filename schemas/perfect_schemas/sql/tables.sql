@@ -14,6 +14,10 @@ CREATE TABLE IF NOT EXISTS consumer_offsets (
   created TIMESTAMP
 );
 
+-- The months that have left the file; with an archive folder, each is <name>_<month>.parquet there. name: events or
+-- logs; with a month of events go the runs that had ended in it, and their task runs.
+CREATE TABLE IF NOT EXISTS archives (name VARCHAR NOT NULL, month VARCHAR NOT NULL);
+
 -- The newest version of each flow. task_list: its tasks as they were registered.
 CREATE TABLE IF NOT EXISTS flows (
   id UUID NOT NULL,
@@ -44,9 +48,11 @@ CREATE TABLE IF NOT EXISTS tasks (
   last_seq UBIGINT NOT NULL
 );
 
--- queued_ms: from its creation to its first start; launch_ms: from the hand-over to that start; duration_ms: the run.
+-- queued_ms: from when it was due to its first start; launch_ms: from the hand-over to that start; duration_ms: the run.
 -- progress: what is known for sure, without the part that follows from time alone.
 -- details: what its events say beyond the columns. plan: what it was expected to run, as long as it is not final.
+-- forecast: how long it was expected to take, ms, as of its start and as of half of its progress (p50, p90), and when it
+-- reached each tenth of its progress (marks).
 CREATE TABLE IF NOT EXISTS runs (
   id UUID NOT NULL,
   flow_id UUID,
@@ -75,8 +81,10 @@ CREATE TABLE IF NOT EXISTS runs (
   tasks_total INTEGER NOT NULL,
   details JSON NOT NULL,
   plan JSON,
-  last_seq UBIGINT NOT NULL
+  last_seq UBIGINT NOT NULL,
+  forecast JSON
 );
+ALTER TABLE runs ADD COLUMN IF NOT EXISTS forecast JSON;
 
 -- One row a task key of a run. first_seq: sequence of its first event, the order in which a run's tasks began.
 -- counted: whether its completion has entered the statistics.
@@ -117,7 +125,7 @@ CREATE TABLE IF NOT EXISTS task_statistics (
   last_seq UBIGINT NOT NULL
 );
 
--- The same of completed runs; id is the flow's.
+-- The same of completed runs; id is the flow's. curves: of the last 50 of them, when each reached 10 %, 20 % … 100 %.
 CREATE TABLE IF NOT EXISTS flow_statistics (
   id UUID NOT NULL,
   flow_name VARCHAR NOT NULL,
@@ -127,6 +135,30 @@ CREATE TABLE IF NOT EXISTS flow_statistics (
   min_duration_ms DOUBLE,
   max_duration_ms DOUBLE,
   last_updated TIMESTAMP NOT NULL,
+  last_seq UBIGINT NOT NULL,
+  curves JSON
+);
+ALTER TABLE flow_statistics ADD COLUMN IF NOT EXISTS curves JSON;
+
+-- The same by day, configuration and flow version. id: of the task, or of the flow with task_name NULL.
+-- measure: run, queued and launch are durations in ms, of a flow's runs apart; eta_start and eta_half say by how much
+-- percent the forecasts of a run's duration were off, eta_within is 100 for a run that was done by its 90 % forecast.
+-- buckets: {n: how many}; bucket 0 is below 1, bucket n holds 1.02^(n-1) up to 1.02^n.
+CREATE TABLE IF NOT EXISTS daily_statistics (
+  id UUID NOT NULL,
+  measure VARCHAR NOT NULL,
+  day DATE NOT NULL,
+  configuration VARCHAR NOT NULL,
+  flow_version VARCHAR NOT NULL,
+  flow_id UUID NOT NULL,
+  flow_name VARCHAR NOT NULL,
+  task_name VARCHAR,
+  mean DOUBLE NOT NULL,
+  m2 DOUBLE NOT NULL,
+  sample_count BIGINT NOT NULL,
+  least DOUBLE NOT NULL,
+  greatest DOUBLE NOT NULL,
+  buckets JSON NOT NULL,
   last_seq UBIGINT NOT NULL
 );
 
