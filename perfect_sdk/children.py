@@ -12,10 +12,11 @@ from perfect_schemas import ids
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.events import RunResumed, RunRetried, RunScheduled, RunStarted
 from perfect_schemas.folds.history import History
+from perfect_schemas.folds.run import is_paused_from_outside
 from perfect_schemas.states import RunState
 from perfect_sdk import failures, results
 from perfect_sdk.context import Frame, current
-from perfect_sdk.effects import Steps, drive, drive_async
+from perfect_sdk.effects import Sleep, Steps, drive, drive_async
 from perfect_sdk.exceptions import CancelledRun, CrashedRun
 from perfect_sdk.execution import Call, returns_of
 from perfect_sdk.journal import Journal, RunSupersededError
@@ -64,6 +65,7 @@ async def _outcome_async(call: Call, child: "Child", return_state: bool) -> Any:
 
 class ChildCall(Call):
     __slots__ = ()
+    is_flow = True
 
     @property
     def returns(self) -> Any:
@@ -79,22 +81,35 @@ class Child:
         self.call: Call
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
+        while True:
+            run, ended = self._execute(args, kwargs)
+            if ended.state != "suspended":
+                return self._result(ended)
+            drive(self._waits(run))
+
+    async def run_async(self, *args: Any, **kwargs: Any) -> Any:
+        while True:
+            run, ended = await self._execute_async(args, kwargs)
+            if ended.state != "suspended":
+                return self._result(ended)
+            await drive_async(self._waits(run))
+
+    def _execute(self, args: Any, kwargs: Any) -> tuple[RunContext, Outcome]:
         run, journal, values = self._prepare(args, kwargs)
         history = journal.history() if self._may_exist() else None
         ended = self._ended(history, journal)
         if ended is None:
             run, journal, history = self._afresh(run, journal, history)
+            self._until_due(history).run()
             run, events = self._opening(run, history)
             for event in events:
                 journal.commit(event)
                 _apply(history, event)
             session = self._session(run, journal, history, values)
             ended = session.execute_sync()
-        if ended.state == "suspended":
-            drive(self._waits(run))
-        return self._result(ended)
+        return run, ended
 
-    async def run_async(self, *args: Any, **kwargs: Any) -> Any:
+    async def _execute_async(self, args: Any, kwargs: Any) -> tuple[RunContext, Outcome]:
         import asyncio
 
         run, journal, values = self._prepare(args, kwargs)
@@ -102,15 +117,14 @@ class Child:
         ended = self._ended(history, journal)
         if ended is None:
             run, journal, history = self._afresh(run, journal, history)
+            await self._until_due(history).run_async()
             run, events = self._opening(run, history)
             for event in events:
                 await journal.commit_async(event)
                 _apply(history, event)
             session = self._session(run, journal, history, values)
             ended = await session.execute_async()
-        if ended.state == "suspended":
-            await drive_async(self._waits(run))
-        return self._result(ended)
+        return run, ended
 
     # -- the child run
 
@@ -150,7 +164,10 @@ class Child:
         life = history.run if history is not None else None
         if life is None:
             return None
-        if life.state is RunState.PAUSED and self.frame.session.run.suspends:
+        is_waiting = life.state is RunState.PAUSED and not is_paused_from_outside(
+            life
+        )  # else it goes on with this run
+        if is_waiting and self.frame.session.run.suspends:
             return Outcome(state="suspended")  # it is not resumed yet
         if life.state is RunState.COMPLETED:
             if life.result is None:
@@ -178,6 +195,12 @@ class Child:
         again = ids.child_run_id(parent.run.run_id, f"{self.call.place.key}\x1f{parent.epoch}")
         run = msgspec.structs.replace(run, run_id=again)
         return run, parent.journal.child(run), None
+
+    def _until_due(self, history: History | None) -> Sleep:
+        """It was cut off between two of its tries: the next one is not due before its time."""
+        life = history.run if history is not None else None
+        due_at = life.due_at if life is not None and life.state is RunState.SCHEDULED else None
+        return Sleep(self.frame.session, (due_at - utc_now()).total_seconds() if due_at is not None else 0)
 
     def _opening(self, run: RunContext, history: History | None) -> tuple[RunContext, list[Any]]:
         """The events that begin this execution of the child, and the run as it is then."""

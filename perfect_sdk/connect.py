@@ -8,9 +8,11 @@ import asyncio
 import atexit
 import contextlib
 import os
+import platform
 import socket
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -24,22 +26,31 @@ from perfect_bus.bus import Connection
 from perfect_bus.presence import keep, withdraw
 from perfect_bus.settings import Settings, find_connection
 from perfect_schemas import codec, ids, subjects
-from perfect_schemas.commands import Presence, RegisterFlow
+from perfect_schemas.codec import UnknownEvent
+from perfect_schemas.commands import Control, Pausing, Presence, RegisterFlow
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import BusUnavailable, PerfectError, Rejected, ServiceUnavailable
 from perfect_schemas.events import ClientConnected, ClientDisconnected, LogLine, RunScheduled, RunStarted
+from perfect_schemas.folds import run as run_fold
+from perfect_schemas.folds.run import RunLife
+from perfect_schemas.states import RunState
 from perfect_sdk.bus_journal import BusJournal
 from perfect_sdk.io import IO
 
 if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
     from perfect_sdk.flow import Flow
     from perfect_sdk.journal import Journal
-    from perfect_sdk.session import RunContext
+    from perfect_sdk.session import RunContext, RunSession
 
 DECIDE_S = 0.1
 START_S = 2.0
 REGISTER_S = 2.0
 GOODBYE_S = 2.0
+
+_decode_control = msgspec.json.Decoder(Control).decode
+_decode_pausing = msgspec.json.Decoder(Pausing).decode
 
 
 def find(settings: Settings | None = None, *, timeout_s: float = DECIDE_S) -> Connection | None:
@@ -80,6 +91,12 @@ def connected_run(
 class LocalJournal(BusJournal):
     """Log lines also go to stderr: somebody has called the flow and looks on."""
 
+    steered: "weakref.WeakValueDictionary[str, RunSession] | None" = None
+
+    def steers(self, session: "RunSession") -> None:
+        if self.steered is not None:
+            self.steered[self.run_id] = session
+
     def log(self, line: LogLine) -> None:
         from perfect_sdk.local import echo
 
@@ -101,6 +118,7 @@ class LocalClient:
         self._settings = settings
         self._registered: set[tuple[str, str]] = set()
         self._keeper: asyncio.Task[None] | None = None
+        self._sessions: weakref.WeakValueDictionary[str, RunSession] = weakref.WeakValueDictionary()
         self.io = IO(connection, name=self.name)
         self.io.lease_s = settings.lease_s
         self.io.start(START_S)
@@ -121,9 +139,11 @@ class LocalClient:
         journal = LocalJournal(
             self.io, run_id=run.run_id, epoch=claimed.epoch, claim_seq=claimed.claim_seq, source=self.source
         )
+        journal.steered = self._sessions
         try:
             yield claimed, journal
         finally:
+            self._sessions.pop(run.run_id, None)
             journal.flush()
             with contextlib.suppress(PerfectError, TimeoutError):
                 self.io.call(self._flush)
@@ -142,6 +162,36 @@ class LocalClient:
             self._registered.add(version)
 
     # -- on the I/O loop
+
+    async def _controlled(self, msg: "Msg") -> None:
+        control = _decode_control(msg.data)
+        session = self._sessions.get(control.run_id or "")
+        if session is not None and control.verb == "cancel":
+            session.cancel()
+
+    async def _told_to_pause(self, msg: "Msg") -> None:
+        pausing = _decode_pausing(msg.data)
+        session = self._sessions.get(pausing.run_id)
+        if session is not None and session.epoch == pausing.epoch:
+            session.journal.is_pausing = True
+
+    def _reconnected(self) -> None:
+        self.io.spawn(self._review())
+
+    async def _review(self) -> None:
+        """Messages may have been missed while the connection was away: read what became of the runs."""
+        for run_id, session in list(self._sessions.items()):
+            life: RunLife | None = None
+            with contextlib.suppress(BusUnavailable):  # then it is reviewed at the next reconnection
+                for seq, event in await self.io.bus.read(subjects.run(run_id)):
+                    if not isinstance(event, UnknownEvent):
+                        life = run_fold.evolve(life, event, seq)
+            if life is None or life.client_id != self.client_id:
+                continue
+            if life.state is RunState.CANCELLING:
+                session.cancel()
+            elif run_fold.is_pausing(life):
+                session.journal.is_pausing = True
 
     async def _ask_registry(self, definition: RegisterFlow) -> None:
         await self.io.bus.ask(subjects.command("registry", "register"), definition, timeout_s=REGISTER_S)
@@ -211,12 +261,16 @@ class LocalClient:
             host=socket.gethostname(),
             pid=os.getpid(),
             slots=0,
+            python_version=platform.python_version(),
         )
         bus = self.io.bus
         bus.outbox.put(subjects.client(self.client_id), codec.encode(connected), connected.id)
         present = asyncio.Event()
         changed = asyncio.Event()
         bus.reconnected.append(changed.set)
+        bus.reconnected.append(self._reconnected)
+        await bus.nc.subscribe(subjects.control(self.client_id), cb=self._controlled)
+        await bus.nc.subscribe(subjects.control_pause(self.client_id), cb=self._told_to_pause)
         self._keeper = asyncio.get_running_loop().create_task(
             keep(
                 bus,

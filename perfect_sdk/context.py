@@ -54,7 +54,10 @@ class Frame:
 
     def check(self) -> None:
         """Every SDK call begins with it. Raises when the run is to stop here, or the time of a call is up."""
-        stop = self.session.stop
+        session = self.session
+        stop = session.stop
+        if session.floor.is_resting and session.is_suspended:
+            stop.raise_()
         if stop.kind is not None:
             stop.raise_()
         if self.deadline is not None and time.monotonic() > self.deadline:

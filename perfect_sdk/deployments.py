@@ -13,7 +13,7 @@ import msgspec
 from perfect_schemas import ids, subjects
 from perfect_schemas.commands import Triggered, TriggerRun
 from perfect_schemas.envelope import ErrorInfo, StoredValue, utc_now
-from perfect_schemas.errors import NotFound
+from perfect_schemas.errors import InvalidInput, NotFound
 from perfect_schemas.folds.run import RunLife
 from perfect_sdk import failures, results, waits
 from perfect_sdk.context import Frame, current
@@ -128,6 +128,11 @@ def _wanted(
     idempotency_key: str | None,
     as_subflow: bool,
 ) -> Wanted:
+    if scheduled_time is not None and scheduled_time.tzinfo is None:
+        raise InvalidInput(
+            f"run_deployment(scheduled_time={scheduled_time!r}) needs a time zone: datetime(…, tzinfo=UTC), or "
+            "datetime.now().astimezone() for the zone of this machine"
+        )
     return Wanted(
         name=str(name),
         parameters=to_builtins(dict(parameters or {})),

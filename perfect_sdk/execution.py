@@ -85,6 +85,8 @@ class Call:
         self.record: TaskLife | None = None
         self.seq: int | None = None
 
+    is_flow = False  # a child flow's call
+
     # -- the rules
 
     def steps(self) -> Steps[Any]:
@@ -103,6 +105,10 @@ class Call:
                 if record.state is TaskState.FAILED and record.error and record.epoch > session.retry_epoch:
                     raise failures.restore(record.error)
                 self.seq = None
+        if session.is_pausing:
+            from perfect_sdk.holding import before
+
+            yield from before(self)
         session.floor.opened(self)
         try:
             if self.is_remote:

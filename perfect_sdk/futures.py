@@ -73,7 +73,7 @@ class PerfectFuture(Generic[R]):
     async def wait_async(self) -> None:
         import asyncio
 
-        from perfect_sdk.waits import around
+        from perfect_sdk.floor import around
 
         if not self._job.future.done():
             waiting = asyncio.wrap_future(self._job.future)

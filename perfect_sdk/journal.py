@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perfect_schemas.folds.history import History
     from perfect_schemas.folds.run import RunLife
     from perfect_sdk.remote.dispatcher import Dispatcher
-    from perfect_sdk.session import RunContext
+    from perfect_sdk.session import RunContext, RunSession
 
 
 class RunSupersededError(BaseException):
@@ -35,9 +35,13 @@ class FlowSuspended(BaseException):
 
 
 class Journal(Protocol):
-    """Thread-safe: called from the user's threads and event loops. is_recorded: others see what is written."""
+    """Thread-safe: called from the user's threads and event loops. is_recorded: others see what is written.
+
+    is_pausing: somebody wants the run to pause, as far as it is known here (`run.pausing`).
+    """
 
     is_recorded: bool
+    is_pausing: bool
 
     @property
     def dispatcher(self) -> "Dispatcher | None":
@@ -87,6 +91,11 @@ class Journal(Protocol):
         Only called for child runs: the worker reads the history of the run that it claims.
         """
         raise NotImplementedError
+
+    def steers(self, session: "RunSession") -> None:
+        """From now on tell `session` what somebody wants of the run from outside. Only where its own process is told of
+        it (connected scripts): on a worker the supervisor is, and passes it on.
+        """
 
     def ask(
         self, subject: str, request: Any, *, timeout_s: float = 10.0, try_s: float = 2.0

@@ -34,6 +34,7 @@ def call_locally(
         return _execute_async(flow, run, values, return_state)
     with _placed(flow, run) as (run, journal):
         session = RunSession(run, flow, journal, values=values, interruptible=True)
+        journal.steers(session)
         outcome = session.execute_sync()
     return _result(outcome, return_state)
 
@@ -47,6 +48,7 @@ async def _execute_async(
     run, journal = await asyncio.to_thread(place.__enter__)
     try:
         session = RunSession(run, flow, journal, values=values, interruptible=True)
+        journal.steers(session)
         outcome = await session.execute_async()
     finally:
         await asyncio.to_thread(place.__exit__, None, None, None)

@@ -20,7 +20,7 @@ from perfect_sdk.journal import RunCancelledError, RunSupersededError
 if TYPE_CHECKING:
     from perfect_schemas.commands import Reply
     from perfect_schemas.events import RunResumed
-    from perfect_sdk.session import RunContext
+    from perfect_sdk.session import RunContext, RunSession
 
 _RUN_EVENTS = frozenset(RunEvent.__args__)
 
@@ -42,6 +42,7 @@ class MemoryJournal:
     """run_id: of the run it belongs to. events: earlier ones, as a resumed run finds them."""
 
     is_recorded = False
+    is_pausing = False
     dispatcher = None
 
     def __init__(
@@ -116,6 +117,9 @@ class MemoryJournal:
         except KeyError:
             raise NotFound(f"the stored result {stored.ref} is not in this journal") from None
 
+    def steers(self, session: "RunSession") -> None:
+        """Nobody knows of the run."""
+
     def child(self, run: "RunContext") -> "MemoryJournal":
         return type(self)(run.run_id, shared=self.shared)
 
@@ -167,6 +171,7 @@ class MemoryJournal:
             shared.events.append((shared.seq, event))
         if type(event) in _RUN_EVENTS and event.run_id == self.run_id:
             self._run = run_fold.evolve(self._run, event, shared.seq)
+            self.is_pausing = self._run is not None and run_fold.is_pausing(self._run)
 
 
 def _failed(error: Exception) -> "Future[Any]":

@@ -12,7 +12,7 @@ from perfect_schemas import ids, subjects
 from perfect_schemas.commands import ResumeRun
 from perfect_schemas.errors import InvalidInput, ServiceUnavailable
 from perfect_schemas.folds.history import Wait
-from perfect_sdk import waits
+from perfect_sdk import steering, waits
 from perfect_sdk.context import Frame, current, require
 from perfect_sdk.effects import Future, Steps, drive, drive_async
 from perfect_sdk.exceptions import FlowPauseTimeout, NotSupported, ParameterTypeError
@@ -37,7 +37,9 @@ def pause_flow_run(
     timeout: seconds; None waits for ever. key: a pause with the same key waits once in a run and then gives the same.
     poll_interval: has no effect, nothing is polled.
 
-    The run holds no slot while it waits; its code is unwound and called again (completed tasks are not run again).
+    The run holds no slot while it waits. Its code stays in the worker's memory for a while (`PERFECT_SUSPEND_AFTER`, 10 s)
+    and goes on where it stands if the run is resumed in that time. Otherwise it is unwound, so that its `finally` blocks
+    run, and called again later: completed tasks are not run again, code outside of tasks is.
     Raises FlowPauseTimeout, NotSupported in a task, MissingContextError outside of a run.
     """
     frame = require("pause_flow_run()")
@@ -62,10 +64,18 @@ def suspend_flow_run(
     timeout: float | None = PAUSE_S,
     key: str | None = None,
 ) -> Any:
-    """The same as `pause_flow_run`, of the run that calls it."""
-    frame = require("suspend_flow_run()")
-    _check_own(frame, flow_run_id)
-    return pause_flow_run(wait_for_input, timeout, key=key)
+    """The same as `pause_flow_run`, of the run that calls it.
+
+    flow_run_id: of another run: it stops at its next call of a task, a child flow or a wait, and waits until somebody
+    resumes it (`timeout` does not apply). Also from outside of a run. Raises NotFound, Conflicting unless it is RUNNING.
+    """
+    frame = current.get()
+    if flow_run_id is None or _is_own(frame, flow_run_id):
+        return pause_flow_run(wait_for_input, timeout, key=key)
+    steering.refuse_own_wishes(wait_for_input=wait_for_input, key=key)
+    if is_async_code(frame):
+        return steering.apause_other(frame, str(flow_run_id))
+    return steering.pause_other(frame, str(flow_run_id))
 
 
 async def asuspend_flow_run(
@@ -75,16 +85,15 @@ async def asuspend_flow_run(
     key: str | None = None,
 ) -> Any:
     """`suspend_flow_run` for async code."""
-    _check_own(require("asuspend_flow_run()"), flow_run_id)
-    return await apause_flow_run(wait_for_input, timeout, key=key)
+    frame = current.get()
+    if flow_run_id is None or _is_own(frame, flow_run_id):
+        return await apause_flow_run(wait_for_input, timeout, key=key)
+    steering.refuse_own_wishes(wait_for_input=wait_for_input, key=key)
+    return await steering.apause_other(frame, str(flow_run_id))
 
 
-def _check_own(frame: Frame, flow_run_id: str | None) -> None:
-    if flow_run_id not in (None, frame.session.run.run_id):
-        raise NotSupported(
-            "suspend_flow_run(flow_run_id=…) of another run is not supported: a run pauses itself; cancel the other one, "
-            "and retry it when it may go on"
-        )
+def _is_own(frame: Frame | None, flow_run_id: Any) -> bool:
+    return frame is not None and str(flow_run_id) == frame.session.run.run_id
 
 
 def _pause(frame: Frame, kind: Any, timeout: float | None, key: str | None) -> Steps[Any]:
@@ -120,8 +129,10 @@ def _pause(frame: Frame, kind: Any, timeout: float | None, key: str | None) -> S
 def sleep(seconds: float) -> Any:
     """Wait, without holding a slot, and through restarts of anything: when it is over was recorded once.
 
-    In a flow's body its code is unwound and called again afterwards (completed tasks are not run again). In a task the
-    wait is a part of the task's work: a task that is interrupted begins again. Outside of a run it is `time.sleep`.
+    In a flow's body its code stays in the worker's memory for a while (`PERFECT_SUSPEND_AFTER`, 10 s) and goes on where it
+    stands if the sleep ends in that time. Otherwise it is unwound, so that its `finally` blocks run, and called again
+    later: completed tasks are not run again, code outside of tasks is. In a task the wait is a part of the task's work: a
+    task that is interrupted begins again. Outside of a run it is `time.sleep`.
     """
     frame = current.get()
     if is_async_code(frame):
@@ -153,58 +164,60 @@ def _seconds(value: Any) -> float:
     return float(seconds)
 
 
-def resume_flow_run(flow_run_id: str, run_input: Any = None) -> Any:
-    """Resume a paused run, with what it waits for.
+def resume_flow_run(flow_run_id: str, run_input: Any = None, key: str | None = None) -> Any:
+    """Resume a paused run, with what it waits for. key: of the pause that is meant, when it waits for several inputs at
+    once, as the run's page shows it (`pause-0`; `pause:name` of one with a key of its own).
 
     Raises NotFound, Conflicting when it does not wait for input, InvalidInput naming the fields that do not fit.
     """
     frame = current.get()
     if is_async_code(frame):
-        return aresume_flow_run(flow_run_id, run_input)
-    _resume(frame, flow_run_id, run_input)
+        return aresume_flow_run(flow_run_id, run_input, key)
+    _resume(frame, flow_run_id, run_input, key)
     return None
 
 
-async def aresume_flow_run(flow_run_id: str, run_input: Any = None) -> None:
+async def aresume_flow_run(flow_run_id: str, run_input: Any = None, key: str | None = None) -> None:
     """`resume_flow_run` for async code."""
     import asyncio
 
     frame = current.get()
     if frame is None or not frame.session.journal.is_recorded:
-        await asyncio.to_thread(_resume, None, flow_run_id, run_input)
+        await asyncio.to_thread(_resume, None, flow_run_id, run_input, key)
         return
     frame.check()
-    await Future(frame.session, _ask(frame.session.journal, flow_run_id, run_input)).run_async()
+    await Future(frame.session, _ask(frame.session.journal, flow_run_id, run_input, key)).run_async()
 
 
-def _resume(frame: Frame | None, flow_run_id: str, run_input: Any) -> None:
+def _resume(frame: Frame | None, flow_run_id: str, run_input: Any, key: str | None) -> None:
     if frame is not None and frame.session.journal.is_recorded:
         frame.check()
-        Future(frame.session, _ask(frame.session.journal, flow_run_id, run_input)).run()
+        Future(frame.session, _ask(frame.session.journal, flow_run_id, run_input, key)).run()
         return
     try:
         system = System.of_process()
     except ServiceUnavailable:
-        _resume_by_http(flow_run_id, run_input)
+        _resume_by_http(flow_run_id, run_input, key)
         return
-    _ask(system, flow_run_id, run_input).result()
+    _ask(system, flow_run_id, run_input, key).result()
 
 
-def _ask(system: Any, flow_run_id: str, run_input: Any) -> Any:
-    command = ResumeRun(run_id=str(flow_run_id), by=BY, input=to_builtins(run_input), event_id=ids.uuid7())
+def _ask(system: Any, flow_run_id: str, run_input: Any, key: str | None) -> Any:
+    command = ResumeRun(
+        run_id=str(flow_run_id), by=BY, input=to_builtins(run_input), event_id=ids.uuid7(), key=key
+    )
     return system.ask(subjects.command("engine", "resume"), command)
 
 
-def _resume_by_http(flow_run_id: str, run_input: Any) -> None:
+def _resume_by_http(flow_run_id: str, run_input: Any, key: str | None) -> None:
     """Where NATS cannot be reached from."""
     from perfect_bus.settings import Settings
     from perfect_sdk.http_transport import HttpTransport
 
     settings = Settings.load()
     transport = HttpTransport(f"http://{settings.host}:{settings.port}")
-    transport.post(
-        f"/api/engine/runs/{quote(str(flow_run_id), safe='')}/resume", {"input": to_builtins(run_input)}
-    )
+    body = {"input": to_builtins(run_input)} | ({} if key is None else {"key": key})
+    transport.post(f"/api/engine/runs/{quote(str(flow_run_id), safe='')}/resume", body)
 
 
 __all__ = [

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from perfect_sdk.context import current
 from perfect_sdk.effects import drive_async, settle
 from perfect_sdk.exceptions import NotSupported
+from perfect_sdk.floor import around
 from perfect_sdk.futures import PerfectFuture
-from perfect_sdk.waits import around
 
 if TYPE_CHECKING:
     from perfect_sdk.execution import Call
@@ -120,7 +120,7 @@ class Pool:
     def submit(self, call: "Call", *, is_async: bool) -> PerfectFuture[Any]:
         call.frame.check()
         job = Job(self, call)
-        self._session.floor.opened(call)
+        self._session.floor.opened(call, begun=False)
         with self._lock:
             self._open[id(job)] = job
         if call.is_remote:  # it only waits: hundreds at a time need no threads, nor the flow's loop

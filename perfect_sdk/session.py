@@ -16,7 +16,7 @@ flushes and withdraws.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -27,17 +27,17 @@ from perfect_schemas.envelope import Event, utc_now
 from perfect_schemas.events import LogLine, RunStarted
 from perfect_schemas.folds.history import History, Wait
 from perfect_schemas.folds.task import TaskLife
-from perfect_sdk import failures
+from perfect_sdk import failures, resting
 from perfect_sdk.context import Frame, branching
 from perfect_sdk.effects import Commit, Steps, Waiting, drive, drive_async
 from perfect_sdk.exceptions import NonDeterministicFlowError
+from perfect_sdk.floor import Floor
 from perfect_sdk.journal import RunCancelledError, RunSupersededError
 from perfect_sdk.replay import Replay
 from perfect_sdk.runs import FlowRun, Outcome, RunContext
 from perfect_sdk.states import State
 from perfect_sdk.stopping import Stop
 from perfect_sdk.tries import Tries
-from perfect_sdk.waits import Floor
 
 if TYPE_CHECKING:
     from perfect_sdk.execution import Call
@@ -60,6 +60,8 @@ class RunSession:
     replay: what an earlier execution has done, None when there is none. has_futures: whether any were made, so that
     inputs need looking through. epoch: of the events that are written now. retry_epoch: tasks that failed up to this
     epoch run again instead of raising their recorded error. reruns: as in `History`. loop: that an async flow runs on.
+    root: the session of the outermost run, which this one is a child of, or itself.
+    keeper: called when the run is suspended and its code stays in memory; None: it never does.
     memory: what this session has written, for a next try that it starts itself. left: how the flow left its history;
     fails the run, even if the flow catches the error.
     """
@@ -81,6 +83,7 @@ class RunSession:
         self.caller = caller
         self.interruptible = interruptible
         self.stop = Stop()
+        self.root: RunSession = caller.session.root if caller is not None else self
         self.floor: Floor = caller.session.floor if caller is not None else Floor()
         self.waits: dict[str, Wait] = dict(history.waits) if history is not None else {}
         self.epoch = run.epoch
@@ -101,6 +104,7 @@ class RunSession:
         self._pool: Pool | None = None
         self._lock = threading.Lock()
         self._cancellations = 0
+        self.keeper: Callable[[], None] | None = None
 
     # -- for whoever executes the run
 
@@ -183,6 +187,18 @@ class RunSession:
             yield
         finally:
             parent.stop.remove(follow)
+
+    @property
+    def is_pausing(self) -> bool:
+        """Whether somebody pauses the run from outside; child runs stop with the one that called them."""
+        return self.root.journal.is_pausing
+
+    @property
+    def is_suspended(self) -> bool:
+        """Whether the run waits. Its code has no business going on then: it is unwound when this is asked."""
+        if self.root.floor.is_resting:
+            resting.unwind(self.root)
+        return self.stop.kind == "suspend"
 
     # -- its claim on the run
 

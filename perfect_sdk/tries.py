@@ -28,13 +28,14 @@ _SUSPENDED = Outcome(state="suspended")
 class Tries:
     """values: the parameters as Python values, when the caller has them already. before: tries in earlier epochs."""
 
-    __slots__ = ("_before", "_begin", "_session", "_values")
+    __slots__ = ("_before", "_begin", "_is_scheduled", "_session", "_values")
 
     def __init__(self, session: "RunSession", values: dict[str, Any] | None, before: int) -> None:
         self._session = session
         self._values = values
         self._before = before
         self._begin = 0.0
+        self._is_scheduled = False  # between two tries of a child run
 
     def steps(self) -> Steps[Outcome]:
         session = self._session
@@ -71,13 +72,13 @@ class Tries:
             try:
                 value = yield FlowBody(session, args, kwargs)
                 yield WaitFor(session.open_calls())
-                if session.stop.kind == "suspend":  # the flow held FlowSuspended up
+                if session.is_suspended:  # the flow held FlowSuspended up
                     return _SUSPENDED
                 session.check_history()
                 if isinstance(value, State):
                     value = self._value_of(value)
             except Exception as error:
-                if session.stop.kind == "suspend":
+                if session.is_suspended:
                     return _SUSPENDED
                 yield WaitFor(session.open_calls(drop_waiting=True))
                 if tries > policy.retries or session.left is not None:
@@ -102,10 +103,14 @@ class Tries:
     def _given_back(self, error: Exception, tries: int) -> Steps[Outcome]:
         """The engine hands the run out again when the next try is due."""
         session = self._session
-        due_at = utc_now() + timedelta(seconds=self._say_retry(error, tries))
-        info = failures.describe(error, with_variables=session.shows_variables)
-        yield Commit(session, session.event(RunRetrying, tries=tries, due_at=due_at, error=info))
+        yield Commit(session, self._retrying(error, tries, self._say_retry(error, tries)))
         return Outcome(state="retrying", error=error)
+
+    def _retrying(self, error: Exception, tries: int, delay: float) -> RunRetrying:
+        session = self._session
+        due_at = utc_now() + timedelta(seconds=delay)
+        info = failures.describe(error, with_variables=session.shows_variables)
+        return session.event(RunRetrying, tries=tries, due_at=due_at, error=info)
 
     def _say_retry(self, error: Exception, tries: int) -> float:
         session, policy = self._session, self._session.flow.policy
@@ -120,9 +125,14 @@ class Tries:
 
     def _next_try(self, error: Exception, tries: int) -> Steps[None]:
         session = self._session
-        yield Sleep(session, self._say_retry(error, tries))
+        delay = self._say_retry(error, tries)
+        if session.caller is not None:  # a child run may be cut off, or suspended, before it has ended
+            yield Commit(session, self._retrying(error, tries, delay))
+            self._is_scheduled = True
+        yield Sleep(session, delay)
         session.retry_epoch = session.epoch
         yield from session.next_epoch()
+        self._is_scheduled = False
         assert session.memory is not None
         session.replay = Replay(session.memory.recorded())
 
@@ -147,7 +157,7 @@ class Tries:
         """The flow's code was left by what is no Exception: a cancellation, an interrupt, `sys.exit()`."""
         stop = self._session.stop
         try:
-            if stop.kind == "suspend":
+            if self._session.is_suspended:
                 return _SUSPENDED
             if stop.kind == "abandon":
                 stop.raise_()
@@ -182,7 +192,7 @@ class Tries:
         """Write that the run was cancelled; first that it is being cancelled, unless the engine has written that."""
         session = self._session
         by = session.stop.by
-        if by is not None:
+        if by is not None and not self._is_scheduled:
             yield Commit(session, session.event(RunCancelling, by=by))
         yield Commit(session, session.event(RunCancelled, reason=f"cancelled by {by}" if by else ""))
         return Outcome(state="cancelled", error=error)

@@ -1,142 +1,42 @@
 """Waiting for what takes long: a person's input, a time, another run. A run that waits holds no slot.
 
-Its code is unwound by `FlowSuspended` once nothing else of it is under way, and called again when the wait is over:
-what completed is replayed, and the wait is found in the run's history. With several branches (`asyncio.gather`,
-submitted calls, child runs) the waits are parked until all of them wait; then the run is suspended for one of them, the
-innermost child's first.
+It is suspended once nothing else of it is under way. With several branches (`asyncio.gather`, submitted calls, child
+runs) the waits are parked until all of them wait; then the run is suspended for all of them together, the innermost
+child run first, and resumed by the first that is over. A worker keeps the code in memory for a while: a run that it gets
+back in that time goes on where it stands. Otherwise the code is unwound by `FlowSuspended` and called again: what
+completed is replayed, and the wait is found in the run's history.
 
 A run that nobody would hand out again (a plain call) waits in its own process instead.
 """
 
 import asyncio
-import concurrent.futures
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from perfect_schemas.envelope import utc_now
-from perfect_schemas.events import RunResumed, RunSuspended
+from perfect_schemas.events import OpenWait, RunResumed, RunSuspended
+from perfect_schemas.events.run import WaitsFor
 from perfect_schemas.folds.history import Wait
 from perfect_sdk.effects import Commit, Future, Sleep, Steps
+from perfect_sdk.floor import Parked
 from perfect_sdk.keys import is_branch
+from perfect_sdk.resting import rest
 
 if TYPE_CHECKING:
     from perfect_sdk.context import Frame
-    from perfect_sdk.execution import Call
     from perfect_sdk.session import RunSession
 
 SHORT_S = 0.1  # a sleep that is not worth a hand-over
 SETTLE_S = 0.02  # branches that were just made get to their own waits
-_NEVER = datetime.max.replace(tzinfo=UTC)
-_ORDER = {"sleep": 0, "input": 1, "child": 2}
-
-
-class Parked:
-    """A wait that is ready for the suspension of its run. is_chosen: it is the one to suspend it."""
-
-    __slots__ = ("calls", "is_chosen", "key", "rank", "wake", "wake_at")
-
-    def __init__(self, frame: "Frame", key: str, waits_for: str, wake_at: datetime | None) -> None:
-        self.key = key
-        self.wake_at = wake_at
-        self.calls = set(around(frame))
-        self.rank = (-_depth(frame), wake_at or _NEVER, _ORDER.get(waits_for, 3))
-        self.is_chosen = False
-        self.wake: Callable[[], None] = lambda: None
-
-
-class Floor:
-    """What is under way in a run and its inline child runs: calls that are open, and waits that are parked.
-
-    A call that waits for the results of others is not under way: what they wait for, it waits for.
-    """
-
-    __slots__ = ("_lock", "_open", "_waiting", "parked")
-
-    def __init__(self) -> None:
-        self.parked: list[Parked] = []
-        self._open: dict[Call, int] = {}  # a submitted call is opened twice: until its future is done, too
-        self._waiting: list[tuple[set[Call], list[concurrent.futures.Future[Any]]]] = []
-        self._lock = threading.Lock()
-
-    def opened(self, call: "Call") -> None:
-        self._open[call] = self._open.get(call, 0) + 1
-
-    def closed(self, call: "Call") -> None:
-        left = self._open.get(call, 0) - 1
-        if left > 0:
-            self._open[call] = left
-        else:
-            self._open.pop(call, None)
-        if self.parked:
-            self._choose()
-
-    @contextmanager
-    def awaiting(
-        self, calls: "Iterable[Call]", futures: "list[concurrent.futures.Future[Any]]"
-    ) -> "Iterator[None]":
-        """While inside, these calls wait for the futures."""
-        entry = (set(calls), futures)
-        with self._lock:
-            self._waiting.append(entry)
-        if self.parked:
-            self._choose()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._waiting.remove(entry)
-
-    def park(self, parked: Parked) -> None:
-        with self._lock:
-            self.parked.append(parked)
-        self._choose()
-
-    def leave(self, parked: Parked) -> None:
-        with self._lock:
-            if parked in self.parked:
-                self.parked.remove(parked)
-
-    def _choose(self) -> None:
-        """Nothing but waits is left: the next one's turn."""
-        with self._lock:
-            parked = self.parked
-            if not parked or any(one.is_chosen for one in parked):
-                return
-            waiting: set[Call] = set().union(*(one.calls for one in parked))
-            for calls, futures in self._waiting:
-                if not all(future.done() for future in futures):
-                    waiting |= calls
-            if any(call not in waiting for call in list(self._open)):
-                return
-            chosen = min(parked, key=lambda one: one.rank)
-            chosen.is_chosen = True
-        chosen.wake()
-
-
-def around(frame: "Frame | None") -> "Iterator[Call]":
-    """The calls that the code in `frame` is inside of, through child runs up to the outermost flow."""
-    while frame is not None:
-        if frame.call is not None:
-            yield frame.call
-            frame = frame.call.frame
-        else:
-            frame = frame.session.caller
-
-
-def _depth(frame: "Frame") -> int:
-    """How many runs are around it."""
-    depth, caller = 0, frame.session.caller
-    while caller is not None:
-        depth, caller = depth + 1, caller.session.caller
-    return depth
 
 
 class Turn:
-    """Effect: until it is the parked wait's turn (True), or its time has come (False). Raises when the run is to stop."""
+    """Effect: until it is the parked wait's turn to suspend the run (True), or it is over: its time has come, or the run
+    was resumed from it (False). Raises when the run is to stop.
+    """
 
     __slots__ = ("frame", "parked")
 
@@ -146,47 +46,76 @@ class Turn:
 
     def run(self) -> bool:
         ready = threading.Event()
+        stop, floor = self.frame.session.stop, self.frame.session.floor
         self._begin(ready.set)
+        is_woken = False
         try:
-            ready.wait(self._left())
+            while (turn := self._turn()) is None:
+                if is_woken:
+                    stop.sleep(SETTLE_S)
+                    is_woken = ready.is_set()
+                if not is_woken:
+                    floor.settled(self.parked)
+                    is_woken = ready.wait(self._left())
+                ready.clear()
+            return turn
         finally:
-            self.frame.session.stop.remove(ready.set)
-        return self._result()
+            stop.remove(ready.set)
 
     async def run_async(self) -> bool:
-        if _has_branches(self.frame):
-            await asyncio.sleep(SETTLE_S)
         loop = asyncio.get_running_loop()
         ready = asyncio.Event()
+        stop, floor = self.frame.session.stop, self.frame.session.floor
 
         def wake() -> None:
             loop.call_soon_threadsafe(ready.set)
 
         self._begin(wake)
+        is_woken = _has_branches(self.frame)
         try:
-            async with asyncio.timeout(self._left()):
-                await ready.wait()
-        except TimeoutError:
-            pass
+            while (turn := self._turn()) is None:
+                if is_woken:
+                    await asyncio.sleep(SETTLE_S)
+                    is_woken = ready.is_set()
+                if not is_woken:
+                    floor.settled(self.parked)
+                    is_woken = await _set_within(ready, self._left())
+                ready.clear()
+        except asyncio.CancelledError:
+            if stop.kind != "suspend":
+                raise
+            stop.raise_()
+            raise
+        else:
+            return turn
         finally:
-            self.frame.session.stop.remove(wake)
-        return self._result()
+            stop.remove(wake)
 
     def _begin(self, wake: Callable[[], None]) -> None:
         session = self.frame.session
         self.parked.wake = wake
-        session.stop.add(wake)
         session.floor.park(self.parked)
+        session.stop.add(wake)
 
     def _left(self) -> float | None:
         wake_at = self.parked.wake_at
-        return None if wake_at is None else max((wake_at - utc_now()).total_seconds(), 0)
+        if wake_at is None or not self.frame.session.floor.has_clock(self.parked):
+            return None
+        return max((wake_at - utc_now()).total_seconds(), 0)
 
-    def _result(self) -> bool:
+    def _turn(self) -> bool | None:
         stop = self.frame.session.stop
         if stop.kind is not None:
             stop.raise_()
-        return self.parked.is_chosen
+        return self.frame.session.floor.turn_of(self.parked)
+
+
+async def _set_within(ready: asyncio.Event, seconds: float | None) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await ready.wait()
+    except TimeoutError:
+        return False
 
 
 def _has_branches(frame: "Frame") -> bool:
@@ -196,40 +125,68 @@ def _has_branches(frame: "Frame") -> bool:
 def suspend(
     frame: "Frame",
     key: str,
-    waits_for: Literal["input", "sleep", "child"],
+    waits_for: WaitsFor,
     *,
     wake_at: datetime | None = None,
     input_schema: dict[str, Any] | None = None,
 ) -> Steps[None]:
-    """Give the run back until the wait is over. Returns only when `wake_at` comes first, else raises FlowSuspended."""
+    """Give the run back until the wait is over; returns when it is, or when `wake_at` has come before.
+
+    Where the code cannot stay in memory for so long, FlowSuspended is raised instead, and the code called again.
+    """
     session = frame.session
-    parked = Parked(frame, key, waits_for, wake_at)
+    parked = Parked(frame, key, waits_for, wake_at, input_schema)
     try:
-        if not (yield Turn(frame, parked)):
-            return
-        event = session.event(
-            RunSuspended,
-            waits_for=waits_for,
-            key=key,
-            wake_at=wake_at,
-            input_schema=input_schema,
-            pending=_pending(session, parked),
-        )
-        yield Commit(session, event)
-        session.stop.suspend()
+        while (yield Turn(frame, parked)):
+            if session.is_pausing:
+                parked.is_chosen = False
+                yield from stand_still(frame)
+            beside = _beside(session, parked)
+            event = session.event(
+                RunSuspended,
+                waits_for=waits_for,
+                key=key,
+                wake_at=wake_at,
+                input_schema=input_schema,
+                beside=[_as_said(one) for one in beside],
+            )
+            yield Commit(session, event)
+            if not rest(session, parked, beside):
+                session.stop.suspend()
+                session.stop.raise_()
     finally:
         session.floor.leave(parked)
-    session.stop.raise_()
 
 
-def _pending(session: "RunSession", chosen: Parked) -> dict[str, datetime]:
-    """When the other waits of this run will be over: their clocks go on."""
-    depth = chosen.rank[0]
-    return {
-        one.key: one.wake_at
+def _beside(session: "RunSession", chosen: Parked) -> list[Parked]:
+    """The other waits of this run: whichever is over first resumes it."""
+    return [
+        one
         for one in session.floor.parked
-        if one is not chosen and one.wake_at is not None and one.rank[0] == depth
-    }
+        if one is not chosen and one.session is session and not one.is_held
+    ]
+
+
+def _as_said(parked: Parked) -> OpenWait:
+    return OpenWait(
+        key=parked.key,
+        waits_for=parked.waits_for,
+        wake_at=parked.wake_at,
+        input_schema=parked.input_schema,
+    )
+
+
+def clocks(session: "RunSession", chosen: Parked) -> dict[str, datetime]:
+    """When the other waits of this run will be over, which do not resume it: their clocks go on."""
+    return {one.key: one.wake_at for one in _beside(session, chosen) if one.wake_at is not None}
+
+
+def stand_still(frame: "Frame") -> Steps[None]:
+    """As long as somebody pauses the run from outside."""
+    if frame.session.is_pausing:
+        from perfect_sdk.holding import hold
+
+        yield from hold(frame)
 
 
 def sleep(frame: "Frame", seconds: float) -> Steps[None]:
@@ -251,6 +208,7 @@ def sleep(frame: "Frame", seconds: float) -> Steps[None]:
     if left > SHORT_S and session.run.suspends:
         yield from suspend(frame, place.key, "sleep", wake_at=wake_at)
     else:
+        yield from stand_still(frame)
         yield Sleep(session, left)
     session.wait_is_over(Wait(key=place.key, waits_for="sleep", seq=0, wake_at=wake_at))
 
@@ -271,7 +229,11 @@ def pause(
         return session.wait_is_over(wait, timed_out=True)
     if session.run.suspends:
         yield from suspend(frame, key, "input", wake_at=wake_at, input_schema=input_schema)
+        known = session.waits.get(key)
+        if known is not None and known.is_over:
+            return known
         return session.wait_is_over(wait, timed_out=True)
+    yield from stand_still(frame)
     return (yield from _pause_here(session, wait, input_schema))
 
 
@@ -298,6 +260,7 @@ def until_final(frame: "Frame", run_id: str, wake_at: datetime | None) -> Steps[
     if session.run.suspends:
         yield from suspend(frame, run_id, "child", wake_at=wake_at)
     else:
+        yield from stand_still(frame)
         deadline = None if wake_at is None else time.monotonic() + (wake_at - utc_now()).total_seconds()
         try:
             return (yield Future(session, session.journal.until_final(run_id), deadline))

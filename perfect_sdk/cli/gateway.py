@@ -47,8 +47,18 @@ class Gateway:
         following = urllib.parse.urlsplit(link[link.index("<") + 1 : link.index(">")]).query
         return rows, urllib.parse.parse_qs(following).get("cursor", [None])[0]
 
+    def data(self, path: str, **query: Any) -> bytes:
+        """What is no JSON."""
+        with self._open("GET", self._path(path, query), None, STREAM_TIMEOUT_S) as response:
+            return response.read()
+
     def post(self, path: str, body: Any = None) -> Any:
         return self._json("POST", path, body)
+
+    def download(self, path: str, body: Any) -> tuple[bytes, Any]:
+        """The whole answer, and its headers (any case)."""
+        with self._open("POST", path, body, STREAM_TIMEOUT_S) as response:
+            return response.read(), response.headers
 
     def put(self, path: str, body: Any) -> Any:
         return self._json("PUT", path, body)

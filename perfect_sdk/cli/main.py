@@ -11,11 +11,26 @@ from perfect_sdk.cli.exits import FAILED, INTERRUPTED, NOT_INSTALLED, USAGE, Exi
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-COMMANDS = ("worker", "run", "trigger", "runs", "flows", "limits", "clients", "config", "version")
+COMMANDS = (
+    "worker",
+    "run",
+    "trigger",
+    "runs",
+    "flows",
+    "limits",
+    "clients",
+    "report",
+    "sql",
+    "snapshot",
+    "config",
+    "version",
+)
 SERVER_COMMANDS = {
     "up": "start everything: NATS, the services, the web page",
     "service": "run one or several services in this process",
     "demo": "start everything with the example workflows and run each of them once",
+    "backup": "save the running system to a folder or a file",
+    "restore": "make a system again from a backup, in a new folder",
 }
 GROUP = "perfect.commands"
 

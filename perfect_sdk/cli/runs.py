@@ -1,9 +1,9 @@
-"""`perfect runs ls|show|watch|logs|cancel`; what sets runs going again is in `steering`."""
+"""`perfect runs ls|show|watch|logs|cancel`; what sets runs going again is in `steering`, what compares them in `diff`."""
 
 import argparse
 from typing import Any
 
-from perfect_sdk.cli import steering
+from perfect_sdk.cli import diff, steering
 from perfect_sdk.cli.exits import OK
 from perfect_sdk.cli.gateway import Gateway
 from perfect_sdk.cli.output import print_json, print_table, show_duration, show_percent, show_time
@@ -38,6 +38,7 @@ def register(subparsers: Any) -> None:
         add_system(command)
         command.set_defaults(run=function)
     steering.register(commands)
+    diff.register(commands)
 
 
 def list_runs(arguments: argparse.Namespace) -> int:

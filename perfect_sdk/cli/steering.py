@@ -1,4 +1,4 @@
-"""`perfect runs resume|retry|fork`."""
+"""`perfect runs pause|resume|retry|fork`."""
 
 import argparse
 import json
@@ -12,9 +12,17 @@ from perfect_sdk.cli.parameters import add_parameters, add_system, parse_paramet
 
 def register(commands: Any) -> None:
     """Into the commands of `perfect runs`."""
+    one = commands.add_parser("pause", help="stop a running run at its next call, until it is resumed")
+    one.add_argument("run_id", metavar="RUN")
+    add_system(one)
+    one.set_defaults(run=pause, watch=False)
+
     one = commands.add_parser("resume", help="end a pause that waits for input")
     one.add_argument("run_id", metavar="RUN")
     one.add_argument("--input", metavar="VALUE", help="read as JSON where it is JSON, as text otherwise")
+    one.add_argument(
+        "--key", metavar="KEY", help="which pause, when the run waits for several inputs at once"
+    )
     add_parameters(one, help="a field of the input, for one that has fields")
     _finish(one, resume)
 
@@ -38,6 +46,12 @@ def _finish(parser: argparse.ArgumentParser, run: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def pause(arguments: argparse.Namespace) -> int:
+    return _act(
+        arguments, "pause", {}, "is being paused: it stops at its next call of a task, a child flow or a wait"
+    )
+
+
 def resume(arguments: argparse.Namespace) -> int:
     if arguments.input is not None and arguments.parameters:
         raise Exit(USAGE, "give either --input or -p NAME=VALUE, not both")
@@ -47,7 +61,8 @@ def resume(arguments: argparse.Namespace) -> int:
             given = json.loads(arguments.input)
         except ValueError:
             given = arguments.input
-    return _act(arguments, "resume", {"input": given}, "goes on")
+    body = {"input": given} | ({"key": arguments.key} if arguments.key else {})
+    return _act(arguments, "resume", body, "goes on")
 
 
 def retry(arguments: argparse.Namespace) -> int:

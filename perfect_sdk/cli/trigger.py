@@ -28,6 +28,11 @@ def register(subparsers: Any) -> None:
         "--idempotency-key", metavar="KEY", help="the same key starts one run only, for 24 hours"
     )
     parser.add_argument(
+        "--at",
+        metavar="TIME",
+        help="start it then: ISO 8601 with a time zone, as 2026-05-01T12:00:00+02:00 (default: now)",
+    )
+    parser.add_argument(
         "--watch", action="store_true", help="follow the run; the exit code tells how it ended"
     )
     add_system(parser)
@@ -42,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     }
     if arguments.idempotency_key:
         body["idempotency_key"] = arguments.idempotency_key
+    if arguments.at:
+        body["scheduled_for"] = arguments.at
     gateway = Gateway.of(arguments)
     triggered = gateway.post(f"/api/engine/trigger/{quote(arguments.flow, safe='')}", body)
     code = OK

@@ -80,6 +80,7 @@ class Slots:
             _release(frame, self.names, holder)  # the answer may be on its way
             raise
         self.held = (frame, holder)
+        session.floor.pin(1)  # what it holds ends with the epoch, so its code must not outlast it
 
     def _acquire(self, frame: Frame, holder: Holder) -> Steps[None]:
         session = frame.session
@@ -113,6 +114,7 @@ class Slots:
         if self.held is None:
             return None
         (frame, holder), self.held = self.held, None
+        frame.session.floor.pin(-1)
         return _release(frame, self.names, holder)
 
 

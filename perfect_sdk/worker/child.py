@@ -14,9 +14,11 @@ from perfect_sdk.worker.clock import boot_time
 from perfect_sdk.worker.frames import (
     Abandon,
     Cancel,
+    Drain,
     Ended,
     Frame,
     FrameStream,
+    Pause,
     Ready,
     Serve,
     Start,
@@ -24,6 +26,7 @@ from perfect_sdk.worker.frames import (
     Stop,
     StopTask,
     TaskEnded,
+    Unwound,
 )
 
 REAP_S = 0.5
@@ -42,7 +45,7 @@ class Child:
         *,
         solo: bool = False,
         on_ready: Callable[["Child", Ready], None],
-        on_ended: Callable[["Child", Ended | TaskEnded], None],
+        on_ended: Callable[["Child", Ended | Unwound | TaskEnded], None],
         on_died: Callable[["Child"], None],
     ) -> None:
         self.number = number
@@ -98,7 +101,7 @@ class Child:
     def is_idle(self) -> bool:
         return not self.runs and not self.tasks
 
-    def send(self, frame: Start | Cancel | Abandon | StartTask | StopTask | Stop) -> None:
+    def send(self, frame: Start | Cancel | Pause | Abandon | StartTask | StopTask | Drain | Stop) -> None:
         if self._stream is not None and not self._died:
             self._stream.send(frame)
 
@@ -133,7 +136,7 @@ class Child:
         if isinstance(frame, Ready):
             self.is_ready = self.was_ready = True
             self._on_ready(self, frame)
-        elif isinstance(frame, (Ended, TaskEnded)):
+        elif isinstance(frame, (Ended, Unwound, TaskEnded)):
             self._on_ended(self, frame)
 
     def _gone(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from perfect_sdk.worker.child import Child
-from perfect_sdk.worker.frames import Ended, Ready, Serve, Stop, TaskEnded
+from perfect_sdk.worker.frames import Drain, Ended, Ready, Serve, Stop, TaskEnded, Unwound
 
 MAX_EARLY_DEATHS = 3  # executors in a row that end before any has imported the targets
 YOUNG_S = 2.0
@@ -29,7 +29,7 @@ class Crew:
         processes: int,
         *,
         on_ready: Callable[[Child, Ready], None],
-        on_ended: Callable[[Child, Ended | TaskEnded], None],
+        on_ended: Callable[[Child, Ended | Unwound | TaskEnded], None],
         on_died: Callable[[Child], None],
         on_hopeless: Callable[[str], None],
     ) -> None:
@@ -60,13 +60,15 @@ class Crew:
         self._children.append(child)
         await child.start(self._serve)
 
-    def pick(self) -> Child | None:
-        """The executor with the fewest runs, if one has room."""
+    def pick(self, keeper: Child | None = None) -> Child | None:
+        """The executor with the fewest runs, if one has room. keeper: the one to prefer, if it has."""
         ready = [
             one
             for one in self._children
             if one.is_ready and not one.solo and len(one.runs) < self._serve.concurrency
         ]
+        if keeper in ready:
+            return keeper
         return min(ready, key=lambda one: len(one.runs), default=None)
 
     def pick_for_task(self) -> Child | None:
@@ -108,6 +110,11 @@ class Crew:
         for child in found:
             child.kill("it was stopped for longer than the lease")
         return found
+
+    def drain(self) -> None:
+        """No executor keeps the code of runs that wait any more."""
+        for child in self._children:
+            child.send(Drain())
 
     async def stop(self) -> None:
         """End every executor: those that hold nothing may send what waits, for a moment; the others are killed."""

@@ -16,46 +16,44 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from perfect_bus.claim import read_history
 from perfect_schemas.errors import BusUnavailable
+from perfect_schemas.folds.run import is_pausing
 from perfect_sdk.bus_journal import BusJournal
 from perfect_sdk.io import IO
+from perfect_sdk.resting import go_on
 from perfect_sdk.worker.frames import (
     HEAD_BYTES,
     Abandon,
     Cancel,
+    Drain,
     Ended,
     Frame,
     FrameStream,
+    Pause,
     Ready,
     Serve,
     Start,
     StartTask,
     Stop,
     StopTask,
+    Unwound,
     unpack,
 )
+from perfect_sdk.worker.kept import MAX_KEPT, Execution, Kept
 from perfect_sdk.worker.targets import load
 from perfect_sdk.worker.task_host import TaskHost
 
 if TYPE_CHECKING:
     from perfect_schemas.folds.history import History
     from perfect_sdk.flow import Flow
-    from perfect_sdk.session import RunSession
 
 SPARE_THREADS = 8  # for runs that were abandoned and do not end
 EXIT_ORPHANED = 1
 FLUSH_S = 1.0
-
-
-class _Running:
-    __slots__ = ("epoch", "journal", "run_id", "session")
-
-    def __init__(self, run_id: str, epoch: int, session: "RunSession", journal: BusJournal) -> None:
-        self.run_id = run_id
-        self.epoch = epoch
-        self.session = session
-        self.journal = journal
+UNWIND_S = 0.5  # for code that is kept, when the executor stops
 
 
 class Executor:
@@ -65,12 +63,13 @@ class Executor:
         self._serve = serve
         self._io = io
         self._flows = flows
-        self._running: dict[tuple[str, int], _Running] = {}
+        self._running: dict[tuple[str, int], Execution] = {}
         self._loading: set[tuple[str, int]] = set()  # runs whose history is being read
         self._cancelled: set[tuple[str, int]] = set()  # those of them that are to end at once
         self._stream = FrameStream(self._heard, self._orphaned)
+        self._kept = Kept(serve.suspend_after_s)
         self._threads = ThreadPoolExecutor(
-            serve.concurrency + SPARE_THREADS, thread_name_prefix="perfect-run"
+            serve.concurrency + SPARE_THREADS + MAX_KEPT, thread_name_prefix="perfect-run"
         )
         self._main_loop = asyncio.new_event_loop()
         self._task_host = TaskHost(serve, io, flows, self._main_loop, self._stream.send)
@@ -102,13 +101,21 @@ class Executor:
                 running.session.cancel()
             elif (frame.run_id, frame.epoch) in self._loading:
                 self._cancelled.add((frame.run_id, frame.epoch))
+        elif isinstance(frame, Pause):
+            running = self._running.get((frame.run_id, frame.epoch))
+            if running is not None:  # else it is found in the history, or at the next append
+                running.journal.is_pausing = True
         elif isinstance(frame, Abandon):
             running = self._running.get((frame.run_id, frame.epoch))
+            kept = self._kept.get(frame.run_id)
             if running is not None:
-                running.journal.abandon()
-                running.session.abandon()
+                running.abandon()
+            elif kept is not None and kept.epoch == frame.epoch:
+                kept.abandon()
         elif isinstance(frame, (StartTask, StopTask)):
             self._task_host.heard(frame)
+        elif isinstance(frame, Drain):
+            self._kept.close()
         elif isinstance(frame, Stop):
             self._io.spawn(self._stop())
 
@@ -121,7 +128,37 @@ class Executor:
             self._begin(frame, history)
             return
 
+    def _goes_on(self, frame: Start, history: "History | None") -> bool:
+        """Whether the run's code was kept in memory and goes on where it stands."""
+        kept = self._kept.get(frame.hand_over.run_id)
+        if kept is None:
+            return False
+        session, journal = kept.session, kept.journal
+        run = msgspec.structs.replace(session.run, epoch=frame.epoch, claim_seq=frame.claim_seq)
+
+        def claim() -> None:
+            journal.reclaim(frame.epoch, frame.claim_seq)
+            journal.is_pausing = history is not None and history.run is not None and is_pausing(history.run)
+
+        if history is None or not go_on(session, run, history, claim):
+            kept.abandon()
+            return False
+        self._kept.remove(kept)
+        kept.epoch = frame.epoch
+        self._took(kept)
+        return True
+
+    def _took(self, running: Execution) -> None:
+        key = (running.run_id, running.epoch)
+        self._running[key] = running
+        self._loading.discard(key)
+        if key in self._cancelled:
+            self._cancelled.discard(key)
+            running.session.cancel()
+
     def _begin(self, frame: Start, history: "History | None") -> None:
+        if self._goes_on(frame, history):
+            return
         from perfect_sdk.session import RunContext, RunSession
 
         hand_over = frame.hand_over
@@ -141,6 +178,7 @@ class Executor:
             self._io, run_id=hand_over.run_id, epoch=frame.epoch, claim_seq=frame.claim_seq, source=source
         )
         life = history.run if history is not None else None
+        journal.is_pausing = life is not None and is_pausing(life)
         run = RunContext(
             run_id=hand_over.run_id,
             flow_id=hand_over.flow_id,
@@ -162,13 +200,10 @@ class Executor:
             created_at=hand_over.created_at,
         )
         session = RunSession(run, flow, journal, history)
-        running = _Running(hand_over.run_id, frame.epoch, session, journal)
-        key = (running.run_id, running.epoch)
-        self._running[key] = running
-        self._loading.discard(key)
-        if key in self._cancelled:
-            self._cancelled.discard(key)
-            session.cancel()
+        running = Execution(hand_over.run_id, frame.epoch, session, journal)
+        if self._kept.is_open:
+            session.keeper = lambda: self._io.post(self._keep, running)
+        self._took(running)
         if inspect.iscoroutinefunction(flow.fn):
             self._main_loop.call_soon_threadsafe(self._run_async, running)
         else:
@@ -176,7 +211,7 @@ class Executor:
 
     # -- on other threads
 
-    def _run_sync(self, running: _Running) -> None:
+    def _run_sync(self, running: Execution) -> None:
         try:
             outcome = running.session.execute_sync()
         except BaseException as error:
@@ -184,12 +219,12 @@ class Executor:
         else:
             self._io.post(self._ended, running, outcome.state, repr(outcome.error or ""))
 
-    def _run_async(self, running: _Running) -> None:
+    def _run_async(self, running: Execution) -> None:
         task = self._main_loop.create_task(self._await(running))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _await(self, running: _Running) -> None:
+    async def _await(self, running: Execution) -> None:
         try:
             outcome = await running.session.execute_async()
         except BaseException as error:
@@ -197,7 +232,19 @@ class Executor:
         else:
             self._io.post(self._ended, running, outcome.state, repr(outcome.error or ""))
 
-    def _ended(self, running: _Running, outcome: str, detail: str) -> None:
+    def _keep(self, running: Execution) -> None:
+        """The run is suspended: its slot is free, its code stays."""
+        if self._running.pop((running.run_id, running.epoch), None) is None:
+            return
+        running.journal.flush()
+        self._stream.send(Ended(run_id=running.run_id, epoch=running.epoch, outcome="suspended", keeps=True))
+        self._kept.keep(running)
+
+    def _ended(self, running: Execution, outcome: str, detail: str) -> None:
+        if self._kept.remove(running):
+            running.journal.flush()
+            self._stream.send(Unwound(run_id=running.run_id, epoch=running.epoch))
+            return
         self._running.pop((running.run_id, running.epoch), None)
         running.journal.flush()
         self._stream.send(
@@ -205,6 +252,8 @@ class Executor:
         )
 
     async def _stop(self) -> None:
+        self._kept.close()
+        await self._kept.gone(UNWIND_S)
         await self._io.bus.close(FLUSH_S)
         os._exit(0)
 

@@ -21,6 +21,7 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     client_name: str
     concurrency: int
     lease_s: float = 5.0
+    suspend_after_s: float = 10.0
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -35,6 +36,13 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Supervisor: the run is to end as cancelled."""
+
+    run_id: str
+    epoch: int
+
+
+class Pause(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Supervisor: somebody pauses the run; it stops at its next call."""
 
     run_id: str
     epoch: int
@@ -61,6 +69,10 @@ class StopTask(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     is_cancelled: bool
 
 
+class Drain(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Supervisor: the worker is about to stop; unwind the code of runs that wait, and keep no more of it."""
+
+
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Supervisor: nothing is left to do; send what waits and exit."""
 
@@ -80,12 +92,22 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Executor: the slot is free. outcome: what the session said; "error" when it could not write the run's end."""
+    """Executor: the slot is free. outcome: what the session said; "error" when it could not write the run's end. keeps:
+    the run waits, and its code stays in memory until `Unwound`.
+    """
 
     run_id: str
     epoch: int
     outcome: str
     detail: str = ""
+    keeps: bool = False
+
+
+class Unwound(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Executor: the code of a run that waits, kept since that epoch, is gone."""
+
+    run_id: str
+    epoch: int
 
 
 class TaskEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -96,8 +118,8 @@ class TaskEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     detail: str = ""
 
 
-ToExecutor = Serve | Start | Cancel | Abandon | StartTask | StopTask | Stop
-ToSupervisor = Ready | Ended | TaskEnded
+ToExecutor = Serve | Start | Cancel | Pause | Abandon | StartTask | StopTask | Drain | Stop
+ToSupervisor = Ready | Ended | Unwound | TaskEnded
 Frame = ToExecutor | ToSupervisor
 
 _encode = msgspec.json.Encoder().encode

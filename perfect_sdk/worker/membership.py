@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import platform
 import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -118,6 +119,7 @@ class Membership:
                 flows=list(self._flows),
                 queues=[self._options.queue],
                 sdk_version=version(),
+                python_version=platform.python_version(),
             )
         )
         names = ", ".join(definition.name for definition in self._flows.values())

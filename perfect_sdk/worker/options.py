@@ -15,6 +15,7 @@ DEFAULT_DRAIN_S = 3.0
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """targets: files and modules with flows. slots = processes × concurrency.
 
+    suspend_after_s: how long the code of a run that waits stays in memory.
     drain_s: how long held runs may go on after SIGTERM before they are left to other workers.
     """
 
@@ -28,6 +29,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     lease_s: float = 5.0
     presence_every_s: float = 1.5
     cancel_grace_s: float = 10.0
+    suspend_after_s: float = 10.0
 
     @property
     def slots(self) -> int:
@@ -39,4 +41,5 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
             lease_s=settings.lease_s,
             presence_every_s=settings.presence_every_s,
             cancel_grace_s=settings.cancel_grace_s,
+            suspend_after_s=settings.suspend_after,
         )

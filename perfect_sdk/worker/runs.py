@@ -18,10 +18,11 @@ from perfect_bus.claim import Claim, claim
 from perfect_schemas import ids
 from perfect_schemas.commands import HandOver
 from perfect_schemas.errors import BusUnavailable, PerfectError
+from perfect_schemas.folds.run import is_pausing
 from perfect_schemas.states import RunState
 from perfect_sdk.worker.child import Child
 from perfect_sdk.worker.crew import Crew
-from perfect_sdk.worker.frames import Abandon, Cancel, Ended, Start
+from perfect_sdk.worker.frames import Abandon, Cancel, Ended, Pause, Start, Unwound
 from perfect_sdk.worker.held import Held, Recovery, judge, read_life
 
 ENDED_WELL = frozenset({"completed", "failed", "cancelled", "superseded", "retrying", "suspended"})
@@ -55,6 +56,7 @@ class Runs:
         self._held: dict[Key, Held] = {}
         self._where: dict[Key, Child] = {}
         self._waiting: deque[Held] = deque()
+        self._kept: dict[str, tuple[Child, int]] = {}  # run id → who keeps its code, since which epoch
         self._cancelled: set[str] = set()  # cancelled while being claimed
         self._suspects: dict[
             str, tuple[int, int]
@@ -134,12 +136,16 @@ class Runs:
     def place(self) -> None:
         """Give waiting runs to executors that have room. Call it when an executor has become ready."""
         for held in list(self._waiting):
-            child = self._crew.pick_solo() if held.suspect else self._crew.pick()
+            keeper, _ = self._kept.get(held.hand_over.run_id, (None, 0))
+            child = self._crew.pick_solo() if held.suspect else self._crew.pick(keeper)
             if child is not None:
                 self._waiting.remove(held)
                 self._start(held, child)
 
     def _start(self, held: Held, child: Child) -> None:
+        keeper, epoch = self._kept.pop(held.hand_over.run_id, (child, 0))
+        if keeper is not child:
+            keeper.send(Abandon(run_id=held.hand_over.run_id, epoch=epoch))
         child.runs.add(held.key)
         self._where[held.key] = child
         child.send(
@@ -165,11 +171,17 @@ class Runs:
         held = self._held.get(key)
         if held is None:
             return
+        if frame.keeps and child.is_alive:
+            self._kept[frame.run_id] = (child, frame.epoch)
         if frame.outcome in ENDED_WELL:
             self._release(key)
             return
         self._say(f"run {frame.run_id} is given back, its end could not be written: {frame.detail}")
         self._spawn(self._give_back(held, f"its end could not be written: {frame.detail}"))
+
+    def unwound(self, child: Child, frame: Unwound) -> None:
+        if self._kept.get(frame.run_id) == (child, frame.epoch):
+            del self._kept[frame.run_id]
 
     async def _give_back(self, held: Held, reason: str) -> None:
         await self._recovery.give_back(held, reason)
@@ -212,10 +224,17 @@ class Runs:
             self._say(f"run {held.hand_over.run_id} {why}: executor {child.number} is killed")
             child.kill(f"run {held.hand_over.run_id} {why}")
 
+    def pause(self, run_id: str, epoch: int) -> None:
+        """Tell its executor at once. What is missed here is found by the run's next append."""
+        child = self._where.get((run_id, epoch))
+        if child is not None:
+            child.send(Pause(run_id=run_id, epoch=epoch))
+
     # -- recovering
 
     def child_died(self, child: Child) -> None:
         keys = sorted(child.runs)
+        self._kept = {run_id: kept for run_id, kept in self._kept.items() if kept[0] is not child}
         child.runs.clear()
         guilty = child.killed_for is None
         what = f"; runs that it held: {len(keys)}" if keys else ""
@@ -249,6 +268,8 @@ class Runs:
                 continue
             if life is not None and life.state is RunState.CANCELLING and life.epoch == held.epoch:
                 self.cancel(held.hand_over.run_id)
+            elif life is not None and is_pausing(life) and life.epoch == held.epoch:
+                self.pause(held.hand_over.run_id, held.epoch)
             elif judge(life, held, self._client_id, deaths=0) == "drop" and not _is_ended(life, held):
                 child.send(Abandon(run_id=held.hand_over.run_id, epoch=held.epoch))
                 self._end_by_force_later(held, child, "belongs to another worker now and does not end")

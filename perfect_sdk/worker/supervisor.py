@@ -17,12 +17,12 @@ from nats.aio.msg import Msg
 from perfect_bus import Bus
 from perfect_bus.intake import Intake
 from perfect_schemas import ids, subjects
-from perfect_schemas.commands import Control, RegisterFlow, TaskHandOver
+from perfect_schemas.commands import Control, Pausing, RegisterFlow, TaskHandOver
 from perfect_schemas.errors import BusUnavailable
 from perfect_sdk.worker.child import Child
 from perfect_sdk.worker.clock import boot_time
 from perfect_sdk.worker.crew import Crew
-from perfect_sdk.worker.frames import Ended, Ready, Serve, TaskEnded
+from perfect_sdk.worker.frames import Ended, Ready, Serve, TaskEnded, Unwound
 from perfect_sdk.worker.held_tasks import HeldTasks
 from perfect_sdk.worker.membership import Membership
 from perfect_sdk.worker.options import WorkerOptions
@@ -32,6 +32,7 @@ CONNECT_S = 3.0  # then it says that it is waiting
 GOODBYE_S = 1.0
 
 _decode_control = msgspec.json.Decoder(Control).decode
+_decode_pausing = msgspec.json.Decoder(Pausing).decode
 
 
 def say(text: str) -> None:
@@ -118,6 +119,7 @@ class Supervisor:
             client_name=options.name,
             concurrency=options.concurrency,
             lease_s=options.lease_s,
+            suspend_after_s=options.suspend_after_s,
         )
         self._crew = Crew(
             serve,
@@ -155,6 +157,7 @@ class Supervisor:
         await self._task_intake.start()
         self._bus.reconnected.append(self._reconnected)
         await self._bus.nc.subscribe(subjects.control(self.client_id), cb=self._controlled)
+        await self._bus.nc.subscribe(subjects.control_pause(self.client_id), cb=self._told_to_pause)
         with contextlib.suppress(ValueError, AttributeError):  # not in the main thread, or no such signal
             signal.signal(signal.SIGCONT, lambda *_: self._check_pause())
         self._tick()
@@ -172,6 +175,7 @@ class Supervisor:
         self._intake.stop()
         self._task_intake.stop()
         self._membership.drain()
+        self._crew.drain()
         if self._runs.count or self._held_tasks.count:
             more = f" (and tasks of other runs: {self._held_tasks.count})" if self._held_tasks.count else ""
             say(
@@ -209,9 +213,11 @@ class Supervisor:
         self._runs.place()
         self._held_tasks.place()
 
-    def _child_ended(self, child: Child, frame: Ended | TaskEnded) -> None:
+    def _child_ended(self, child: Child, frame: Ended | Unwound | TaskEnded) -> None:
         if isinstance(frame, TaskEnded):
             self._held_tasks.ended(child, frame)
+        elif isinstance(frame, Unwound):
+            self._runs.unwound(child, frame)
         else:
             self._runs.ended(child, frame)
 
@@ -243,6 +249,10 @@ class Supervisor:
             self.stop()
         elif control.run_id is not None:
             self._runs.cancel(control.run_id)
+
+    async def _told_to_pause(self, msg: Msg) -> None:
+        pausing = _decode_pausing(msg.data)
+        self._runs.pause(pausing.run_id, pausing.epoch)
 
     def _bus_error(self, text: str) -> None:
         """Once an outage, not once an attempt."""

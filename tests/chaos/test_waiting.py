@@ -16,7 +16,7 @@ from running import FLOWS, Running, running
 from perfect_bus.settings import Settings
 from perfect_runtime.verify import verify
 from perfect_schemas import ids, subjects
-from perfect_schemas.commands import ResumeRun
+from perfect_schemas.commands import PauseRun, ResumeRun
 from perfect_schemas.events import RunCompleted, RunStarted, TaskCompleted
 
 VICTIMS = ("executor", "engine", "nats-server", "supervisor", "projector")
@@ -129,6 +129,52 @@ async def test_three_nested_runs_in_one_slot(settings: Settings, tmp_path: Path)
             assert set(bodies) == {"top", "middle", "leaf 4", "top again"}
             assert bodies.total() <= 4 + (victim in ("executor", "supervisor"))
             await staff.complete()
+        await system.until_ready()
+        difference = await verify(system.bus)
+        assert difference.ok, "\n".join(difference.differences[:20])
+
+
+@pytest.mark.timeout(60 + 10 * ROUNDS)
+async def test_paused_from_outside(settings: Settings, tmp_path: Path) -> None:
+    """Killed between `run.pausing` and `run.suspended`, or a little later: it pauses all the same, and goes on."""
+    rng = seeded(f"{ROUNDS} kills")
+    settings = msgspec.structs.replace(settings, lease_s=1.0, presence_every_s=0.3)
+    async with running(settings) as system, Witness(system.bus).watching() as witness:
+        staff = Staff(system, FLOWS / "paused.py", concurrency=1)
+        await staff.start("w")
+        names = {f"s{n}" for n in range(40)}
+
+        def run_of(run_id: str) -> Any:
+            return witness.histories[run_id].run
+
+        async def one(n: int, victim: str | None) -> None:
+            folder = tmp_path / str(n)
+            folder.mkdir()
+            run_id = await system.trigger("paused-steps", folder=str(folder))
+            enough = rng.randrange(1, 12)
+            await witness.until(lambda: len(witness.histories[run_id].tasks) >= enough, 30, what="tasks")
+            await system.bus.ask(subjects.command("engine", "pause"), PauseRun(run_id=run_id, by="test"))
+            if victim is not None:
+                await asyncio.sleep(rng.uniform(0, 0.04))  # an instant is what is wanted
+                kill(system, staff, victim)
+            await witness.until(lambda: run_of(run_id).state == "PAUSED", 30, what=f"{run_id} paused")
+            assert run_of(run_id).wait_key.startswith("pausing-")
+            await asyncio.sleep(SOON_S)
+            command = ResumeRun(run_id=run_id, by="test", event_id=ids.uuid7())
+            await system.bus.ask(subjects.command("engine", "resume"), command)
+            history = await witness.until_final(run_id)
+            assert history.run.state == "COMPLETED", (victim, history.run.error, history.run.reason)
+            assert bytes(history.run.result.value) == b"40"
+            check_events(witness, run_id)
+            bodies = Counter((folder / "ran").read_text().split())
+            assert set(bodies) == names
+            assert bodies.total() <= len(names) + (victim in ("executor", "supervisor"))
+            await staff.complete()
+
+        await one(0, None)
+        order = [*VICTIMS, *rng.choices(VICTIMS, k=ROUNDS - len(VICTIMS))]
+        for n, victim in enumerate(order, 1):
+            await one(n, victim)
         await system.until_ready()
         difference = await verify(system.bus)
         assert difference.ok, "\n".join(difference.differences[:20])

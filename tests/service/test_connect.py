@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from fake_worker import until
 
 from perfect_bus import Bus
 from perfect_bus.bus import Connection
@@ -17,6 +18,7 @@ from perfect_bus.settings import Settings
 from perfect_engine.service import EngineService
 from perfect_registry.service import RegistryService
 from perfect_schemas import subjects
+from perfect_schemas.commands import CancelRun, PauseRun, ResumeRun
 from perfect_schemas.events import ClientConnected, ClientDisconnected
 from perfect_schemas.folds.history import History
 from perfect_sdk import connect
@@ -216,3 +218,89 @@ def test_two_calls_share_a_client(
     finally:
         connect.leave()
         io.close()
+
+
+STEERED = """
+import time
+from perfect_sdk import flow, get_run_logger, sleep, task
+
+@task
+def say(n: int) -> None:
+    print("task", n, flush=True)
+
+@flow
+def naps() -> None:
+    say(1)
+    print("begun", flush=True)
+    sleep(SECONDS)
+    say(2)
+
+@flow
+def goes_on() -> None:
+    say(1)
+    print("begun", flush=True)
+    input()
+    say(2)
+    print("after", flush=True)
+
+if __name__ == "__main__":
+    FLOW()
+    print("done", flush=True)
+"""
+
+
+def steered(script: Path, environment: dict[str, str], flow: str) -> subprocess.Popen[str]:
+    script.write_text(STEERED.replace("FLOW", flow).replace("SECONDS", "600"))
+    return subprocess.Popen(
+        [sys.executable, str(script)],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=script.parent,
+    )
+
+
+async def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return (await asyncio.to_thread(process.stdout.readline)).strip()
+
+
+async def test_a_script_hears_that_its_run_is_cancelled(
+    bus: Bus, start_service, script: Path, environment
+) -> None:
+    """It sleeps, and says nothing by which the guard could reveal it."""
+    await start_service(RegistryService)
+    await start_service(EngineService)
+    process = steered(script, environment, "naps")
+    assert [await line(process), await line(process)] == ["task 1", "begun"]
+    run = (await only_run(bus)).run
+    await bus.ask(subjects.command("engine", "cancel"), CancelRun(run_id=run.id, by="ann"))
+    out, errors = await asyncio.to_thread(process.communicate, timeout=20)
+    assert "CancelledRun" in errors
+    assert "done" not in out
+    [*_, (_, cancelling), (_, cancelled)] = await bus.read(subjects.run(run.id))
+    assert (cancelling.type, cancelled.type) == ("run.cancelling", "run.cancelled")
+    assert cancelled.source.startswith("client:")  # said by the script, not by the engine after the grace
+
+
+async def test_a_script_stands_still_while_its_run_is_paused(
+    bus: Bus, start_service, script: Path, environment
+) -> None:
+    await start_service(RegistryService)
+    await start_service(EngineService)
+    with steered(script, environment, "goes_on") as process:
+        assert [await line(process), await line(process)] == ["task 1", "begun"]
+        run_id = (await only_run(bus)).run.id
+        await bus.ask(subjects.command("engine", "pause"), PauseRun(run_id=run_id, by="ann"))
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        _, suspended = await until(bus, run_id, "suspended")
+        assert suspended.key == "pausing-1"
+        await bus.ask(subjects.command("engine", "resume"), ResumeRun(run_id=run_id, by="ann"))
+        assert [await line(process) for _ in range(3)] == ["task 2", "after", "done"]
+        assert await asyncio.to_thread(process.wait, 20) == 0
+    history = await only_run(bus)
+    assert (history.run.state, history.run.epoch, len(history.tasks)) == ("COMPLETED", 2, 2)

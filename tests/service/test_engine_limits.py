@@ -5,9 +5,12 @@ import time
 
 import msgspec
 import pytest
+from eventually import eventually
 from fake_worker import Worker, register, trigger, until
 
+from perfect_engine import limits as limits_module
 from perfect_engine.service import EngineService
+from perfect_projector.service import ProjectorService
 from perfect_registry.service import RegistryService
 from perfect_schemas import ids, subjects
 from perfect_schemas.commands import (
@@ -21,7 +24,7 @@ from perfect_schemas.commands import (
     ShowLimits,
 )
 from perfect_schemas.errors import Conflicting, InvalidInput, NotFound
-from perfect_schemas.queries import RunDetail
+from perfect_schemas.queries import Integrity, IntegrityReport, RunDetail
 
 
 @pytest.fixture
@@ -276,3 +279,42 @@ async def test_the_limit_of_a_flow(bus, worker):
         await worker.take("etl", timeout=0.3)
     await ask(bus, "remove_limit", RemoveLimit(name="flow:etl", by="ann"))
     await worker.take("etl")
+
+
+async def messages(bus):
+    return (await bus.js.stream_info("DEFS", subjects_filter=subjects.ALL_LIMITS)).state.subjects or {}
+
+
+async def test_what_led_to_where_a_limit_stands_leaves_the_bus(
+    bus, engine, worker, settings, start_service, monkeypatch
+):
+    """Used for ever, a limit keeps a handful of events on the bus; the read model's log keeps them all."""
+    monkeypatch.setattr(limits_module, "CONDENSE_AFTER", 10)
+    await start_service(ProjectorService)
+    await set_limit(bus, "db", 2)
+    one, two = await started(bus, worker, 2)
+    assert (await acquire(bus, one, "db", key="kept")).granted
+    for n in range(20):
+        assert (await acquire(bus, two, "db", key=str(n))).granted
+        await release(bus, two, "db", key=str(n))
+    subject = subjects.limit(ids.limit_id("db"))
+
+    async def is_short():
+        return 0 < (await messages(bus))[subject] <= 12
+
+    await eventually(is_short, timeout_s=20, every_s=0.05)
+    logged = await bus.ask(subjects.query("integrity"), Integrity())
+    assert all(check.ok for check in msgspec.json.decode(logged.value, type=IntegrityReport).checks)
+    await end(engine)
+    monkeypatch.setattr(limits_module, "CONDENSE_AFTER", 1)  # the next start does so at once
+    await start_service(EngineService)
+    shown = (await limits(bus))["db"]
+    assert [(slot.holder.run_id, slot.holder.key) for slot in shown.holders] == [(one.run_id, "kept")]
+    assert shown.slots == 2
+
+    async def is_one():
+        return (await messages(bus))[subject] == 1
+
+    await eventually(is_one, timeout_s=20, every_s=0.05)
+    await release(bus, one, "db", key="kept")
+    assert (await limits(bus))["db"].holders == []

@@ -15,7 +15,7 @@ from perfect_engine.service import EngineService
 from perfect_gateway.service import GatewayService
 from perfect_projector.service import ProjectorService
 from perfect_registry.service import RegistryService
-from perfect_schemas import ids
+from perfect_schemas import ids, subjects
 from perfect_sdk.cli.main import main
 
 SCHEMA = {
@@ -84,6 +84,60 @@ async def test_resume(http: httpx.AsyncClient, worker: Worker, bus: Bus) -> None
     assert answer.status_code == 303, answer.text
     _, resumed = await until(bus, claimed.run_id, "resumed")
     assert resumed.input == {"n": 3, "ok": True}
+
+
+async def test_pause(http: httpx.AsyncClient, worker: Worker, bus: Bus) -> None:
+    claimed = await started(http, worker)
+    url, page = f"/api/engine/runs/{claimed.run_id}", f"/runs/{claimed.run_id}"
+    told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def hear(msg: Any) -> None:
+        told.set_result(msgspec.json.decode(msg.data))
+
+    await bus.nc.subscribe(subjects.control_pause(worker.id), cb=hear)
+    await bus.nc.flush()
+    await eventually(http, page, f'action="{page}/pause"')
+    answer = await http.post(f"{page}/pause", headers=own(http))
+    assert answer.status_code == 303, answer.text
+    assert await asyncio.wait_for(told, 5) == {"run_id": claimed.run_id, "epoch": 1}
+    answer = await http.post(f"{url}/pause")  # a second one is harmless
+    assert (answer.status_code, answer.json()["state"], answer.json()["pausing_by"]) == (
+        202,
+        "RUNNING",
+        "api",
+    )
+    await eventually(http, url, '"pausing_by":"api"')
+    shown = await eventually(http, page, "is being paused by api")
+    assert f"{page}/pause" not in shown
+    assert "is being paused by api" in (await http.get(url)).json()["waiting_for"]
+    seq, _ = await until(bus, claimed.run_id, "pausing")
+    held = msgspec.structs.replace(claimed, seq=seq)
+    await worker.suspend(held, "input", key="pausing-1")
+    await until(bus, claimed.run_id, "suspended")
+    await eventually(http, page, "paused by api: goes on when it is resumed")
+    await eventually(http, page, f'action="{page}/resume"')
+    answer = await http.post(f"{url}/pause")
+    assert (answer.status_code, "is PAUSED already" in answer.json()["detail"]) == (409, True)
+    assert (await http.post(f"{url}/resume")).status_code == 202
+    again = await worker.start("etl")
+    assert again.epoch == 2
+    await eventually(http, url, '"pausing_by":null')
+    await worker.complete(again)
+    answer = await http.post(f"{url}/pause")
+    assert (answer.status_code, "has ended already (COMPLETED)" in answer.json()["detail"]) == (409, True)
+    assert (await http.post(f"/api/engine/runs/{ids.uuid7()}/pause")).status_code == 404
+
+
+async def test_a_time_without_a_zone_is_refused(http: httpx.AsyncClient, worker: Worker) -> None:
+    answer = await http.post("/api/engine/trigger/etl", json={"scheduled_for": "2999-01-01T00:00:00"})
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["field"] == "scheduled_for"
+    assert "needs a time zone" in error["message"]
+    answer = await http.post("/api/engine/trigger/etl", json={"scheduled_for": "2999-01-01T02:00:00+02:00"})
+    assert answer.status_code == 202
+    url = f"/api/engine/runs/{answer.json()['id']}"
+    assert "scheduled for 2999-01-01 00:00:00 UTC" in await eventually(http, url, "scheduled for")
 
 
 async def test_resume_with_one_value_or_none(http: httpx.AsyncClient, worker: Worker, bus: Bus) -> None:
@@ -169,7 +223,14 @@ async def test_by_the_command_line(
     assert await command("limits", "set", "db", "2") == (0, "db: 2 at once\n")
     assert "0 of 2" in (await command("limits", "ls"))[1]
     assert (await command("limits", "rm", "db"))[0] == 0
+    assert (await command("trigger", "etl", "--at", "2999-01-01T00:00:00"))[0] == 2
     claimed = await started(http, worker)
+    assert await command("runs", "pause", claimed.run_id) == (
+        0,
+        f"run {claimed.run_id} is being paused: it stops at its next call of a task, a child flow or a wait\n",
+    )
+    seq, _ = await until(bus, claimed.run_id, "pausing")
+    claimed = msgspec.structs.replace(claimed, seq=seq)
     await worker.suspend(claimed, "input", key="pause-0")
     await until(bus, claimed.run_id, "suspended")
     assert await command("runs", "resume", claimed.run_id, "-p", "n=3") == (

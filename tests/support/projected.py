@@ -40,8 +40,14 @@ async def check_statistics(bus: Bus, truth: dict[str, History]) -> None:
         if isinstance(event, e.TaskCompleted) and changed and event.task_run_id not in counted:
             counted.add(event.task_run_id)
             samples[event.task_id].append(event.duration_ms)
-        if isinstance(event, e.RunCompleted) and history.run is not before:
-            samples[history.run.flow_id].append(event.duration_ms)
+        run = history.run
+        if (
+            isinstance(event, e.RunCompleted)
+            and run is not before
+            and not run.interrupted
+            and not run.fork_of
+        ):
+            samples[run.flow_id].append(run.duration_ms)
     shown = await ask(bus, "statistics", queries.Statistics(), views.StatisticsView)
     assert {s.id for s in [*shown.tasks, *shown.flows]} == set(samples)
     for statistic in [*shown.tasks, *shown.flows]:

@@ -52,6 +52,13 @@ class Runs:
         if end:
             await self.say(run_id, events.TaskCompleted, duration_ms=5, **task)
 
+    async def say_client(self, client_id: str) -> None:
+        hello = events.ClientConnected(
+            id=ids.uuid7(), at=utc_now(), source="test", client_id=client_id, name="w", host="a-host", pid=1, slots=1,
+            python_version="3.99.1",
+        )  # fmt: skip
+        await self.bus.outbox.send(subjects.client(client_id), encode(hello), hello.id)
+
     async def complete(self, run_id: str) -> None:
         await self.say(run_id, events.RunCompleted, duration_ms=10)
 

@@ -187,6 +187,9 @@ class World:
         elif end < 0.85:
             say(e.RunCancelling, by="me")
             say(e.RunCancelled)
+        elif end < 0.87:
+            say(e.RunPausing, by="me")
+            say(e.RunSuspended, waits_for="input", key="pausing-1")
         elif end < 0.9:
             say(e.RunSuspended, waits_for="sleep", wake_at=self.now + timedelta(hours=1))
         elif end < 0.95:

@@ -60,10 +60,20 @@ class Visitor:
 
     @classmethod
     async def come(
-        cls, browser: Browser, url: str, *, viewport: Any = DESKTOP, scheme: Any = "light"
+        cls,
+        browser: Browser,
+        url: str,
+        *,
+        viewport: Any = DESKTOP,
+        scheme: Any = "light",
+        script: bool = True,
     ) -> "Visitor":
         context = await browser.new_context(
-            viewport=viewport, color_scheme=scheme, locale="en-GB", timezone_id="Europe/Rome"
+            viewport=viewport,
+            color_scheme=scheme,
+            locale="en-GB",
+            timezone_id="Europe/Rome",
+            java_script_enabled=script,
         )
         context.set_default_timeout(10_000)
         page = await context.new_page()

@@ -244,7 +244,7 @@ def test_shapes() -> None:
     assert shapes.error_shape(None) is None
     assert shapes.line_number(7, 3) > shapes.line_number(6, 99_999)
     for run, expected in (
-        ({"state": "RUNNING"}, ["cancel"]),
+        ({"state": "RUNNING"}, ["cancel", "pause"]),
         ({"state": "CANCELLING"}, []),
         ({"state": "PAUSED", "waits_for": "sleep"}, ["cancel"]),
         ({"state": "PAUSED", "waits_for": "input"}, ["cancel", "resume"]),

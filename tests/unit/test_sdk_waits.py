@@ -407,7 +407,7 @@ def test_where_a_pause_is_refused(monkeypatch):
 
     @flow
     def other() -> None:
-        suspend_flow_run(flow_run_id="another")
+        suspend_flow_run(flow_run_id="another", key="k")
 
     assert isinstance(run_flow(other).error, NotSupported)
 
@@ -545,3 +545,8 @@ def test_calls_that_wait_for_one_that_waits_do_not_hold_the_run():
     result = run_flow(chained)
     assert result.state == "PAUSED"
     assert to_the_end(chained, result).result == ["child after", "child asked"]
+
+
+def test_a_deployment_at_a_time_without_a_zone_is_refused():
+    with pytest.raises(InvalidInput, match="needs a time zone"):
+        run_deployment("etl", scheduled_time=datetime(2999, 1, 1))

@@ -80,6 +80,15 @@ PROBLEMS = [
     {"field": "tags", "message": EVIL},
 ]
 
+SQL = {
+    "tables": [{"name": "v_runs", "kind": "view", "comment": EVIL, "columns": [{"name": EVIL, "type": "VARCHAR", "comment": EVIL}]}],
+    "no_tables": "", "saved": [{"name": EVIL, "text": EVIL, "saved_at": NOW, "by": ""}], "examples": [{"name": "e", "text": EVIL}],
+}  # fmt: skip
+RESULT = {
+    "columns": [EVIL, "n", "at"], "types": ["VARCHAR", "BIGINT", "TIMESTAMP"], "rows": [[EVIL, 1, NOW], [None, 2, "2026-01-02T00:00:00Z"]],
+    "row_count": 2, "truncated": True, "elapsed_ms": 1.5, "snapshot_at": NOW,
+}  # fmt: skip
+
 PAGES = {
     "home": ("home", {"flows": [flow(), flow(id="f2", recent=[], statistics=None, parameters={})], "live_runs": [run()], "summary": SUMMARY}),
     "home, empty": ("home", {"flows": [], "live_runs": [], "summary": SUMMARY}),
@@ -92,6 +101,8 @@ PAGES = {
     "flow, bare": ("flow", {"flow": flow(tasks=[], recent=[], statistics=None, schedules=[], parameters={}, version=None), "runs": [], "task_statistics": []}),
     "statistics": ("statistics", {"statistics": {"tasks": [STATISTICS], "flows": [STATISTICS]}}),
     "statistics, empty": ("statistics", {"statistics": {"tasks": [], "flows": []}}),
+    "sql": ("sql", {**SQL, "query": EVIL, "name": EVIL, "result": RESULT, "problem": None}),
+    "sql, wrong": ("sql", {**SQL, "query": EVIL, "name": "", "result": None, "problem": {"title": EVIL, "detail": EVIL}}),
     "error": ("error", {"status": 404, "title": EVIL, "detail": EVIL}),
 }  # fmt: skip
 PARTS = {

@@ -1,4 +1,4 @@
-"""What sets a run going again: resume, retry, fork."""
+"""What stops a run for a while and sets it going again: pause, resume, retry, fork."""
 
 from typing import Any
 
@@ -15,9 +15,12 @@ BY = "api"
 
 
 class ResumeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """input: of the shape that the run waits for (`input_schema` of the run)."""
+    """input: of the shape that the run waits for (`input_schema` of the run). key: of the pause that is meant, when the
+    run waits for several inputs at once (`waits` of the run).
+    """
 
     input: Any = None
+    key: str | None = None
 
 
 class RetryBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,8 +38,12 @@ class ForkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     parameters: dict[str, Any] | None = None
 
 
-async def resume_run(parts: Parts, run: str, given: Any) -> None:
-    command = commands.ResumeRun(run_id=run, by=BY, input=given, event_id=ids.uuid7())
+async def pause_run(parts: Parts, run: str) -> None:
+    await parts.asker.command("engine", "pause", commands.PauseRun(run_id=run, by=BY), commands.Done)
+
+
+async def resume_run(parts: Parts, run: str, given: Any, key: str | None = None) -> None:
+    command = commands.ResumeRun(run_id=run, by=BY, input=given, event_id=ids.uuid7(), key=key)
     await parts.asker.command("engine", "resume", command, commands.Done)
 
 
@@ -64,16 +71,27 @@ async def view_of(parts: Parts, run: str) -> RunView:
 
 
 def routes(parts: Parts) -> list[Any]:
+    @post("/api/engine/runs/{run_id:str}/pause", status_code=202, opt={"answers": {202: RunView}})
+    async def pause(request: AnyRequest) -> Response[bytes]:
+        """Pause a RUNNING run: it stops at its next call of a task, a child flow or a wait, holds no slot, and goes on
+        when it is resumed. Tasks under way are finished first. 409 for any other.
+        """
+        wanted_id = run_id(request)
+        await pause_run(parts, wanted_id)
+        return json(await view_of(parts, wanted_id), status=202)
+
     @post(
         "/api/engine/runs/{run_id:str}/resume",
         status_code=202,
         opt={"body": ResumeBody, "optional": True, "answers": {202: RunView}},
     )
     async def resume(request: AnyRequest) -> Response[bytes]:
-        """End a pause that waits for input. 409 when the run waits for none, 422 when the input does not fit."""
+        """End a pause that waits for input. 409 when the run waits for none (or for several, and no key says which), 422
+        when the input does not fit.
+        """
         wanted = await body(request, ResumeBody, optional=True)
         wanted_id = run_id(request)
-        await resume_run(parts, wanted_id, wanted.input)
+        await resume_run(parts, wanted_id, wanted.input, wanted.key)
         return json(await view_of(parts, wanted_id), status=202)
 
     @post(
@@ -103,4 +121,4 @@ def routes(parts: Parts) -> list[Any]:
             headers={"location": f"/api/engine/runs/{triggered.run_id}"},
         )
 
-    return [resume, retry, fork]
+    return [pause, resume, retry, fork]

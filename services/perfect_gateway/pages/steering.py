@@ -1,4 +1,4 @@
-"""The forms of a run's page that set it going again: resume, retry, fork."""
+"""The forms of a run's page that stop it for a while and set it going again: pause, resume, retry, fork."""
 
 from typing import Any
 
@@ -6,13 +6,14 @@ import msgspec
 from litestar import Response, post
 
 import perfect_ui
-from perfect_gateway.api.steering import fork_run, resume_run, retry_run
+from perfect_gateway.api.steering import fork_run, pause_run, resume_run, retry_run
 from perfect_gateway.pages.page import form, html, see
 from perfect_gateway.pages.runs import run_context
 from perfect_gateway.parts import Parts
 from perfect_gateway.runs import folded_run, no_run
 from perfect_gateway.wire import AnyRequest, run_id
 from perfect_schemas.errors import FieldError, InvalidInput
+from perfect_schemas.folds.run import RunLife, open_waits
 
 
 async def submitted(request: AnyRequest) -> dict[str, str]:
@@ -42,22 +43,36 @@ def input_problems(error: InvalidInput) -> list[dict[str, str]]:
     return problems or [{"field": "", "message": error.detail}]
 
 
+def asked_schema(run: RunLife, key: str | None) -> dict[str, Any] | None:
+    """Of the input that the form is about: of the pause with that key, or of the only one."""
+    waits = (wait for wait in open_waits(run) if wait.waits_for == "input" and key in (None, wait.key))
+    return next((wait.input_schema for wait in waits), None)
+
+
 def routes(parts: Parts) -> list[Any]:
+    @post("/runs/{run_id:str}/pause", status_code=303)
+    async def pause(request: AnyRequest) -> Response[bytes]:
+        wanted = run_id(request)
+        await pause_run(parts, wanted)
+        return see(request, f"/runs/{wanted}")
+
     @post("/runs/{run_id:str}/resume", status_code=303)
     async def resume(request: AnyRequest) -> Response[bytes]:
         wanted, fields = run_id(request), await submitted(request)
         history, _ = await folded_run(parts, wanted)
         if history.run is None:
             raise no_run(wanted)
+        key = fields.get("key") or None
+        asked = asked_schema(history.run, key)
         given: Any = None
         problems: list[dict[str, str]] = []
-        if history.run.input_schema is not None:
-            schema = perfect_ui.input_form(history.run.input_schema)
+        if asked is not None:
+            schema = perfect_ui.input_form(asked)
             values, problems = perfect_ui.form_parameters(schema, fields)
-            given = values if schema is history.run.input_schema else values.get("input")
+            given = values if schema is asked else values.get("input")
         if not problems:
             try:
-                await resume_run(parts, wanted, given)
+                await resume_run(parts, wanted, given, key)
                 return see(request, f"/runs/{wanted}")
             except InvalidInput as error:
                 problems = input_problems(error)
@@ -77,4 +92,4 @@ def routes(parts: Parts) -> list[Any]:
         triggered = await fork_run(parts, wanted, fields.get("from_key") or None, parameters)
         return see(request, f"/runs/{triggered.run_id}")
 
-    return [resume, retry, fork]
+    return [pause, resume, retry, fork]
