@@ -20,6 +20,7 @@ lint:
     ruff format --check .
     lint-imports
     python docs/generate_states.py --check
+    python docs/generate_settings.py --check
 
 # Types
 types:
@@ -49,6 +50,7 @@ bench name="":
 # Bring generated pages up to date
 docs:
     python docs/generate_states.py
+    python docs/generate_settings.py
 
 # Take additions to events, commands and queries up into the committed snapshots; refuses other changes
 snapshots:

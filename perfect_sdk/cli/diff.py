@@ -12,6 +12,7 @@ from perfect_sdk.cli.parameters import add_system
 VALUE_CHARACTERS = 60
 TASKS_SHOWN = 40
 NOTHING_MS = 1.0
+HALF = 0.5
 
 
 def register(commands: Any) -> None:
@@ -52,7 +53,10 @@ def diff(arguments: argparse.Namespace) -> int:
 def _print_causes(found: dict[str, Any]) -> None:
     if not found["explained_by"]:
         return
-    print(f"\nB took {_signed(found['delta_ms'])}. Most of it is due to:")
+    delta, shares = found["delta_ms"], sum(cause["share"] for cause in found["explained_by"])
+    how = "longer" if delta > 0 else "shorter"
+    much = "Most of it" if shares > HALF else "Of it"
+    print(f"\nB took {show_duration(abs(delta))} {how}. {much} is due to:")
     rows = [
         [f"  {cause['name']}", show_duration(cause["a_ms"]), show_duration(cause["b_ms"]),
          _signed(cause["delta_ms"]), f"{cause['share'] * 100:.0f} %"]

@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from perfect_schemas.folds.run import RunLife
+
 STEPS = 10
 LEAST_RUNS = 3
 MOST_RUNS = 50
@@ -38,6 +40,17 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
         """
         left = after(self.remaining, (now - self.since) / timedelta(milliseconds=1))
         return self.since + timedelta(milliseconds=quantile(left, share)) if left else None
+
+
+def outlook(run: RunLife, step: int, reached_ms: int, curves: Iterable[Curve]) -> Outlook | None:
+    """The outlook of a run that reached the step, 0–9, when it had executed for `reached_ms`. None when it does not
+    execute, or the runs before it are too few. What it reached in an execution before this one counts from the
+    begin of this one.
+    """
+    since = run.executing_since
+    if since is None or not (left := remaining(curves, step)):
+        return None
+    return Outlook(since=since + timedelta(milliseconds=max(reached_ms - run.ran_ms, 0)), remaining=left)
 
 
 def curve_of(marks: Sequence[int], duration_ms: int) -> Curve:

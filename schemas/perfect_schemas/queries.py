@@ -106,9 +106,16 @@ class FlowDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`statistics`. Answer: views.StatisticsView."""
+    """`statistics`. Answer: views.StatisticsView. flow, task: by id or name.
+
+    by: a row for each configuration, flow version or day (UTC) instead of one of all time. days: how far back the
+    percentiles go, and with `by` a day the rows.
+    """
 
     flow: str | None = None
+    task: str | None = None
+    by: Literal["configuration", "flow_version", "day"] | None = None
+    days: int = 30
 
 
 class ClientList(msgspec.Struct, frozen=True, kw_only=True):

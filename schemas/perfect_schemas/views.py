@@ -4,7 +4,7 @@ Times are ISO 8601 UTC, durations ms, progress 0–100.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from perfect_schemas.events.flow import TaskDefinition
 from perfect_schemas.events.run import OpenWait
 from perfect_schemas.folds.run import RunLife, is_paused_from_outside, is_pausing, open_waits
 from perfect_schemas.folds.task import TaskLife
+from perfect_schemas.forecast import MEDIAN, NEARLY_ALL, Curve, Outlook
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +26,9 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     began with. waits_for, input_schema: of a paused run, what it waits for, and of which shape the input is to be; of
     several waits side by side, the first that a person can end. waits: all of them.
     pausing_by: who wants a RUNNING run to pause, or has paused one that is PAUSED.
+    eta_p50, eta_p90: when a RUNNING run will be done, by the runs before it: as likely sooner as later, and with 90 %;
+    None when they are too few, or when it takes longer than all of them. outlook: what these follow from as time
+    passes.
     """
 
     id: str
@@ -57,6 +61,9 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     input_schema: dict[str, Any] | None = None
     waits: list[OpenWait] = []
     pausing_by: str | None = None
+    eta_p50: datetime | None = None
+    eta_p90: datetime | None = None
+    outlook: Outlook | None = None
     result: Any = None
 
 
@@ -97,8 +104,38 @@ class LogView(msgspec.Struct, frozen=True, kw_only=True):
     task_key: str | None
 
 
+class Distribution(msgspec.Struct, frozen=True, kw_only=True):
+    """Durations in ms. Percentiles are within 1 %."""
+
+    sample_count: int
+    avg_ms: float
+    min_ms: float
+    max_ms: float
+    std_dev_ms: float | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+
+
+class ForecastView(msgspec.Struct, frozen=True, kw_only=True):
+    """How good the forecasts of a flow's runs were that completed in the last days: by how much the one made at the
+    start (and when half of the progress was reached) was off, in percent of what the run took, and how many were done
+    by the time at which nine of ten should be.
+    """
+
+    runs: int
+    median_error_percent: float
+    within_p90_percent: float
+    half_median_error_percent: float | None = None
+
+
 class StatisticView(msgspec.Struct, frozen=True, kw_only=True):
-    """id: task id, or flow id with task_name None. std_dev_ms: sample standard deviation, None below two samples."""
+    """id: task id, or flow id with task_name None. std_dev_ms: sample standard deviation, None below two samples.
+
+    p50_ms, p95_ms, p99_ms: of the last days, within 1 %; None when nothing completed in them.
+    configuration, flow_version, day: which part the row is of, when it was asked for by one of them; last_updated is
+    a day then. queued, launch, forecast: of flows.
+    """
 
     id: str
     flow_name: str
@@ -110,6 +147,15 @@ class StatisticView(msgspec.Struct, frozen=True, kw_only=True):
     min_duration_ms: float | None
     max_duration_ms: float | None
     last_updated: datetime
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    configuration: str | None = None
+    flow_version: str | None = None
+    day: date | None = None
+    queued: Distribution | None = None
+    launch: Distribution | None = None
+    forecast: ForecastView | None = None
 
 
 class StatisticsView(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,7 +171,9 @@ class RecentRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlowView(msgspec.Struct, frozen=True, kw_only=True):
-    """recent: its last 20 runs, newest first. expected_counts: task id → how often it runs in one run, by history."""
+    """recent: its last 20 runs, newest first. expected_counts: task id → how often it runs in one run, by history.
+    curves: how the last completed runs progressed, see `forecast.Curve`; of one flow alone.
+    """
 
     id: str
     name: str
@@ -139,6 +187,7 @@ class FlowView(msgspec.Struct, frozen=True, kw_only=True):
     statistics: StatisticView | None = None
     recent: list[RecentRun] = []
     expected_counts: dict[str, float] = {}
+    curves: list[Curve] = []
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
@@ -271,6 +320,13 @@ def run_view(
         pausing_by=None if run.state.is_final else run.pausing_by,
         result=inline.value if inline else None,
     )
+
+
+def with_outlook(view: RunView, outlook: Outlook | None, now: datetime) -> RunView:
+    if outlook is None or view.state != "RUNNING":
+        return view
+    p50, p90 = (outlook.finish(share, now) for share in (MEDIAN, NEARLY_ALL))
+    return msgspec.structs.replace(view, eta_p50=p50, eta_p90=p90, outlook=outlook)
 
 
 def task_run_view(task: TaskLife, *, weight: float = 1.0, expected_ms: float | None = None) -> TaskRunView:

@@ -9,20 +9,25 @@ import perfect_ui
 from perfect_gateway import openapi, problems, static
 from perfect_gateway.api import (
     clients,
+    diff,
     events,
     executions,
     flows,
     health,
     limits,
     logs,
+    report,
     runs,
+    sql,
     statistics,
     steering,
 )
 from perfect_gateway.outermost import LOOPBACK_NAMES, Outermost
+from perfect_gateway.pages import diff as diff_pages
 from perfect_gateway.pages import flows as flow_pages
 from perfect_gateway.pages import home, stream
 from perfect_gateway.pages import runs as run_pages
+from perfect_gateway.pages import sql as sql_pages
 from perfect_gateway.pages import steering as steering_pages
 from perfect_gateway.pages.page import error_page
 from perfect_gateway.parts import Parts
@@ -36,12 +41,26 @@ MOST_BODY_BYTES = (
 def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
     api = [
         handler
-        for module in (flows, runs, steering, limits, logs, statistics, events, clients, executions, health)
+        for module in (
+            flows,
+            runs,
+            steering,
+            limits,
+            logs,
+            report,
+            diff,
+            statistics,
+            sql,
+            events,
+            clients,
+            executions,
+            health,
+        )
         for handler in module.routes(parts)
     ]
     pages = [
         handler
-        for module in (home, run_pages, steering_pages, flow_pages, stream)
+        for module in (home, run_pages, steering_pages, diff_pages, flow_pages, sql_pages, stream)
         for handler in module.routes(parts)
     ]
     app = Litestar(

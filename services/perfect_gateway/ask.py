@@ -12,7 +12,7 @@ import msgspec
 from nats.errors import Error as NatsError
 
 from perfect_bus import Bus
-from perfect_schemas import subjects
+from perfect_schemas import queries, subjects
 from perfect_schemas.commands import Health, Reply
 from perfect_schemas.errors import NotFound, ServiceUnavailable
 
@@ -21,6 +21,7 @@ T = TypeVar("T")
 QUERY_S = 5.0
 COMMAND_S = 10.0
 HEALTH_S = 1.0
+SQL_S = 60.0  # the projector's own limits end a query, and its wait for a turn, well before
 AGAIN_S = 0.01
 YOUNG_S = 1.0
 _decode_reply = msgspec.json.Decoder(Reply).decode
@@ -83,6 +84,16 @@ class Asker:
                 if loop.time() > deadline:
                     raise
             await asyncio.sleep(AGAIN_S)
+
+    async def sql(self, query: queries.Sql) -> queries.SqlResult:
+        """Asked once: a second time would run it a second time."""
+        reply = await self.bus.ask(subjects.query("sql"), query, timeout_s=SQL_S, try_s=SQL_S)
+        return msgspec.json.decode(reply.value, type=queries.SqlResult)
+
+    async def snapshot(self) -> queries.SqlSnapshot:
+        asked = queries.SnapshotFile()
+        reply = await self.bus.ask(subjects.query("snapshot"), asked, timeout_s=SQL_S, try_s=SQL_S)
+        return msgspec.json.decode(reply.value, type=queries.SqlSnapshot)
 
     async def command(self, service: str, verb: str, command: Any, kind: type[T]) -> T:
         """The command is repeated until it is answered; what it creates carries an id of ours, so nothing doubles."""

@@ -8,6 +8,7 @@ import msgspec
 from perfect_gateway.ask import Asker
 from perfect_schemas import queries
 from perfect_schemas.errors import PerfectError
+from perfect_schemas.forecast import Curve
 from perfect_schemas.progress import PlannedTask
 from perfect_schemas.views import FlowView, StatisticsView
 
@@ -15,12 +16,15 @@ SAMPLES = 3  # from so many on, the mean of history replaces the author's estima
 
 
 class FlowFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """expected_ms: task id → mean by history, else the author's estimate. run_expected_ms: of the whole run."""
+    """expected_ms: task id → mean by history, else the author's estimate. run_expected_ms: of the whole run.
+    curves: how the last runs progressed.
+    """
 
     plan: list[PlannedTask] = []
     weights: dict[str, float] = {}
     expected_ms: dict[str, float] = {}
     run_expected_ms: float | None = None
+    curves: list[Curve] = []
 
 
 NO_FACTS = FlowFacts()
@@ -37,6 +41,7 @@ def facts_of(flow: FlowView, statistics: StatisticsView) -> FlowFacts:
         weights={task.id: task.weight for task in flow.tasks},
         expected_ms=expected,
         run_expected_ms=whole.avg_duration_ms if whole and whole.sample_count >= SAMPLES else None,
+        curves=flow.curves,
     )
 
 

@@ -11,14 +11,24 @@ from perfect_bus import Bus
 from perfect_gateway.facts import FlowFacts
 from perfect_schemas import codec, subjects
 from perfect_schemas.codec import UnknownEvent
-from perfect_schemas.envelope import Event
+from perfect_schemas.envelope import Event, utc_now
 from perfect_schemas.events import LogBatch, RunCompleted, TaskAdopted, TaskCached, TaskCompleted
 from perfect_schemas.folds.history import History
-from perfect_schemas.folds.run import RunLife
+from perfect_schemas.folds.run import RunLife, executed_ms
 from perfect_schemas.folds.task import TaskLife
+from perfect_schemas.forecast import STEPS, outlook, step_of
 from perfect_schemas.progress import progress
-from perfect_schemas.states import FINAL_TASK_STATES
-from perfect_schemas.views import LogView, RunView, TaskRunView, level_name, run_view, task_run_view
+from perfect_schemas.states import FINAL_TASK_STATES, TaskState
+from perfect_schemas.views import (
+    LogView,
+    RunView,
+    TaskRunView,
+    level_name,
+    run_view,
+    task_run_view,
+    with_outlook,
+    with_queues,
+)
 
 SHOWN_BYTES = 64 * 1024
 _WITH_RESULT = (RunCompleted, TaskCompleted, TaskCached, TaskAdopted)
@@ -61,17 +71,42 @@ def run_of(history: History, facts: FlowFacts) -> RunView | None:
         return None
     seen: Counter[str] = Counter()
     finished: Counter[str] = Counter()
+    queues: set[str] = set()
     for task in history.tasks.values():
         seen[task.task_id] += 1
+        if task.state is TaskState.PENDING and task.queue is not None:
+            queues.add(task.queue)
         if task.state in FINAL_TASK_STATES:
             finished[task.task_id] += 1
-    return run_view(
+    fraction = progress(facts.plan, seen, finished)
+    view = run_view(
         run,
-        progress=progress(facts.plan, seen, finished),
+        progress=fraction,
         tasks_done=finished.total(),
         tasks_total=expected_count(run, facts, seen),
         expected_ms=facts.run_expected_ms,
     )
+    if run.executing_since is not None and facts.curves:
+        step = step_of(fraction)
+        reached_ms = _reached_ms(history, facts, fraction, step)
+        view = with_outlook(view, outlook(run, step, reached_ms, facts.curves), utc_now())
+    return with_queues(view, queues)
+
+
+def _reached_ms(history: History, facts: FlowFacts, fraction: float, step: int) -> int:
+    """How long the run had executed when so many of its tasks had finished that it was at this step."""
+    run = history.run
+    if run is None or step == 0:
+        return 0
+    done = [task for task in history.tasks.values() if task.state in FINAL_TASK_STATES and task.end_time]
+    done.sort(key=lambda task: task.end_time)  # type: ignore[arg-type,return-value]
+    whole = sum(facts.weights.get(task.task_id, 1.0) for task in done)
+    reached = 0.0
+    for task in done:
+        reached += facts.weights.get(task.task_id, 1.0)
+        if reached * fraction / whole >= step / STEPS - 1e-9:
+            return executed_ms(run, max(task.end_time, run.executing_since))  # type: ignore[type-var]
+    return 0
 
 
 def expected_count(run: RunLife, facts: FlowFacts, seen: Counter[str]) -> int:

@@ -57,6 +57,13 @@ def foreign(method: str, headers: dict[bytes, bytes]) -> str | None:
     return None
 
 
+def secured(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """With the security headers that the response has not set by itself: a report has a policy of its own."""
+    headers = list(headers)
+    own = {name for name, _ in headers}
+    return headers + [header for header in SECURITY_HEADERS if header[0] not in own]
+
+
 class Outermost:
     """most_bytes: of a body. `requests` counts (method, status) of every response that began."""
 
@@ -75,7 +82,7 @@ class Outermost:
         async def guarded(message: "Message") -> None:
             if message["type"] == "http.response.start":
                 self.requests[method, message["status"]] += 1
-                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
+                message["headers"] = secured(message.get("headers", ()))
             await send(message)
 
         headers: dict[bytes, bytes] = dict(scope["headers"])

@@ -84,7 +84,7 @@ def handler(error_page: ErrorPage) -> Callable[[Request[Any, Any, Any], Exceptio
                 exc_info=None if isinstance(error, PerfectError) else error,
             )
         headers = dict(getattr(error, "headers", None) or {})
-        if problem.status == 503:
+        if problem.status in (429, 503):
             headers["retry-after"] = "1"
         if wants_page(request):
             try:

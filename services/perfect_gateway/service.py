@@ -44,6 +44,7 @@ class GatewayService(Service):
 
     async def start(self) -> None:
         """Raises InvalidInput for an address that is not loopback, Conflicting when the port is taken."""
+        await self.hub.lag.start(self.bus)
         self._app = create_app(self._parts, host=self.settings.host)
         self._server = HttpServer(self._app, self.settings.host, self.settings.port)
         self._serving = self.context.spawn(self._serve(self._server), "http server")

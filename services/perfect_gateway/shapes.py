@@ -86,9 +86,12 @@ def actions(run: dict[str, Any]) -> list[str]:
     """The buttons of a run's page. What happens to a child run happens through the run that called it."""
     state = run["state"]
     found = [] if state in ENDED or state == "CANCELLING" else ["cancel"]
+    is_child = run.get("origin") == "child"
+    if state == "RUNNING" and not is_child and not run.get("pausing_by"):
+        found.append("pause")
     if state == "PAUSED" and run.get("waits_for") == "input":
         found.append("resume")
-    if run.get("origin") != "child":
+    if not is_child:
         found += ["retry"] if state in RETRIED else []
         found += ["fork"] if state in ENDED else []
     return found

@@ -17,6 +17,7 @@ import duckdb
 from perfect_projector import run_row, task_row
 from perfect_projector.batch import Batch, Row, columns
 from perfect_projector.months import Months
+from perfect_projector.rollup import Pair
 from perfect_projector.sql import statement
 from perfect_projector.values import instant, text, timestamp
 from perfect_schemas.errors import Failed
@@ -287,6 +288,10 @@ class Duck:
         return self.load("load_runs", wanted, cursor=loader), self.load(
             "load_task_runs", wanted, cursor=loader
         )
+
+    def load_daily_statistics(self, pairs: list[Pair], loader: duckdb.DuckDBPyConnection) -> list[Row]:
+        """What the file has of the tasks and flows, each with a day."""
+        return self.load("load_daily_statistics", *map(list, zip(*pairs, strict=True)), cursor=loader)
 
     def loader(self) -> duckdb.DuckDBPyConnection:
         """A cursor that reads what is committed while the writer writes."""

@@ -5,21 +5,27 @@ Two forecasts are kept: of its first start, and of when it reached half of its p
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
+from perfect_schemas.folds.run import RunLife
 from perfect_schemas.forecast import (
     MEDIAN,
     MOST_RUNS,
     NEARLY_ALL,
     STEPS,
     Curve,
+    Outlook,
     curve_of,
+    outlook,
     quantile,
     remaining,
 )
 
 HALF = STEPS // 2
+
+Error = Literal["eta_start", "eta_half", "eta_within"]
 
 
 class Guess(msgspec.Struct, frozen=True):
@@ -35,6 +41,15 @@ class Forecast(msgspec.Struct, omit_defaults=True):
     start: Guess | None = None
     half: Guess | None = None
     marks: list[int] = []
+
+
+_decode = msgspec.json.Decoder(Forecast).decode
+_decode_curves = msgspec.json.Decoder(list[Curve]).decode
+
+
+def curves_of(text: str | None) -> list[Curve]:
+    """As they stand in the column `flow_statistics.curves`."""
+    return [] if text is None else _decode_curves(text)
 
 
 class Curves:
@@ -73,14 +88,26 @@ class Curves:
         return Guess(p50, p90)
 
 
-def errors(forecast: Forecast, duration_ms: int) -> dict[str, float]:
+def outlook_of(run: RunLife, text: str | None, curves: list[Curve]) -> Outlook | None:
+    """When the run may be done, with what is kept of it as `runs.forecast`. None when it does not execute."""
+    marks = [] if text is None else _decode(text).marks
+    reached_ms = marks[-1] if marks else 0
+    return outlook(run, len(marks), reached_ms, curves)
+
+
+def errors(forecast: Forecast, duration_ms: int) -> dict[Error, float]:
     """How far each forecast was off, in percent of what the run took, and whether it was done when nine of ten
     should be: 100 or 0, so that the mean is the share.
     """
-    found: dict[str, float] = {}
-    for name, guess in (("start", forecast.start), ("half", forecast.half)):
-        if guess is not None:
-            found[f"eta_{name}"] = abs(guess.p50 - duration_ms) / max(duration_ms, 1) * 100
+    found: dict[Error, float] = {}
+    if forecast.start is not None:
+        found["eta_start"] = _off(forecast.start, duration_ms)
+    if forecast.half is not None:
+        found["eta_half"] = _off(forecast.half, duration_ms)
     if forecast.start is not None:
         found["eta_within"] = 100.0 if duration_ms <= forecast.start.p90 else 0.0
     return found
+
+
+def _off(guess: Guess, duration_ms: int) -> float:
+    return abs(guess.p50 - duration_ms) / max(duration_ms, 1) * 100

@@ -5,13 +5,14 @@ The runs that are being worked on are held as folds; a batch names the runs that
 key are collapsed to its newest state, so a batch has at most one row a key.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from perfect_projector import run_row, task_row
 from perfect_projector.batch import Batch, Decoded, Message
+from perfect_projector.completion import Completions
 from perfect_projector.definition import Definitions
 from perfect_projector.expectation import Expectations
 from perfect_projector.held import FINISHED, Entry, Held
@@ -19,12 +20,14 @@ from perfect_projector.log_row import event_row, line_rows
 from perfect_projector.outlier import Finding
 from perfect_projector.run_row import Measured
 from perfect_projector.statistic import Book
+from perfect_projector.values import text
 from perfect_projector.welford import Summary
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event
 from perfect_schemas.events import LogBatch, RunCompleted, RunScheduled, TaskCompleted, TaskEvent
 from perfect_schemas.events.statistic import PerformanceWarned
-from perfect_schemas.folds.run import RunLife
+from perfect_schemas.folds.run import RunLife, executed_ms
+from perfect_schemas.forecast import step_of
 from perfect_schemas.ids import is_id
 
 SOURCE = "projector"
@@ -52,7 +55,7 @@ class Projection:
     """
 
     def __init__(self, book: Book | None = None) -> None:
-        self.book = book or Book()
+        self.completions = Completions(book or Book())
         self.definitions = Definitions()
         self.expectations = Expectations()
         self.held = Held()
@@ -138,11 +141,22 @@ class Projection:
         if after.state in FINISHED:
             if not was_finished:
                 tracker.ended(after.task_id)
+                if run is not None and run.executing_since is not None:
+                    self._reached(entry, run, event.at)
         elif was_finished:
             tracker.reopened(after.task_id)
         if type(event) is TaskCompleted and run is not None and key not in entry.counted:
             entry.counted.add(key)
-            self._observe(draft, message, event, run, after.task_id, after.name)
+            found = self.completions.task(
+                run,
+                after.task_id,
+                after.name,
+                event.duration_ms,
+                at=event.at,
+                seq=message.seq,
+                batch=self.batches,
+            )
+            self._judge(draft, message, event, run.id, event.duration_ms, *found)
         draft.tasks[entry.run_id, key] = entry
         return True
 
@@ -170,27 +184,35 @@ class Projection:
             if before.start_time is None and after.start_time is not None and after.queued_at is not None:
                 waited = after.start_time - after.queued_at
                 entry.launch_ms = max(waited // timedelta(milliseconds=1), 0)
+        if before is not None and before.start_time is None and after.start_time is not None:
+            self.completions.curves.started(after.flow_id, entry.forecast)
         if type(event) is RunCompleted:
             self.expectations.completed(after.flow_id, dict(tracker.seen))
             if not (after.interrupted or after.fork_of or after.origin_run_id):
-                self._observe(draft, message, event, after, after.flow_id, None)
+                found = self.completions.run(
+                    after, entry.forecast, entry.launch_ms, at=event.at, seq=message.seq, batch=self.batches
+                )
+                self._judge(draft, message, event, after.id, after.duration_ms or 0, *found)
         return True
 
-    def _observe(
-        self, draft: Draft, message: Message, event: Any, run: RunLife, key: str, task_name: str | None
+    def _reached(self, entry: Entry, run: RunLife, at: datetime) -> None:
+        """Its progress may have got to another tenth."""
+        step = step_of(entry.tracker.high)
+        if step > len(entry.forecast.marks):
+            self.completions.curves.reached(run.flow_id, entry.forecast, step, executed_ms(run, at))
+
+    def _judge(
+        self,
+        draft: Draft,
+        message: Message,
+        event: Any,
+        run_id: str,
+        duration_ms: int,
+        finding: Finding | None,
+        before: Summary,
     ) -> None:
-        duration_ms = event.duration_ms if task_name is not None else run.duration_ms or 0
-        finding, before = self.book.observe(
-            key,
-            flow_id=run.flow_id,
-            flow_name=run.flow_name,
-            task_name=task_name,
-            duration_ms=duration_ms,
-            at=event.at,
-            seq=message.seq,
-        )
         if finding is not None:
-            draft.warned.append((message, _warning(run.id, event, duration_ms, finding, before)))
+            draft.warned.append((message, _warning(run_id, event, duration_ms, finding, before)))
 
     def _expect(self, entry: Entry, run: RunLife) -> None:
         flow = self.definitions.flows.get(run.flow_id)
@@ -214,11 +236,12 @@ class Projection:
             rows.append(
                 task_row.row_of(run_id, entry.history.tasks[key], key in entry.counted, entry.first_seqs[key])
             )
-        self.book.take_rows(batch)
+        self.completions.book.take_rows(batch, self.completions.curves)
+        batch.new_daily_statistics, batch.daily_statistics = self.completions.rolls.take_rows()
 
 
 def _measured(entry: Entry, run: RunLife) -> Measured:
-    tracker = entry.tracker
+    tracker, forecast = entry.tracker, entry.forecast
     total = entry.final_total
     return Measured(
         progress=100.0 if run.state == "COMPLETED" else tracker.high * 100,
@@ -226,6 +249,7 @@ def _measured(entry: Entry, run: RunLife) -> Measured:
         tasks_done=tracker.finished,
         tasks_total=max(tracker.total, len(entry.history.tasks)) if total is None else total,
         plan=None if run.state.is_final else tracker.plan_text,
+        forecast=text(forecast) if forecast.start is not None or forecast.marks else None,
     )
 
 

@@ -12,7 +12,9 @@ import msgspec
 
 from perfect_projector import cursor as page_cursor
 from perfect_projector import view
-from perfect_projector.sql import statement, statements
+from perfect_projector.forecast import curves_of
+from perfect_projector.sql import select, statement, statements
+from perfect_projector.statistic_replies import of_flow, statistics
 from perfect_projector.values import timestamp
 from perfect_schemas import queries as q
 from perfect_schemas.envelope import utc_now
@@ -23,8 +25,6 @@ from perfect_schemas.views import (
     FlowView,
     RecentRun,
     RunView,
-    StatisticsView,
-    StatisticView,
     SummaryView,
     with_queues,
 )
@@ -32,27 +32,6 @@ from perfect_schemas.views import (
 Cursor = Any
 MAX_PAGE = 1_000
 MAX_LINES = 10_000
-
-
-def select(
-    cursor: Cursor, name: str, where: dict[str, Any] | None = None, **values: Any
-) -> list[tuple[Any, ...]]:
-    """Run the statement `name`. `where`: condition → parameters of its own, for the conditions that are to hold.
-
-    Values that begin with `_` fill a placeholder of the statement with text from another statement.
-    """
-    text = statement(name)
-    conditions = [statement(f"{name}.where.{condition}") for condition in where or {}]
-    text = text.replace("{where}", "WHERE " + " AND ".join(conditions) if conditions else "")
-    parameters: dict[str, Any] = {}
-    for part in (where or {}).values():
-        parameters |= part
-    for key, value in values.items():
-        if key.startswith("_"):
-            text = text.replace("{" + key[1:] + "}", value)
-        else:
-            parameters[key] = value
-    return cursor.execute(text, parameters).fetchall()
 
 
 def offsets(cursor: Cursor) -> dict[str, int]:
@@ -66,7 +45,7 @@ def runs(cursor: Cursor, query: q.RunPage) -> q.Runs:
     if query.parent is not None:
         where["parent"] = {"parent": query.parent}
     if query.flow is not None:
-        where |= _flow(query.flow)
+        where |= of_flow(query.flow)
     for name in ("state", "tag", "configuration", "text"):
         if value := getattr(query, name):
             where[name] = {name: value}
@@ -162,8 +141,15 @@ def flow(cursor: Cursor, query: q.FlowDetail) -> FlowView:
     found = _flows(cursor, where)
     if not found:
         raise NotFound(f"there is no flow {query.flow!r}: register it by starting a worker that has it")
-    counts = dict(select(cursor, "expected_counts", flow_id=found[0].id))
-    return msgspec.structs.replace(found[0], expected_counts=counts)
+    flow_id = found[0].id
+    counts = dict(select(cursor, "expected_counts", flow_id=flow_id))
+    curves = select(cursor, "curves", flow_id=flow_id)
+    return msgspec.structs.replace(
+        found[0],
+        expected_counts=counts,
+        curves=curves_of(curves[0][0]) if curves else [],
+        statistics=next(iter(statistics(cursor, q.Statistics(flow=flow_id)).flows), None),
+    )
 
 
 def _flows(cursor: Cursor, where: dict[str, Any]) -> list[FlowView]:
@@ -172,15 +158,6 @@ def _flows(cursor: Cursor, where: dict[str, Any]) -> list[FlowView]:
     for row in select(cursor, "recent_runs", flow_ids=list(recent)) if rows else []:
         recent[row[0]].append(view.recent_of(row))
     return [view.flow_of(row, recent[row[0]]) for row in rows]
-
-
-def statistics(cursor: Cursor, query: q.Statistics) -> StatisticsView:
-    where = {} if query.flow is None else _flow(query.flow)
-
-    def found(name: str) -> list[StatisticView]:
-        return [view.statistic_of(row) for row in select(cursor, name, where)]
-
-    return StatisticsView(tasks=found("task_statistics"), flows=found("flow_statistics"))
 
 
 def clients(cursor: Cursor, _: q.ClientList) -> list[ClientView]:
@@ -217,10 +194,6 @@ REPLIES: dict[str, tuple[type, Callable[[Cursor, Any], Any]]] = {
     "integrity": (q.Integrity, integrity),
     "summary": (q.Summary, summary),
 }
-
-
-def _flow(flow: str) -> dict[str, Any]:
-    return {"flow_id": {"flow_id": flow}} if is_id(flow) else {"flow_name": {"flow_name": flow}}
 
 
 def _clamp(limit: int, most: int) -> int:

@@ -13,6 +13,7 @@ from perfect_projector.continuity import FILE, compare
 from perfect_projector.copier import Copier
 from perfect_projector.disk import DiskGuard
 from perfect_projector.duck import Duck
+from perfect_projector.forecast import curves_of
 from perfect_projector.journal import STREAMS, Journal, stream_state
 from perfect_projector.project import Projection
 from perfect_projector.purger import Purger
@@ -136,12 +137,11 @@ class ProjectorService(Service):
         duck, projection = self._open_duck, self.projection
         projection.floor = duck.floor()
         projection.definitions.restore(duck.load("load_flows"))
-        projection.book.restore(
-            [
-                *map(of_task_row, duck.load("load_task_statistics")),
-                *map(of_flow_row, duck.load("load_flow_statistics")),
-            ]
+        flows = duck.load("load_flow_statistics")
+        projection.completions.book.restore(
+            [*map(of_task_row, duck.load("load_task_statistics")), *map(of_flow_row, flows)]
         )
+        projection.completions.curves.restore((row[0], curves_of(row[-1])) for row in flows)
         projection.expectations.restore(duck.load("load_task_counts"))
 
     @property

@@ -5,8 +5,10 @@ from typing import Any
 import msgspec
 
 from perfect_projector import definition, run_row, task_row
+from perfect_projector.forecast import curves_of, outlook_of
 from perfect_projector.values import instant
 from perfect_projector.welford import Summary
+from perfect_schemas.envelope import utc_now
 from perfect_schemas.views import (
     ClientView,
     EventView,
@@ -19,21 +21,24 @@ from perfect_schemas.views import (
     level_name,
     run_view,
     task_run_view,
+    with_outlook,
 )
 
 Row = tuple[Any, ...]
 
 
 def run_of(row: Row) -> RunView:
-    *columns, expected_ms = row
+    *columns, expected_ms, curves = row
     life, measured = run_row.life_of(tuple(columns))
-    return run_view(
+    view = run_view(
         life,
         progress=measured.progress / 100,
         tasks_done=measured.tasks_done,
         tasks_total=measured.tasks_total,
         expected_ms=expected_ms,
     )
+    outlook = outlook_of(life, measured.forecast, curves_of(curves)) if curves else None
+    return with_outlook(view, outlook, utc_now())
 
 
 def task_run_of(row: Row) -> TaskRunView:

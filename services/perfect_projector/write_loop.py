@@ -71,7 +71,7 @@ class WriteLoop:
         self._teller = Teller(context.bus)
         self._folder = ThreadPoolExecutor(1, thread_name_prefix="folder")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="duck-writer")
-        self._under_way: dict[int, tuple[int, int]] = {}
+        self._under_way: dict[tuple[str, int], tuple[int, int]] = {}
         self._committed_at = 0.0
 
     async def in_writer(self, function: Callable[..., T], *args: Any) -> T:
@@ -118,7 +118,7 @@ class WriteLoop:
 
     async def _next(self, journal: Journal) -> tuple[list[Message], Draft]:
         messages = await journal.take(self._settings.batch_events, self._gather_s())
-        self._under_way[messages[0].seq] = len(messages), min(message.stored_ns for message in messages)
+        self._under_way[messages[0][:2]] = len(messages), min(message.stored_ns for message in messages)
         try:
             return messages, await _to_the_end(self._folder, self._fold, messages)
         except duckdb.FatalException as error:
@@ -140,6 +140,10 @@ class WriteLoop:
         missing = held.missing(decoded)
         if missing:
             held.restore(*self._duck.load_runs(missing, self._loader))
+        rolls = self.projection.completions.rolls
+        pairs = rolls.missing(decoded, held.entries)
+        if pairs:
+            rolls.restore(pairs, self._duck.load_daily_statistics(pairs, self._loader))
         draft = self.projection.fold(decoded)
         self.figures.failed += len(draft.failed)
         for message, error in draft.failed:
@@ -153,6 +157,7 @@ class WriteLoop:
             max_tasks=MAX_TASKS,
             max_bytes=MAX_HELD_BYTES,
         )
+        rolls.forget(self.projection.batches - KEEP_BATCHES)
         return draft
 
     async def _commit(self, messages: list[Message], draft: Draft) -> None:
@@ -168,7 +173,7 @@ class WriteLoop:
         self.committed |= draft.batch.offsets
         self._teller.committed(self.committed["EVENTS"])
         self.heard(draft)
-        _, oldest = self._under_way.pop(messages[0].seq)
+        _, oldest = self._under_way.pop(messages[0][:2])
         figures = self.figures
         figures.events += len(messages)
         figures.batches += 1

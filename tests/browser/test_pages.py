@@ -34,6 +34,7 @@ async def pages(system, gates) -> dict[str, str]:
         "home": "/",
         "runs": "/runs",
         "runs-none": "/runs?text=nothing+is+called+so",
+        "sql": "/sql",
         "run-running": f"/runs/{running['id']}",
         "run-completed": f"/runs/{squares[-1]['id']}",
         "run-many-tasks": f"/runs/{many['id']}",

@@ -59,6 +59,7 @@ def test_every_statement_runs(duck: Duck, name: str) -> None:
             "limit": 1,
             "after": 0,
             "since": utc_now().replace(tzinfo=None),
+            "from": utc_now().replace(tzinfo=None),
             "flow_ids": [],
             "run_ids": [],
         }

@@ -85,7 +85,7 @@ async def test_a_live_system_goes_on_elsewhere(settings: Settings, tmp_path: Pat
         assert 20 <= len(saved) <= len(done_before) + 1
         already = Counter(trace.read_text().split())
         await again.worker(FLOWS / "worked.py", FLOWS / "waiting.py", concurrency=4)
-        resume = commands.ResumeRun(run_id=paused, input={"approved": True, "comment": "restored"})
+        resume = commands.ResumeRun(run_id=paused, by="test", input={"approved": True, "comment": "restored"})
         await again.bus.ask(subjects.command("engine", "resume"), resume)
         history = await again.until_final(live)
         assert history.run is not None

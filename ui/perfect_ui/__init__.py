@@ -7,6 +7,7 @@ the trigger form. The contexts of all templates and the protocol of the stream a
 from perfect_ui.assets import STATIC_DIR, AssetsMissing, asset_url, asset_version
 from perfect_ui.forms import form_parameters, form_values, input_form
 from perfect_ui.rendering import render
+from perfect_ui.report import report, report_policy
 from perfect_ui.stream import frame, signal
 
 __all__ = [
@@ -19,5 +20,7 @@ __all__ = [
     "frame",
     "input_form",
     "render",
+    "report",
+    "report_policy",
     "signal",
 ]

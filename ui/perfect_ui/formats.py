@@ -106,3 +106,17 @@ def compact_json(value: Any) -> str:
 def number(value: float | None) -> str:
     """Thousands apart by a thin space."""
     return NOTHING if value is None else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def shorter(text: str, most: int = 400) -> str:
+    """The beginning of what is longer than `most` characters."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def signed(milliseconds: float | None) -> str:
+    """A difference of durations: `+4.2 s`, `−350 ms`, `±0` below a millisecond."""
+    if milliseconds is None:
+        return NOTHING
+    if abs(milliseconds) < 1:
+        return "±0"
+    return f"{'+' if milliseconds > 0 else '−'}{duration(abs(milliseconds))}"

@@ -11,8 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from perfect_ui import formats
 from perfect_ui.ansi import ansi
 from perfect_ui.assets import asset_url, asset_version
+from perfect_ui.chart import chart
+from perfect_ui.digest import differing
 from perfect_ui.formats import tone
 from perfect_ui.forms import fields, input_form
+from perfect_ui.result import cells, is_number
+from perfect_ui.spread import spread
 from perfect_ui.strip import strip
 from perfect_ui.timeline import timeline
 
@@ -93,17 +97,24 @@ def _environment() -> Environment:
         "task_number": formats.task_number,
         "log_source": formats.log_source,
         "number": formats.number,
+        "shorter": formats.shorter,
+        "signed": formats.signed,
         "compact_json": formats.compact_json,
+        "task_pairs": differing,
         "task_window": task_window,
     }
     environment.tests["final"] = formats.is_final
     environment.globals |= {
         "asset_url": asset_url,
         "asset_version": asset_version,
+        "cells": cells,
+        "chart": chart,
         "elapsed_ms": formats.milliseconds_between,
         "fields": fields,
         "input_form": input_form,
+        "is_number": is_number,
         "schedule_text": schedule_text,
+        "spread": spread,
         "strip": strip,
         "timeline": timeline,
     }

@@ -46,7 +46,9 @@ class Timeline:
     ticks: tuple[tuple[float, str], ...] = field(default=())  # (percent of the width, label)
 
 
-def timeline(run: dict[str, Any], tasks: list[dict[str, Any]], now: str) -> Timeline:
+def timeline(
+    run: dict[str, Any], tasks: list[dict[str, Any]], now: str, *, group_above: int = GROUP_ABOVE
+) -> Timeline:
     """Lay out `tasks` of `run` as of `now` (ISO)."""
     started = [task for task in tasks if task["start_time"]]
     starts = [task["start_time"] for task in started]
@@ -59,7 +61,7 @@ def timeline(run: dict[str, Any], tasks: list[dict[str, Any]], now: str) -> Time
     ends = [_offset(start, task["end_time"]) for task in started if task["end_time"]]
     span = max([_offset(start, end), *ends, 1.0])
     started.sort(key=lambda task: instant(task["start_time"]))
-    grouped = len(tasks) > GROUP_ABOVE
+    grouped = len(tasks) > group_above
     rows = (
         _groups(started, start, span) if grouped else [_row(task, start, span, live=live) for task in started]
     )

@@ -16,7 +16,7 @@ export function startActions(): void {
   });
   document.addEventListener("submit", (event) => {
     const form = event.target as HTMLFormElement;
-    if (form.method === "post") form.classList.add("busy");
+    if (form.method === "post" && form.dataset.stays === undefined) form.classList.add("busy");
   });
   addEventListener("pageshow", () => document.querySelectorAll("form.busy").forEach((form) => form.classList.remove("busy")));
   document.addEventListener("htmx:config:request", (event) => {

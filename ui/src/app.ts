@@ -4,6 +4,7 @@ import { startActions } from "./actions";
 import { startClock } from "./clock";
 import { startLogs } from "./logs";
 import { startSort } from "./sort";
+import { startSql } from "./sql";
 import { startStream } from "./stream";
 import { startThemeToggle } from "./theme-toggle";
 
@@ -18,5 +19,6 @@ startThemeToggle();
 startActions();
 startLogs();
 startSort();
+startSql();
 startClock();
 startStream();

@@ -225,13 +225,13 @@ def _started(life: RunLife, event: e.RunStarted, state: S, seq: int) -> RunLife:
         wake_at=None,
         input_schema=None,
         beside=[],
-        ran_ms=_ran_ms(life, event.at),
+        ran_ms=executed_ms(life, event.at),
         executing_since=event.at,
         interrupted=life.interrupted or life.state is S.RUNNING,
     )
 
 
-def _ran_ms(life: RunLife, until: datetime) -> int:
+def executed_ms(life: RunLife, until: datetime) -> int:
     """How long it has executed up to `until`, all its executions together."""
     since = life.executing_since
     if since is None:
@@ -250,7 +250,7 @@ def _suspended(life: RunLife, event: e.RunSuspended, state: S, seq: int) -> RunL
         wake_at=event.wake_at,
         input_schema=event.input_schema,
         beside=event.beside,
-        ran_ms=_ran_ms(life, event.at),
+        ran_ms=executed_ms(life, event.at),
         executing_since=None,
     )
 
@@ -264,7 +264,7 @@ def _retrying(life: RunLife, event: e.RunRetrying, state: S, seq: int) -> RunLif
         due_at=event.due_at,
         error=event.error,
         client_id=None,
-        ran_ms=_ran_ms(life, event.at),
+        ran_ms=executed_ms(life, event.at),
         executing_since=None,
         interrupted=True,
     )
@@ -277,7 +277,7 @@ def _lost(life: RunLife, event: e.RunLost, state: S, seq: int) -> RunLife:
         last_seq=seq,
         client_id=None,
         reason=event.reason,
-        ran_ms=_ran_ms(life, event.at),
+        ran_ms=executed_ms(life, event.at),
         executing_since=None,
         interrupted=True,
     )
@@ -362,7 +362,7 @@ def _failed(life: RunLife, event: e.RunFailed, state: S, seq: int) -> RunLife:
 
 
 def _ended(life: RunLife, event: e.RunCancelled | e.RunCrashed, state: S, seq: int) -> RunLife:
-    ran_ms = _ran_ms(life, event.at)
+    ran_ms = executed_ms(life, event.at)
     return msgspec.structs.replace(
         life,
         state=state,

@@ -49,7 +49,7 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 class TriggerBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """idempotency_key: for 24 h, the same key with the same parameters answers with the first run (200).
-    scheduled_for: when the run may start; now without.
+    scheduled_for: when the run may start, with its time zone; now without.
     """
 
     configuration: Configuration = "development"
@@ -135,7 +135,7 @@ async def trigger_run(parts: Parts, flow: str, wanted: TriggerBody) -> commands.
             parameters=wanted.parameters,
             tags=wanted.tags,
             idempotency_key=wanted.idempotency_key,
-            scheduled_for=aware(wanted.scheduled_for),
+            scheduled_for=wanted.scheduled_for,
             name=wanted.name,
             priority=wanted.priority,
         ),

@@ -1,6 +1,6 @@
 """Statistics, clients and the integrity report: projector answers passed on as they are."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Response, get
@@ -12,9 +12,12 @@ from perfect_schemas.views import ClientView, StatisticsView
 
 
 class StatisticsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """flow: id or name."""
+    """flow, task: id or name. by: a row for each `configuration`, `flow_version` or `day`. days: how far back."""
 
     flow: str | None = None
+    task: str | None = None
+    by: Literal["configuration", "flow_version", "day"] | None = None
+    days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
 
 
 class Nothing(msgspec.Struct, frozen=True):
@@ -27,8 +30,15 @@ def routes(parts: Parts) -> list[Any]:
 
     @get("/api/statistics", opt={"query": StatisticsQuery, "answers": {200: StatisticsView}})
     async def statistics(request: AnyRequest) -> Response[bytes]:
-        """Durations of every task and flow that ran to completion: count, mean, m2, standard deviation."""
-        return await passed_on("statistics", queries.Statistics(flow=query(request, StatisticsQuery).flow))
+        """Durations of every task and flow that ran to completion: count, mean, m2, standard deviation, percentiles.
+
+        Of all time, the percentiles of the last `days`. `by` gives the parts instead; of a day those of the last `days`.
+        """
+        wanted = query(request, StatisticsQuery)
+        return await passed_on(
+            "statistics",
+            queries.Statistics(flow=wanted.flow, task=wanted.task, by=wanted.by, days=wanted.days),
+        )
 
     @get("/api/clients", opt={"answers": {200: list[ClientView]}})
     async def clients() -> Response[bytes]:

@@ -5,6 +5,7 @@
 import functools
 import re
 from importlib import resources
+from typing import Any
 
 _HEADING = re.compile(r"^-- name: ([\w.]+)$", re.MULTILINE)
 
@@ -21,3 +22,24 @@ def statements() -> dict[str, str]:
 
 def statement(name: str) -> str:
     return statements()[name]
+
+
+def select(
+    cursor: Any, name: str, where: dict[str, Any] | None = None, **values: Any
+) -> list[tuple[Any, ...]]:
+    """Run the statement `name`. `where`: condition → parameters of its own, for the conditions that are to hold.
+
+    Values that begin with `_` fill a placeholder of the statement with text from another statement.
+    """
+    text = statement(name)
+    conditions = [statement(f"{name}.where.{condition}") for condition in where or {}]
+    text = text.replace("{where}", "WHERE " + " AND ".join(conditions) if conditions else "")
+    parameters: dict[str, Any] = {}
+    for part in (where or {}).values():
+        parameters |= part
+    for key, value in values.items():
+        if key.startswith("_"):
+            text = text.replace("{" + key[1:] + "}", value)
+        else:
+            parameters[key] = value
+    return cursor.execute(text, parameters).fetchall()

@@ -1,0 +1,45 @@
+"""`perfect restore`: a system from a backup, in a new folder."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from perfect_bus.settings import Settings
+from perfect_schemas.errors import InvalidInput
+
+
+def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = subparsers.add_parser(
+        "restore",
+        help="make a system again from a backup, in a new folder",
+        description="Check a backup and restore it into a new data folder. `perfect up --data-dir` there goes on where the "
+        "backup was made: runs that were live continue once a worker serves them.",
+    )
+    parser.add_argument("backup", type=Path, metavar="FOLDER|FILE.tar", help="what `perfect backup` made")
+    parser.add_argument("--data-dir", type=Path, required=True, help="the new folder")
+    parser.add_argument(
+        "--nats-url", help="restore the streams to this NATS server instead of an embedded one"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 restored, 1 failed, 2 wrong usage or a backup that cannot be used."""
+    try:
+        settings = Settings.load(
+            overrides={"data_dir": arguments.data_dir, "nats_url": arguments.nats_url},
+        )
+    except InvalidInput as error:
+        print(f"perfect restore: {error.detail}", file=sys.stderr)
+        return 2
+    from perfect_runtime.restore import restore
+
+    made = asyncio.run(
+        restore(arguments.backup, settings, say=lambda text: print(text, file=sys.stderr, flush=True))
+    )
+    print(
+        f"restored to {settings.data_dir.absolute()}, as of {made.made_at:%Y-%m-%d %H:%M:%S} UTC\n"
+        f"  start it with  perfect up --data-dir {arguments.data_dir}"
+    )
+    return 0
