@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from perfect_schemas.folds.run import MOVES
+from perfect_schemas.folds.moves import MOVES
 from perfect_schemas.states import FINAL_RUN_STATES, RunState
 
 PAGE = Path(__file__).with_name("run-states.md")
@@ -11,7 +11,7 @@ PAGE = Path(__file__).with_name("run-states.md")
 HEAD = """\
 # The states of a run
 
-Generated from `MOVES` in `schemas/perfect_schemas/folds/run.py` by `just docs`; do not edit.
+Generated from `MOVES` in `schemas/perfect_schemas/folds/moves.py` by `just docs`; do not edit.
 
 Each arrow is an event on `perfect.evt.run.<run_id>`. What has no arrow is illegal: the guard on the run's subject keeps
 it from being stored, and a fold ignores it.

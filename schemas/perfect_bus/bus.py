@@ -78,7 +78,7 @@ class Bus(Reading, Asking):
                     disconnected_cb=nc.lost,
                     reconnected_cb=back,
                     max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.2,
+                    reconnect_time_wait=0.2,  # pyright: ignore[reportArgumentType]
                     connect_timeout=2,
                     allow_reconnect=True,
                     pending_size=32 * 1024 * 1024,

@@ -1,7 +1,7 @@
 """What is decided about one run: pure.
 
 Every function takes the run's life as folded (None: there is no such run) and returns the events that follow, `()`
-when what is asked for is so already. What may follow what is the table `perfect_schemas.folds.run.MOVES`; nothing is
+when what is asked for is so already. What may follow what is the table `perfect_schemas.folds.moves.MOVES`; nothing is
 returned here that is not in it.
 
     trigger → scheduled        due → queued          claim (the worker's) → started

@@ -88,10 +88,10 @@ def evolve(limit: Limit | None, event: Event, seq: int) -> Limit | None:  # noqa
         case SlotReleased() if limit is not None:
             return _with(limit, event, None)
         case LimitCondensed():
-            grants: dict[str, dict[Place, Grant]] = {}
+            left: dict[str, dict[Place, Grant]] = {}
             for held in event.held:
-                grants.setdefault(held.run_id, {})[held.epoch, held.key] = Grant(held.occupy, held.since)
-            return Limit(name=event.name, slots=event.slots, grants=grants)
+                left.setdefault(held.run_id, {})[held.epoch, held.key] = Grant(held.occupy, held.since)
+            return Limit(name=event.name, slots=event.slots, grants=left)
     return limit
 
 

@@ -12,7 +12,7 @@ from perfect_schemas import events as e
 from perfect_schemas.envelope import ErrorInfo, Event, StoredValue
 from perfect_schemas.events import FINAL_TASK_EVENTS
 from perfect_schemas.folds.history import OPEN_TASK_AT_END, History, fold
-from perfect_schemas.folds.run import MOVES
+from perfect_schemas.folds.moves import MOVES
 from perfect_schemas.folds.task import BEGINS, STATE_AFTER
 from perfect_schemas.states import FINAL_RUN_STATES, FINAL_TASK_STATES
 from perfect_schemas.states import RunState as R

@@ -8,9 +8,9 @@ import pytest
 from perfect_schemas import events as e
 from perfect_schemas.envelope import ErrorInfo, Event, StoredValue
 from perfect_schemas.events import RunEvent
+from perfect_schemas.folds.moves import MOVES
 from perfect_schemas.folds.run import (
     _APPLY,
-    MOVES,
     RunLife,
     evolve,
     is_legal,

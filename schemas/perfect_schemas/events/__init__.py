@@ -20,6 +20,7 @@ from perfect_schemas.events.process import (
     ProcessStopped,
 )
 from perfect_schemas.events.run import (
+    AwaitedTasks,
     OpenWait,
     RunCancelled,
     RunCancelling,
@@ -113,6 +114,7 @@ __all__ = [
     "LimitSet",
     "LogBatch",
     "LogLine",
+    "AwaitedTasks",
     "OpenWait",
     "PerformanceWarned",
     "ProcessExited",

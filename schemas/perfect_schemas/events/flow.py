@@ -30,7 +30,7 @@ class FlowRegistered(Event, frozen=True, kw_only=True, omit_defaults=True, tag="
 
     flow_id: str
     name: str
-    flow_version: str
+    flow_version: str  # pyright: ignore[reportGeneralTypeIssues]
     description: str = ""
     tags: list[str] = []
     tasks: list[TaskDefinition] = []

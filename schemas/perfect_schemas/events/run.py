@@ -64,6 +64,18 @@ class OpenWait(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     input_schema: dict[str, Any] | None = None
 
 
+class AwaitedTasks(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The distributed tasks that a run is suspended for: the end of any of them, or the loss of a worker that has one,
+    resumes it. count: how many.
+
+    after: sequence on EVENTS behind which all that was said of them stands. seen: up to where the run had heard of it.
+    """
+
+    count: int
+    after: int
+    seen: int
+
+
 class RunSuspended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.suspended"):
     """It waits and holds no slot. key: the task key or child run id or slot name waited for; `pausing-<epoch>` when
     somebody paused it from outside (`run.pausing`), or the run that called it in its own process: then any input
@@ -72,6 +84,7 @@ class RunSuspended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="ru
     wake_at: when it goes on by itself. input_schema: JSON Schema of the input that it waits for; None: any will do.
     beside: the other waits, in other branches of the flow; whichever is over first resumes the run.
     pending: when waits beside it that do not resume it will be over, by their keys: their clocks go on.
+    tasks: when it waits for distributed tasks; they are one wait, under the key of one of them.
     """
 
     waits_for: WaitsFor
@@ -80,13 +93,18 @@ class RunSuspended(Event, frozen=True, kw_only=True, omit_defaults=True, tag="ru
     input_schema: dict[str, Any] | None = None
     pending: dict[str, Instant] = {}
     beside: list[OpenWait] = []
+    tasks: AwaitedTasks | None = None
 
 
 class RunResumed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.resumed"):
-    """One of its waits is over. key: which; None: the one that `run.suspended` names first."""
+    """One of its waits is over. key: which; None: the one that `run.suspended` names first.
+
+    lost: the client that is gone with distributed tasks of the run: they are to be handed over again.
+    """
 
     input: Any = None
     key: str | None = None
+    lost: str | None = None
 
 
 class RunRetrying(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.retrying"):

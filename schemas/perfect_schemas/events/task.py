@@ -16,8 +16,8 @@ class _TaskEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     inputs, None when they cannot be encoded.
     """
 
-    task_run_id: str
-    task_key: str
+    task_run_id: str  # pyright: ignore[reportGeneralTypeIssues]
+    task_key: str  # pyright: ignore[reportGeneralTypeIssues]
     task_id: str
     name: str
     ordinal: int = 0

@@ -62,11 +62,13 @@ class History:
 
     retry_epoch: the epoch that the last retry answers (the flow's own, or a person's); what failed up to it runs again.
     waits: by key, every wait that the run was suspended for, or that went on beside such a one.
+    lost: client → where it was said that it is gone with distributed tasks of the run: whichever of them has said
+    nothing since is to be handed over again.
     reruns: task key → the epoch up to which it does not count in a replay, because a person wanted the run tried again
     from that task or an earlier one.
     """
 
-    __slots__ = ("ignored", "reruns", "retry_epoch", "run", "seq", "tasks", "waits")
+    __slots__ = ("ignored", "lost", "reruns", "retry_epoch", "run", "seq", "tasks", "waits")
 
     def __init__(self, run: RunLife | None = None, tasks: Iterable[TaskLife] = (), seq: int = 0) -> None:
         self.run = run
@@ -75,6 +77,7 @@ class History:
         self.ignored = 0
         self.retry_epoch = 0
         self.waits: dict[str, Wait] = {}
+        self.lost: dict[str, int] = {}
         self.reruns: dict[str, int] = {}
 
     def recorded(self) -> list[TaskLife]:
@@ -156,6 +159,8 @@ class History:
             )
 
     def _resume(self, before: RunLife, event: RunResumed, seq: int) -> None:
+        if event.lost is not None:
+            self.lost[event.lost] = seq
         wait = self.waits.get(event.key or before.wait_key or "")
         if wait is not None:
             timed_out = event.input is None and wait.wake_at is not None and event.at >= wait.wake_at

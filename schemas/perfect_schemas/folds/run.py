@@ -1,6 +1,6 @@
 """The life of one run: `evolve(life, event, seq) -> life`.
 
-Legality is the table `MOVES`: state → event → next state. An event that is not in the table for the current
+Legality is the table `MOVES` (moves.py). An event that is not in the table for the current
 state changes nothing: the guard on the run's subject keeps such events from being stored, and a fold never raises.
 """
 
@@ -13,45 +13,8 @@ import msgspec
 from perfect_schemas import events as e
 from perfect_schemas.envelope import ErrorInfo, Event, StoredValue
 from perfect_schemas.events.statistic import PerformanceWarned
+from perfect_schemas.folds.moves import MOVES
 from perfect_schemas.states import RunState as S
-
-MOVES: dict[S | None, dict[type[Event], S]] = {
-    None: {
-        e.RunScheduled: S.SCHEDULED,
-        e.RunRestored: S.FAILED,  # or whichever final state the event says
-    },
-    S.SCHEDULED: {
-        e.RunQueued: S.PENDING,
-        e.RunStarted: S.RUNNING,  # origin local and child: its own client starts it, there is no hand-over
-        e.RunForked: S.SCHEDULED,
-        e.RunCancelled: S.CANCELLED,
-        e.RunCrashed: S.CRASHED,
-    },
-    S.PENDING: {
-        e.RunQueued: S.PENDING,
-        e.RunStarted: S.RUNNING,
-        e.RunCancelled: S.CANCELLED,
-        e.RunCrashed: S.CRASHED,
-    },
-    S.RUNNING: {
-        e.RunStarted: S.RUNNING,  # the next epoch, claimed by the supervisor whose executor died
-        e.RunCompleted: S.COMPLETED,
-        e.RunFailed: S.FAILED,
-        e.RunSuspended: S.PAUSED,
-        e.RunRetrying: S.SCHEDULED,
-        e.RunLost: S.PENDING,
-        e.RunPausing: S.RUNNING,
-        e.RunCancelling: S.CANCELLING,
-        e.RunCrashed: S.CRASHED,
-    },
-    S.PAUSED: {e.RunResumed: S.PENDING, e.RunCancelled: S.CANCELLED, e.RunCrashed: S.CRASHED},
-    S.CANCELLING: {e.RunCancelled: S.CANCELLED},
-    S.COMPLETED: {e.RunArchived: S.COMPLETED, e.RunRestored: S.COMPLETED},
-    S.FAILED: {e.RunRetried: S.PENDING, e.RunArchived: S.FAILED, e.RunRestored: S.FAILED},
-    S.CRASHED: {e.RunRetried: S.PENDING, e.RunArchived: S.CRASHED, e.RunRestored: S.CRASHED},
-    S.CANCELLED: {e.RunRetried: S.PENDING, e.RunArchived: S.CANCELLED, e.RunRestored: S.CANCELLED},
-}
-
 
 _PAUSING = "pausing-"
 
@@ -68,6 +31,7 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
     executions that have ended; executing_since: of the present one. interrupted: an execution was lost or failed and the
     run was tried again, so that its duration does not tell how long the flow takes.
     archived: it ended long ago, and its events may have left the bus: the read model has all of them.
+    awaited: the distributed tasks that it waits for (PAUSED), which are one of its open waits.
     pausing_by: who wants it to pause (RUNNING), or has paused it (PAUSED); None again once it is resumed from that.
     """
 
@@ -100,6 +64,7 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
     wake_at: datetime | None = None
     input_schema: dict[str, Any] | None = None
     beside: list[e.OpenWait] = []
+    awaited: e.AwaitedTasks | None = None
     pausing_by: str | None = None
     tries: int = 0
     result: StoredValue | None = None
@@ -225,6 +190,7 @@ def _started(life: RunLife, event: e.RunStarted, state: S, seq: int) -> RunLife:
         wake_at=None,
         input_schema=None,
         beside=[],
+        awaited=None,
         ran_ms=executed_ms(life, event.at),
         executing_since=event.at,
         interrupted=life.interrupted or life.state is S.RUNNING,
@@ -250,6 +216,7 @@ def _suspended(life: RunLife, event: e.RunSuspended, state: S, seq: int) -> RunL
         wake_at=event.wake_at,
         input_schema=event.input_schema,
         beside=event.beside,
+        awaited=event.tasks,
         ran_ms=executed_ms(life, event.at),
         executing_since=None,
     )
@@ -294,6 +261,7 @@ def _resumed(life: RunLife, event: e.RunResumed, state: S, seq: int) -> RunLife:
         wake_at=None,
         input_schema=None,
         beside=[],
+        awaited=None,
         client_id=None,
         pausing_by=None if is_it_over else life.pausing_by,
     )
@@ -318,6 +286,7 @@ def _retried(life: RunLife, event: e.RunRetried, state: S, seq: int) -> RunLife:
         wake_at=None,
         input_schema=None,
         beside=[],
+        awaited=None,
         error=None,
         reason=None,
         end_time=None,
@@ -389,7 +358,7 @@ def _restored(life: RunLife | None, event: e.RunRestored, _: S, seq: int) -> Run
     return msgspec.structs.replace(life, last_seq=seq, archived=False, client_id=None)
 
 
-_APPLY: dict[type[Event], Callable[..., RunLife]] = {
+_APPLY: dict[type[Event], Callable[..., RunLife | None]] = {
     e.RunScheduled: _scheduled,
     e.RunQueued: _queued,
     e.RunStarted: _started,

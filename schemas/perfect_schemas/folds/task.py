@@ -37,7 +37,8 @@ class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
     """All that the events of one task key say. Times are UTC, durations ms. epoch: 0 for one adopted by a fork.
 
     dispatch_id: of a distributed task: its last dispatch. client_id: who has taken that, None as long as nobody has.
-    losses: how many dispatches were lost with their workers. queue: whose workers may take it.
+    losses: how many dispatches were lost with their workers. queue: whose workers may take it. queued_seq: where its
+    first dispatch stands on EVENTS, 0 for a task that is not distributed.
     """
 
     id: str
@@ -62,6 +63,7 @@ class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
     client_id: str | None = None
     losses: int = 0
     queue: str | None = None
+    queued_seq: int = 0
     reason: str | None = None
     performance_warning: dict[str, str] | None = None
 
@@ -113,6 +115,7 @@ def _again(life: TaskLife) -> TaskLife:
         client_id=None,
         losses=0,
         queue=None,
+        queued_seq=0,
         performance_warning=None,
     )
 
@@ -129,6 +132,7 @@ def _queued(life: TaskLife, event: e.TaskQueued, state: S, seq: int) -> TaskLife
         client_id=None,
         losses=event.losses,
         queue=event.queue,
+        queued_seq=life.queued_seq if event.replaces is not None else seq,
     )
 
 
