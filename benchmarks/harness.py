@@ -32,6 +32,13 @@ class Api:
         text = response.read()
         return response.status, json.loads(text) if text else None, dict(response.getheaders())
 
+    def read(self, path: str) -> int:
+        """The status, when all of the answer is there."""
+        self._connection.request("GET", path)
+        response = self._connection.getresponse()
+        response.read()
+        return response.status
+
     def get(self, path: str) -> Any:
         status, value, _ = self.call("GET", path)
         if status != 200:
@@ -73,6 +80,14 @@ class System:
                 found += [int(child) for child in children.read_text().split()]
         return found
 
+    def process(self, service: str) -> int:
+        """The process of the service."""
+        for pid in self.processes():
+            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            if "service" in words and service in words[words.index("service") :]:
+                return pid
+        raise LookupError(f"no process runs the service {service}")
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -82,11 +97,16 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def system(
-    *, workers: int = 1, processes: int | None = None, flows: Path = HERE / "flows.py"
+    *,
+    workers: int = 1,
+    processes: int | None = None,
+    flows: Path = HERE / "flows.py",
+    folder: Path | None = None,
 ) -> Iterator[System]:
-    """`perfect up` and `workers` workers, ended at the end."""
-    with tempfile.TemporaryDirectory(prefix="perfect-bench-") as name:
-        folder = Path(name)
+    """`perfect up` and `workers` workers, ended at the end. folder: of its data; None: a new one that is removed."""
+    with contextlib.ExitStack() as temporary:
+        if folder is None:
+            folder = Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="perfect-bench-")))
         port = free_port()
         environment = {**os.environ, "PERFECT_DATA_DIR": str(folder), "PERFECT_PORT": str(port)}
         started = time.monotonic()

@@ -17,9 +17,9 @@ from nats.js import api
 from perfect_bus import Bus
 from perfect_bus.settings import Settings
 from perfect_projector.batch import Message
+from perfect_projector.continuity import FILE
 from perfect_projector.disk import DiskGuard
 from perfect_projector.duck import Duck
-from perfect_projector.continuity import FILE
 from perfect_projector.project import Projection
 from perfect_projector.write_loop import WriteLoop
 from perfect_runtime.natsd import NatsServer

@@ -3,12 +3,13 @@
 `events_per_s`: a stream that is full when the real service starts, until everything is committed (every projection,
 log lines as well). `commit_lag_p95_ms`: at 5,000 events/s, from when the server stored the oldest message of a batch
 to its commit. `visible_ms`: from the acknowledgement of the last event of a run of 1,000 tasks to the answer
-that shows it COMPLETED.
+that shows its end.
 
     python benchmarks/projector.py [events]
 """
 
 import asyncio
+import contextlib
 import json
 import resource
 import sys
@@ -17,84 +18,46 @@ import time
 from pathlib import Path
 
 import msgspec
+import shapes
 import structlog
+from traffic import traffic
 
 from perfect_bus import Bus
+from perfect_bus.connection import Connection
 from perfect_bus.settings import Settings
 from perfect_projector.service import ProjectorService
 from perfect_runtime.natsd import NatsServer
 from perfect_runtime.service import Context
-from perfect_schemas import codec, ids, queries, subjects
-from perfect_schemas import events as e
-from perfect_schemas.envelope import StoredValue, utc_now
+from perfect_schemas import queries, subjects
+from perfect_schemas.envelope import utc_now
 
-FLOW = ids.flow_id("bench")
 EVENTS_PER_S = 5000
 STEADY_S = 4
-TASKS = [ids.task_id(FLOW, f"task {n}") for n in range(10)]
+FILLED_RUNS = 20_000_000  # numbers of the runs that are said before anything is measured
 
 
-def run_events(tasks: int):
-    run_id, client = ids.uuid7(), ids.uuid7()
-
-    def envelope():
-        return {"id": ids.uuid7(), "at": utc_now(), "source": f"worker:{client}", "run_id": run_id}
-
-    run, task = subjects.run(run_id), subjects.task(run_id)
-    yield run, e.RunScheduled(**envelope(), flow_id=FLOW, flow_name="bench", parameters={"day": "2026-01-01"})
-    yield run, e.RunQueued(**envelope())
-    yield run, e.RunStarted(**envelope(), epoch=1, client_id=client, client_name="bench")
-    for n in range(tasks):
-        key = f"task {n % 10}-{n}"
-        base = {
-            "task_run_id": ids.task_run_id(run_id, key), "task_key": key, "task_id": TASKS[n % 10],
-            "name": f"task {n % 10}", "ordinal": n, "epoch": 1, "attempt": 1, "input_digest": f"{n:064x}",
-        }  # fmt: skip
-        yield task, e.TaskStarted(**envelope(), **base)
-        if n % 10 == 0:
-            lines = [e.LogLine(at=utc_now(), level=20, message=f"row {n} of many", task_key=key)]
-            yield subjects.log(run_id), e.LogBatch(**envelope(), lines=lines)
-        result = StoredValue(value=msgspec.Raw(b'{"rows": 12}'), size_bytes=12)
-        yield task, e.TaskCompleted(**envelope(), **base, duration_ms=5 + n % 3, result=result)
-    yield run, e.RunCompleted(**envelope(), epoch=1, duration_ms=1000)
-
-
-async def say(bus: Bus, tasks: int) -> str:
-    run_id = ""
-    for subject, event in run_events(tasks):
-        bus.outbox.put(subject, codec.encode(event), event.id)
-        run_id = event.run_id
+async def say(bus: Bus, number: int, tasks: int) -> str:
+    at = utc_now()
+    for one in shapes.encoded(shapes.run(number, at, tasks=tasks, lines=tasks // 2)):
+        bus.outbox.put(*one)
         await bus.outbox.room()
     await bus.outbox.flush()
-    return run_id
+    return shapes.run_id(number, at)
 
 
-async def steady(bus: Bus, service: ProjectorService) -> list[float]:
-    """The commit lags, in ms, of STEADY_S seconds at EVENTS_PER_S."""
+async def steady(connection: Connection, service: ProjectorService) -> list[float]:
+    """The commit lags, in ms, of STEADY_S seconds at EVENTS_PER_S, which another process says."""
     lags: list[float] = []
-    over = asyncio.Event()
-
-    async def watch() -> None:
-        seen = 0.0
-        while not over.is_set():
+    with contextlib.ExitStack() as stack:
+        await asyncio.to_thread(stack.enter_context, traffic(connection, EVENTS_PER_S))
+        begin, seen = time.perf_counter(), 0.0
+        while time.perf_counter() - begin < STEADY_S:
             figures = service.metrics()
             if figures["batches_total"] != seen:
                 seen = figures["batches_total"]
                 lags.append(figures["last_batch_lag_ms"])
             await asyncio.sleep(0.005)
-
-    watching = asyncio.create_task(watch())
-    begin, said = time.perf_counter(), 0
-    while (now := time.perf_counter() - begin) < STEADY_S:
-        while said < now * EVENTS_PER_S:
-            for subject, event in run_events(5):
-                bus.outbox.put(subject, codec.encode(event), event.id)
-                said += 1
-            await bus.outbox.room()
-        await asyncio.sleep(0.002)
-    await bus.outbox.flush()
-    over.set()
-    await watching
+        await asyncio.to_thread(stack.close)
     return sorted(lags)
 
 
@@ -105,8 +68,12 @@ async def main(events: int) -> None:
         server.start()
         bus = await Bus.connect(server.connection, name="benchmark")
         await bus.ensure_streams()
+        for subject, data, event_id in shapes.encoded(shapes.definitions(utc_now())):
+            bus.outbox.put(subject, data, event_id)
+        number = FILLED_RUNS
         while (await bus.js.stream_info("EVENTS")).state.messages < events:
-            await say(bus, 100)
+            number += 1
+            await say(bus, number, 100)
         ends = {name: (await bus.js.stream_info(name)).state.last_seq for name in ("EVENTS", "LOGS")}
 
         context = Context(
@@ -123,15 +90,15 @@ async def main(events: int) -> None:
             await asyncio.sleep(0.005)
         took, cpu = time.perf_counter() - begin, time.process_time() - cpu
 
-        lags = await steady(bus, service)
+        lags = await steady(server.connection, service)
         visible = []
-        for _ in range(5):
-            run_id = await say(bus, 1000)
+        for n in range(5):
+            run_id = await say(bus, number + 1 + n, 1000)
             begin = time.perf_counter()
             while True:
                 reply = await bus.ask(subjects.query("runs"), queries.RunPage(ids=[run_id]))
                 found = msgspec.json.decode(reply.value, type=queries.Runs).runs
-                if found and found[0].state == "COMPLETED":
+                if found and found[0].state in ("COMPLETED", "FAILED"):
                     break
             visible.append((time.perf_counter() - begin) * 1000)
         begin = time.perf_counter()

@@ -34,7 +34,7 @@ def run_id(number: int, at: datetime) -> str:
 
 
 def has_failed(number: int) -> bool:
-    return number % 25 == 7
+    return number // FLOWS % 25 == 7
 
 
 def definitions(at: datetime) -> Iterator[Said]:
@@ -51,7 +51,7 @@ def definitions(at: datetime) -> Iterator[Said]:
 
 
 def run(number: int, at: datetime, *, tasks: int = 5, lines: int = 10) -> Iterator[Said]:
-    """One run from its beginning to its end, `STEP` between two events. Every 25th fails at its last task.
+    """One run from its beginning to its end, `STEP` between two events. Every 25th of a flow fails at its last task.
 
     `lines` log lines in messages of five, spread over the tasks. Durations vary little: no warning follows from them.
     """

@@ -21,6 +21,7 @@ from perfect_sdk.annotations import Annotation
 from perfect_sdk.context import Frame, current, entered
 from perfect_sdk.effects import Blocking, CallHook, Commit, Sleep, Steps, WaitFor
 from perfect_sdk.exceptions import NonDeterministicFlowError, TaskTimeoutError, UpstreamTaskError
+from perfect_sdk.floor import inside
 from perfect_sdk.keys import Scope
 from perfect_sdk.policy import Policy
 from perfect_sdk.states import Completed, Failed, Running, State, raise_state_exception
@@ -37,7 +38,7 @@ class Call:
     """A call of a task within a run. Its key is taken here, when the call is made.
 
     what: the Task, as hooks get it. id: of the task run, the same on every execution. seq: of the recorded end, when
-    it is replayed. args, kwargs: futures among them are replaced by their results before anything else happens.
+    it is replayed. is_submitted: its caller goes on beside it. args, kwargs: futures among them are replaced by their results before anything else happens.
     """
 
     __slots__ = (
@@ -47,6 +48,7 @@ class Call:
         "fn",
         "frame",
         "id",
+        "is_submitted",
         "kwargs",
         "place",
         "policy",
@@ -84,6 +86,7 @@ class Call:
         self.digest: str | None = None
         self.record: TaskLife | None = None
         self.seq: int | None = None
+        self.is_submitted = False
 
     is_flow = False  # a child flow's call
 
@@ -130,7 +133,7 @@ class Call:
         if not found:
             return  # the arguments stay the very objects that they are
         futures = [each for each in found if isinstance(each, PerfectFuture)]
-        with self.session.floor.awaiting([self], [each._job.future for each in futures]):
+        with self.session.floor.awaiting(inside(self), [each._job.future for each in futures]):
             yield WaitFor(futures)
         try:
             inputs.replace(self.wait_for)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.events.run import WaitsFor
@@ -23,10 +23,25 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 _ORDER = {"sleep": 0, "input": 1, "child": 2}
 
 
+class Code:
+    """A flow's own code, while it runs: it waits only where it is known to."""
+
+    __slots__ = ("session",)
+    is_flow = True
+
+    def __init__(self, session: "RunSession") -> None:
+        self.session = session
+
+
+Open = Union["Call", Code]
+
+
 class Parked:
     """A wait that is ready for the suspension of its run. is_chosen: it is the one to suspend it. is_settling: other
     branches get a moment before anything is chosen. is_over: the run was resumed, and this wait is not waited for any
     more. is_held: the run is to pause there, so submitted calls that have not begun do not count as under way.
+    has_news: what it waits for has come, without the clock: it is about to go on. after: of a distributed task, see
+    `remote.dispatcher.Waiter`.
     """
 
     __slots__ = (
@@ -43,6 +58,8 @@ class Parked:
         "wake_at",
     )
     is_held = False
+    has_news = False
+    after = 0
 
     def __init__(
         self,
@@ -57,7 +74,7 @@ class Parked:
         self.waits_for: WaitsFor = waits_for
         self.wake_at = wake_at
         self.input_schema = input_schema
-        self.calls = set(around(frame))
+        self.calls: set[Open] = set(around(frame))
         self.rank = (-_depth(frame), wake_at or _NEVER, _ORDER.get(waits_for, 3))
         self.is_chosen = False
         self.is_settling = False
@@ -86,22 +103,22 @@ class Floor:
         self.parked: list[Parked] = []
         self.is_resting = False
         self._is_kept = False
-        self._open: dict[Call, int] = {}  # a submitted call is opened twice: until its future is done, too
-        self._unbegun: set[Call] = set()  # submitted ones that nothing has been done for
-        self._waiting: list[tuple[set[Call], list[concurrent.futures.Future[Any]]]] = []
+        self._open: dict[Open, int] = {}  # a submitted call is opened twice: until its future is done, too
+        self._unbegun: set[Open] = set()  # submitted ones that nothing has been done for
+        self._waiting: list[tuple[set[Open], list[concurrent.futures.Future[Any]]]] = []
         self._pins = 0
         self._lock = threading.Lock()
 
     # -- what is under way
 
-    def opened(self, call: "Call", *, begun: bool = True) -> None:
+    def opened(self, call: Open, *, begun: bool = True) -> None:
         if begun:
             self._unbegun.discard(call)
         else:
             self._unbegun.add(call)
         self._open[call] = self._open.get(call, 0) + 1
 
-    def closed(self, call: "Call") -> None:
+    def closed(self, call: Open) -> None:
         left = self._open.get(call, 0) - 1
         if left > 0:
             self._open[call] = left
@@ -114,10 +131,16 @@ class Floor:
     def pin(self, count: int) -> None:
         with self._lock:
             self._pins += count
+        if self.parked and count < 0:
+            self._look_again()
+
+    @property
+    def is_pinned(self) -> bool:
+        return self._pins > 0
 
     @contextmanager
     def awaiting(
-        self, calls: "Iterable[Call]", futures: "list[concurrent.futures.Future[Any]]"
+        self, calls: "Iterable[Open]", futures: "list[concurrent.futures.Future[Any]]"
     ) -> "Iterator[None]":
         """While inside, these calls wait for the futures."""
         entry = (set(calls), futures)
@@ -160,7 +183,7 @@ class Floor:
                 return True
             if parked.is_held:
                 return None if parked.session.is_pausing else False
-            if parked.is_due and not self._is_suspending():
+            if (parked.is_due or parked.has_news) and not self._is_suspending():
                 return False
             return None
 
@@ -191,7 +214,7 @@ class Floor:
         """Nothing but waits is left: the next one's turn."""
         with self._lock:
             parked = self.parked
-            if not parked or self._is_suspending() or any(one.is_settling for one in parked):
+            if not parked or self._is_suspending() or any(one.is_settling or one.has_news for one in parked):
                 return
             if self._is_under_way():
                 return
@@ -201,7 +224,9 @@ class Floor:
 
     def _is_under_way(self) -> bool:
         parked = self.parked
-        waiting: set[Call] = set().union(*(one.calls for one in parked))
+        if self._pins and any(one.waits_for == "task" for one in parked):
+            return True  # what the task is to be limited by would end with the epoch
+        waiting: set[Open] = set().union(*(one.calls for one in parked))
         for calls, futures in self._waiting:
             if not all(future.done() for future in futures):
                 waiting |= calls
@@ -256,14 +281,25 @@ class Floor:
             return was
 
 
-def around(frame: "Frame | None") -> "Iterator[Call]":
-    """The calls that the code in `frame` is inside of, through child runs up to the outermost flow."""
+def around(frame: "Frame | None") -> Iterator[Open]:
+    """What the code in `frame` is inside of, and what waits for it: calls, through child runs up to the outermost flow's
+    code. Whoever has submitted a call goes on beside it.
+    """
     while frame is not None:
-        if frame.call is not None:
-            yield frame.call
-            frame = frame.call.frame
-        else:
+        call = frame.call
+        if call is None:
+            yield frame.session.code
             frame = frame.session.caller
+        else:
+            yield call
+            frame = None if call.is_submitted else call.frame
+
+
+def inside(call: "Call") -> Iterator[Open]:
+    """The call, and what waits for it."""
+    yield call
+    if not call.is_submitted:
+        yield from around(call.frame)
 
 
 def _depth(frame: "Frame") -> int:

@@ -1,6 +1,8 @@
 """The flow's own function, as an effect of its session."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from perfect_sdk.context import Frame, entered
@@ -34,14 +36,23 @@ class FlowBody:
         )
 
     def run(self) -> Any:
-        with entered(self.frame):
+        with entered(self.frame), self._open():
             value = self.session.flow.fn(*self.args, **self.kwargs)
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise self.frame.timed_out()
         return value
 
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        floor, code = self.session.floor, self.session.code
+        floor.opened(code)
+        try:
+            yield
+        finally:
+            floor.closed(code)
+
     async def run_async(self) -> Any:
-        with entered(self.frame):
+        with entered(self.frame), self._open():
             made = self.session.flow.fn(*self.args, **self.kwargs)
             if self.deadline is None:
                 return await made

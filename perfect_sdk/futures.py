@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from perfect_sdk.context import current
 from perfect_sdk.exceptions import CancelledRun
+from perfect_sdk.floor import around
 from perfect_sdk.states import Cancelled, Completed, Failed, Pending, Running, State
 
 if TYPE_CHECKING:
@@ -72,8 +73,6 @@ class PerfectFuture(Generic[R]):
 
     async def wait_async(self) -> None:
         import asyncio
-
-        from perfect_sdk.floor import around
 
         if not self._job.future.done():
             waiting = asyncio.wrap_future(self._job.future)
@@ -145,7 +144,13 @@ class as_completed(Generic[R]):  # noqa: N801  reads like a function where it is
             by_done[future._job.future] = future
         for future in open_ones:
             future._job.help()
-        for done in concurrent.futures.as_completed(by_done, self._timeout):
+        waiting = list(around(current.get())) if self._timeout is None else []
+        ending = concurrent.futures.as_completed(by_done, self._timeout)
+        left = set(by_done)
+        while left:
+            with open_ones[0]._call.session.floor.awaiting(waiting, [*left]):
+                done = next(ending)
+            left.discard(done)
             yield by_done[done]
 
     async def __aiter__(self) -> AsyncIterator[PerfectFuture[R]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from perfect_schemas.events import RunSuspended
 from perfect_schemas.folds.run import pausing_key
 from perfect_sdk.effects import Commit, Future, Steps
-from perfect_sdk.floor import Parked, around
+from perfect_sdk.floor import Parked, around, inside
 from perfect_sdk.waits import Turn, clocks
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Held(Parked):
     def __init__(self, frame: "Frame", call: "Call | None") -> None:
         super().__init__(frame, "", "input", None)
         if call is not None:
-            self.calls.add(call)
+            self.calls = set(inside(call))
         self.rank = (self.rank[0], _FIRST, 0)
 
 

@@ -85,7 +85,10 @@ class Job:
                 "write `await future` instead of `future.result()` or `future.wait()`"
             )
         stop = self.call.session.stop.future
-        with self.call.session.floor.awaiting(around(current.get()), [self.future]):
+        waiting = (
+            around(current.get()) if timeout is None else ()
+        )  # whoever waits for a time is not to be put off
+        with self.call.session.floor.awaiting(waiting, [self.future]):
             concurrent.futures.wait([self.future, stop], timeout, concurrent.futures.FIRST_COMPLETED)
         if stop.done() and not self.future.done():
             self.call.session.stop.raise_()
@@ -120,6 +123,7 @@ class Pool:
     def submit(self, call: "Call", *, is_async: bool) -> PerfectFuture[Any]:
         call.frame.check()
         job = Job(self, call)
+        call.is_submitted = True
         self._session.floor.opened(call, begun=False)
         with self._lock:
             self._open[id(job)] = job

@@ -33,11 +33,15 @@ def go_on(session: "RunSession", run: "RunContext", history: "History", prepare:
         session.run = run
         session.epoch = run.epoch
         session.waits.update(history.waits)
+        session.lost.update(history.lost)
 
     return session.floor.go_on(begin, lambda parked: _is_over(history, parked))
 
 
 def _is_over(history: "History", parked: "Parked") -> bool:
+    """A distributed task is asked for anew: what became of it is not the run's own story."""
+    if parked.waits_for == "task":
+        return True
     wait = history.waits.get(parked.key)
     return wait is not None and wait.is_over
 

@@ -31,7 +31,7 @@ from perfect_sdk import failures, resting
 from perfect_sdk.context import Frame, branching
 from perfect_sdk.effects import Commit, Steps, Waiting, drive, drive_async
 from perfect_sdk.exceptions import NonDeterministicFlowError
-from perfect_sdk.floor import Floor
+from perfect_sdk.floor import Code, Floor
 from perfect_sdk.journal import RunCancelledError, RunSupersededError
 from perfect_sdk.replay import Replay
 from perfect_sdk.runs import FlowRun, Outcome, RunContext
@@ -59,7 +59,7 @@ class RunSession:
 
     replay: what an earlier execution has done, None when there is none. has_futures: whether any were made, so that
     inputs need looking through. epoch: of the events that are written now. retry_epoch: tasks that failed up to this
-    epoch run again instead of raising their recorded error. reruns: as in `History`. loop: that an async flow runs on.
+    epoch run again instead of raising their recorded error. reruns, lost: as in `History`. loop: that an async flow runs on.
     root: the session of the outermost run, which this one is a child of, or itself.
     keeper: called when the run is suspended and its code stays in memory; None: it never does.
     memory: what this session has written, for a next try that it starts itself. left: how the flow left its history;
@@ -85,7 +85,9 @@ class RunSession:
         self.stop = Stop()
         self.root: RunSession = caller.session.root if caller is not None else self
         self.floor: Floor = caller.session.floor if caller is not None else Floor()
+        self.code = Code(self)
         self.waits: dict[str, Wait] = dict(history.waits) if history is not None else {}
+        self.lost: dict[str, int] = dict(history.lost) if history is not None else {}
         self.epoch = run.epoch
         life = history.run if history is not None else None
         self.retry_epoch = history.retry_epoch if history is not None else 0

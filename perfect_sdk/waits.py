@@ -1,4 +1,4 @@
-"""Waiting for what takes long: a person's input, a time, another run. A run that waits holds no slot.
+"""Waiting for what takes long: a person's input, a time, another run, a distributed task. A run that waits holds no slot.
 
 It is suspended once nothing else of it is under way. With several branches (`asyncio.gather`, submitted calls, child
 runs) the waits are parked until all of them wait; then the run is suspended for all of them together, the innermost
@@ -12,12 +12,12 @@ A run that nobody would hand out again (a plain call) waits in its own process i
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from perfect_schemas.envelope import utc_now
-from perfect_schemas.events import OpenWait, RunResumed, RunSuspended
+from perfect_schemas.events import AwaitedTasks, OpenWait, RunResumed, RunSuspended
 from perfect_schemas.events.run import WaitsFor
 from perfect_schemas.folds.history import Wait
 from perfect_sdk.effects import Commit, Future, Sleep, Steps
@@ -134,21 +134,30 @@ def suspend(
 
     Where the code cannot stay in memory for so long, FlowSuspended is raised instead, and the code called again.
     """
-    session = frame.session
-    parked = Parked(frame, key, waits_for, wake_at, input_schema)
+    yield from give_back(Parked(frame, key, waits_for, wake_at, input_schema))
+
+
+def give_back(parked: Parked) -> Steps[None]:
+    """`suspend`, for a wait of any kind."""
+    frame, session = parked.frame, parked.session
     try:
         while (yield Turn(frame, parked)):
             if session.is_pausing:
                 parked.is_chosen = False
                 yield from stand_still(frame)
             beside = _beside(session, parked)
+            tasks = _awaited(session, parked, *beside)
+            if any(one.has_news for one in (parked, *beside)):  # asked last: what came before is `seen`
+                parked.is_chosen = False
+                continue
             event = session.event(
                 RunSuspended,
-                waits_for=waits_for,
-                key=key,
-                wake_at=wake_at,
-                input_schema=input_schema,
-                beside=[_as_said(one) for one in beside],
+                waits_for=parked.waits_for,
+                key=parked.key,
+                wake_at=parked.wake_at,
+                input_schema=parked.input_schema,
+                beside=[_as_said(one) for one in _one_for_all_tasks(parked, beside)],
+                tasks=tasks,
             )
             yield Commit(session, event)
             if not rest(session, parked, beside):
@@ -165,6 +174,22 @@ def _beside(session: "RunSession", chosen: Parked) -> list[Parked]:
         for one in session.floor.parked
         if one is not chosen and one.session is session and not one.is_held
     ]
+
+
+def _one_for_all_tasks(chosen: Parked, beside: list[Parked]) -> Iterable[Parked]:
+    is_said = chosen.waits_for == "task"
+    for one in beside:
+        if one.waits_for != "task" or not is_said:
+            yield one
+        is_said = is_said or one.waits_for == "task"
+
+
+def _awaited(session: "RunSession", *parked: Parked) -> AwaitedTasks | None:
+    after = [one.after for one in parked if one.waits_for == "task"]
+    dispatcher = session.journal.dispatcher if after else None
+    if dispatcher is None:
+        return None
+    return AwaitedTasks(count=len(after), after=min(after), seen=dispatcher.seen)
 
 
 def _as_said(parked: Parked) -> OpenWait:

@@ -31,6 +31,8 @@ SERVER_COMMANDS = {
     "demo": "start everything with the example workflows and run each of them once",
     "backup": "save the running system to a folder or a file",
     "restore": "make a system again from a backup, in a new folder",
+    "rebuild": "make the read model anew from its log, and compare",
+    "doctor": "check the system: what it stands on, and that its history holds together",
 }
 GROUP = "perfect.commands"
 

@@ -5,9 +5,7 @@ run waits for the dispatch that is under way instead of sending another. When th
 is queued again under another dispatch, and handed over once the stream shows that this is the one that counts.
 """
 
-import concurrent.futures
 import inspect
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +21,10 @@ from perfect_sdk import failures
 from perfect_sdk.effects import Commit, Steps
 from perfect_sdk.exceptions import LostTask, NotSupported
 from perfect_sdk.remote.arguments import pack
-from perfect_sdk.remote.dispatcher import Dispatcher, News, Waiter
+from perfect_sdk.remote.dispatcher import Dispatcher, Waiter
+from perfect_sdk.remote.patience import next_news
 
 if TYPE_CHECKING:
-    from perfect_sdk.context import Frame
     from perfect_sdk.execution import Call
     from perfect_sdk.session import RunSession
 
@@ -44,11 +42,12 @@ def dispatched(call: "Call") -> Steps[Any]:
         session.journal, session.run.run_id, policy.name, call.args, call.kwargs, policy.serializer
     )
     sending = _Sending(call, dispatcher, function, arguments)
-    waiter = dispatcher.watch(call.place.key, session.epoch, _open_lives(session))
+    waiter = dispatcher.watch(call.place.key, session.epoch, _open_lives(session), session.lost)
     try:
         life = yield from sending.until_final(waiter)
     finally:
         dispatcher.forget(waiter)
+        waiter.news.cancel()
     session.learned(life)
     call.seq = life.last_seq
     if life.state is TaskState.FAILED and life.error is not None:
@@ -80,7 +79,7 @@ class _Sending:
             yield Commit(call.session, self._queued(dispatch_id))
             self._hand_over(dispatch_id, None, replay=record is not None)
         while True:
-            news: News = yield Await(call.session, call.frame, waiter)
+            news = yield from next_news(call, self.dispatcher, waiter)
             if news.is_final:
                 return news.life
             if news.is_lost:
@@ -108,6 +107,7 @@ class _Sending:
             call.attempt = life.attempt
         dispatch_id = ids.uuid7()
         waiter.again(wants=dispatch_id)
+        self.dispatcher.look(waiter)  # it may have ended since
         queued = self._queued(dispatch_id, replaces=life.dispatch_id, client_id=life.client_id, losses=losses)
         yield Commit(call.session, queued)
 
@@ -165,32 +165,6 @@ class _Sending:
                 f"{hand_over.queue!r}; start one with `perfect worker FILE --queue {hand_over.queue}`",
                 call=self.call,
             )
-
-
-class Await:
-    """Effect: the next news of a task that runs elsewhere. Ends early when the run is to stop."""
-
-    __slots__ = ("frame", "session", "waiter")
-
-    def __init__(self, session: "RunSession", frame: "Frame", waiter: Waiter) -> None:
-        self.session = session
-        self.frame = frame
-        self.waiter = waiter
-
-    def run(self) -> News:
-        news, deadline = self.waiter.news, self.frame.deadline
-        left = None if deadline is None else max(deadline - time.monotonic(), 0)
-        concurrent.futures.wait([news, self.session.stop.future], left, concurrent.futures.FIRST_COMPLETED)
-        if not news.done():
-            self.frame.check()
-        return news.result()
-
-    async def run_async(self) -> News:
-        import asyncio
-
-        news = await asyncio.wrap_future(self.waiter.news)
-        self.frame.check()
-        return news
 
 
 def restored(info: ErrorInfo) -> BaseException:

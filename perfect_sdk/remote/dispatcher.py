@@ -7,7 +7,7 @@ Nothing is asked for again and again.
 import asyncio
 import concurrent.futures
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nats.errors import Error as NatsError
@@ -48,12 +48,15 @@ class News:
 
 
 class Waiter:
-    """A call that waits. wants: the dispatch that it waits to see queued, None when it waits for the end."""
+    """A call that waits. wants: the dispatch that it waits to see queued, None when it waits for the end. after: sequence
+    on EVENTS behind which all that was said of its task stands.
+    """
 
-    __slots__ = ("key", "news", "wants")
+    __slots__ = ("after", "key", "news", "wants")
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, after: int) -> None:
         self.key = key
+        self.after = after
         self.wants: str | None = None
         self.news: concurrent.futures.Future[News] = concurrent.futures.Future()
 
@@ -83,17 +86,26 @@ class Dispatcher:
         self._following: Following | None = None
         self._starting: asyncio.Task[None] | None = None
         self._resting: asyncio.TimerHandle | None = None
-        self._position = 0
+        self._position = 0  # where its follower begins
+        self.seen = 0  # up to which sequence on EVENTS it has told the waiters
+        self._lost: dict[str, int] = {}  # as in `History`
         self._lookout: Lookout | None = None
 
-    def watch(self, key: str, epoch: int, open_lives: Iterable[TaskLife]) -> Waiter:
+    def watch(
+        self, key: str, epoch: int, open_lives: Iterable[TaskLife], lost: Mapping[str, int] | None = None
+    ) -> Waiter:
         """Wait for what becomes of the task at `key`. Call it before anything is said.
 
         open_lives: the dispatches that were under way when the run was claimed.
         """
-        waiter = Waiter(key)
-        self._io.post(self._watch, waiter, epoch, list(open_lives), self._started_at())
+        lives, started_at = list(open_lives), self._started_at()
+        waiter = Waiter(key, next((life.queued_seq - 1 for life in lives if life.key == key), started_at))
+        self._io.post(self._watch, waiter, epoch, lives, started_at, dict(lost or {}))
         return waiter
+
+    def look(self, waiter: Waiter, lost: Mapping[str, int] | None = None) -> None:
+        """Tell the waiter what is known already."""
+        self._io.post(self._look_again, waiter.key, dict(lost or {}))
 
     def forget(self, waiter: Waiter) -> None:
         with contextlib.suppress(Exception):  # the connection may be closed
@@ -110,17 +122,30 @@ class Dispatcher:
 
     # -- on the I/O loop
 
-    def _watch(self, waiter: Waiter, epoch: int, open_lives: list[TaskLife], started_at: int) -> None:
+    def _watch(
+        self,
+        waiter: Waiter,
+        epoch: int,
+        open_lives: list[TaskLife],
+        started_at: int,
+        lost: dict[str, int],
+    ) -> None:
         self._waiters[waiter.key] = waiter
+        self._lost.update(lost)
         if self._history is None:
             self._history = History(_running(self._run_id, epoch), open_lives)
             self._position = max((life.last_seq for life in open_lives), default=started_at)
+            self.seen = self._position
         if self._lookout is None:
             self._lookout = Lookout.of(self._io)
             self._lookout.open(self)
         if self._following is None and self._starting is None:
             self._starting = self._io.spawn(self._start(self._position))
         self._look(waiter.key)
+
+    def _look_again(self, key: str, lost: dict[str, int]) -> None:
+        self._lost.update(lost)
+        self._look(key)
 
     def _forget(self, waiter: Waiter) -> None:
         if self._waiters.get(waiter.key) is waiter:
@@ -149,9 +174,12 @@ class Dispatcher:
                 return
 
     async def _heard(self, msg: "Msg", seq: int) -> None:
-        if _MARK not in msg.data:
-            return
-        event: Any = codec.decode(msg.data)
+        if _MARK in msg.data:
+            self._apply(msg.data, seq)
+        self.seen = seq
+
+    def _apply(self, data: bytes, seq: int) -> None:
+        event: Any = codec.decode(data)
         history = self._history
         if isinstance(event, UnknownEvent) or history is None:
             return
@@ -168,8 +196,11 @@ class Dispatcher:
             return
         if life.state in FINAL_TASK_STATES or (waiter.wants and waiter.wants == life.dispatch_id):
             waiter.tell(News(life))
-        elif life.client_id is not None and self._lookout is not None:
-            self._lookout.expect(life.client_id)
+        elif life.client_id is not None and waiter.wants is None:
+            if life.last_seq < self._lost.get(life.client_id, 0):
+                waiter.tell(News(life, is_lost=True))
+            elif self._lookout is not None:
+                self._lookout.expect(life.client_id)
 
     # -- who has them
 
@@ -181,7 +212,12 @@ class Dispatcher:
         assert self._history is not None
         for key, waiter in list(self._waiters.items()):
             life = self._history.tasks.get(key)
-            if life is not None and life.client_id == client_id and life.state not in FINAL_TASK_STATES:
+            if (
+                life is not None
+                and waiter.wants is None
+                and life.client_id == client_id
+                and life.state not in FINAL_TASK_STATES
+            ):
                 waiter.tell(News(life, is_lost=True))
 
     def _check_served(self, hand_over: TaskHandOver, unserved: Callable[[], None]) -> None:

@@ -56,6 +56,7 @@ class RemoteCall(Call):
         self.digest = hand_over.input_digest
         self.record = None
         self.seq = None
+        self.is_submitted = False
         self.is_claimed = is_claimed
 
     def remote_steps(self, next_at: Any) -> Steps[Any]:

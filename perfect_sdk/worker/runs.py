@@ -204,6 +204,8 @@ class Runs:
         if held is None:
             if any(run == run_id for run, _ in self._claiming):
                 self._cancelled.add(run_id)
+            elif run_id in self._kept:
+                self._unwind(run_id)
             return
         if held.cancelling:
             return
@@ -211,6 +213,11 @@ class Runs:
         child = self._where.get(held.key)
         if child is not None:
             self._tell_cancel(held, child)
+
+    def _unwind(self, run_id: str) -> None:
+        """It ended while it waited: its code is left where it stands, and writes nothing."""
+        keeper, epoch = self._kept.pop(run_id)
+        keeper.send(Abandon(run_id=run_id, epoch=epoch))
 
     def _tell_cancel(self, held: Held, child: Child) -> None:
         child.send(Cancel(run_id=held.hand_over.run_id, epoch=held.epoch))

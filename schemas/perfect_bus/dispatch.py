@@ -22,6 +22,7 @@ from perfect_schemas.events import (
     RunFailed,
     RunRestored,
     RunStarted,
+    RunSuspended,
     TaskStarted,
 )
 from perfect_schemas.folds.history import History
@@ -47,7 +48,7 @@ async def claim_task(
     last = await bus.last(subjects.run(hand_over.run_id))
     if last is None or type(last[1]) in OVER:
         return None
-    is_usual = isinstance(last[1], RunStarted) and last[1].epoch == hand_over.epoch
+    is_usual = isinstance(last[1], RunStarted | RunSuspended) and last[1].epoch == hand_over.epoch
     if is_again or not is_usual or utc_now() - hand_over.queued_at > LATE:
         history = await read_history(bus, hand_over.run_id)
         if not is_open(history, hand_over, client_id):

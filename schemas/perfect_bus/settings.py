@@ -37,6 +37,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     min_free_bytes: what has to stay free of the disk of data_dir (of a small disk 2 %): with less, the projector waits.
     sql_timeout_s, sql_memory_bytes, sql_at_once: of queries that people write: how long one may take, DuckDB's memory
     for it, how many run at the same time.
+    warn_min_samples: how many completions the σ rule of performance warnings needs. warn_min_delta_ms: what is slower by
+        less is never warned of. warn_sigma, warn_sigma_critical: so many standard deviations above the mean are a
+        warning, or critical. warn_delta_ms, warn_ratio: slower by more than so many ms and by more than this factor is
+        a warning. warn_times, warn_times_critical: so many times the mean. warn_running_ms: a task that has run for
+        less is not said to be running long.
     purge_after_s: how long after its end a run's events leave the bus (it stays in DuckDB); 0 = never.
     events_max_bytes: when the stream of events is as large, publishers wait. logs_max_bytes: when the stream of log lines
         is as large, the oldest ones leave it.
@@ -64,6 +69,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sql_timeout_s: float = 10.0
     sql_memory_bytes: int = 512 * 1024**2
     sql_at_once: int = 2
+    warn_min_samples: int = 2
+    warn_min_delta_ms: float = 10.0
+    warn_sigma: float = 3.0
+    warn_sigma_critical: float = 4.0
+    warn_delta_ms: float = 1000.0
+    warn_ratio: float = 1.5
+    warn_times: float = 2.0
+    warn_times_critical: float = 3.0
+    warn_running_ms: float = 1000.0
     purge_after_s: float = 86400.0
     events_max_bytes: int = 20 * 1024**3
     logs_max_bytes: int = 5 * 1024**3

@@ -123,13 +123,25 @@ class ClientList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Integrity(msgspec.Struct, frozen=True, kw_only=True):
-    """`integrity`. Answer: IntegrityReport, computed by SQL over the log and the read models."""
+    """`integrity`. Answer: IntegrityReport, computed by SQL over the log and the read models.
+
+    sample: of how many of the newest runs, and as many others, the events are folded afresh. holes: whether the bus is
+    asked about sequences that are missing from the log.
+    """
+
+    sample: int = 0
+    holes: bool = False
 
 
 class IntegrityCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """meaning: what holds if it is ok, in one sentence. detail: what was counted. lines: the first of what offends."""
+
     name: str
     ok: bool
     detail: str
+    meaning: str = ""
+    lines: list[str] = []
+    elapsed_ms: float = 0.0
 
 
 class IntegrityReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -252,7 +252,8 @@ def waiting_sentence(run: RunLife) -> str | None:
                 return f"paused with run {run.parent_run_id}, which called it"
             return f"paused by {run.pausing_by}: goes on when it is resumed"
         waits = open_waits(run)
-        return "; ".join(_wait_phrase(wait, alone=len(waits) == 1) for wait in waits) or "paused"
+        more = run.awaited.count - 1 if run.awaited is not None else 0
+        return "; ".join(_wait_phrase(wait, more, alone=len(waits) == 1) for wait in waits) or "paused"
     if run.state == "CANCELLING":
         return "is being cancelled"
     return None
@@ -261,19 +262,22 @@ def waiting_sentence(run: RunLife) -> str | None:
 def with_queues(view: RunView, queues: Iterable[str]) -> RunView:
     """queues: of the run's distributed tasks that no worker has taken yet."""
     names = ", ".join(repr(name) for name in sorted(set(queues)))
-    if not names or view.state != "RUNNING" or view.waiting_for is not None:
+    is_waiting = any(wait.waits_for == "task" for wait in view.waits)
+    if not names or not (is_waiting or (view.state == "RUNNING" and view.waiting_for is None)):
         return view
-    return msgspec.structs.replace(view, waiting_for=f"waits for a worker of queue {names}")
+    also = f"{view.waiting_for}; " if view.waiting_for else ""
+    return msgspec.structs.replace(view, waiting_for=f"{also}waits for a worker of queue {names}")
 
 
-def _wait_phrase(wait: OpenWait, *, alone: bool) -> str:
+def _wait_phrase(wait: OpenWait, more: int, *, alone: bool) -> str:
+    """more: distributed tasks that it waits for beside the one that is named."""
     if wait.waits_for == "input":
         return "paused: waits for input" if alone else f"waits for input at {wait.key}"
     if wait.waits_for == "sleep":
         return f"sleeps until {wait.wake_at:%Y-%m-%d %H:%M:%S} UTC" if wait.wake_at else "sleeps"
     return {
         "child": f"waits for child run {wait.key}",
-        "task": f"waits for task {wait.key} on another worker",
+        "task": f"waits for task {wait.key} on another worker{f' and {more} more' if more else ''}",
         "slot": f"waits for a slot of {wait.key}",
     }.get(wait.waits_for, "paused")
 

@@ -17,6 +17,7 @@ from perfect_engine.forks import Forks
 from perfect_engine.limits import Limits
 from perfect_engine.past import Past
 from perfect_engine.run import Stamp
+from perfect_engine.tasks import Tasks
 from perfect_engine.timers import Timers
 from perfect_runtime.attendance import Attendance
 from perfect_runtime.decider import handle
@@ -26,7 +27,7 @@ from perfect_schemas.codec import UnknownEvent, encode
 from perfect_schemas.commands import Control, Pausing, Presence
 from perfect_schemas.envelope import Event
 from perfect_schemas.errors import BusUnavailable, PerfectError
-from perfect_schemas.events import RunScheduled
+from perfect_schemas.events import RunScheduled, RunStarted
 from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.states import RunState
@@ -53,6 +54,7 @@ class Process:
         self.attendance = Attendance(context, self)
         self.timers = Timers(context, self._due)
         self.family = Family(self)
+        self.tasks = Tasks(self)
         self.past = Past(self, context.settings.purge_after_s)
         self.forks = Forks(self)
         self.limits = Limits(
@@ -73,6 +75,7 @@ class Process:
         await self.limits.start()
         await self.timers.start()
         await self.attendance.start()
+        self.tasks.start()
         self.board.open()
         for run in list(self.board.runs.values()):
             self._changed(run, None)
@@ -81,6 +84,7 @@ class Process:
 
     async def stop(self) -> None:
         self.attendance.stop()
+        self.tasks.stop()
         self.dispatch.stop()
         for timer in self._deadlines:
             timer.cancel()
@@ -111,6 +115,10 @@ class Process:
         assert life is not None
         if before is not None and revival.due_of(before) is not None and revival.due_of(life) is None:
             self.timers.disarm(run.id)
+        if before is not None and before.state is RunState.PAUSED and life.state is not RunState.PAUSED:
+            self.tasks.end(run.id)
+            if life.state.is_final:
+                self.spawn(lambda: self._tell_keeper(run.id), "tell who keeps its code")
         self.limits.run_changed(life)
         _REACTIONS[life.state](self, run, life)
         if before is None or before.state in HOLDING or before.state is RunState.PENDING:
@@ -149,7 +157,9 @@ class Process:
             )
 
     def _on_paused(self, run: Run, life: RunLife) -> None:
-        """Nobody runs it: the clock, a child's end or a person's input wakes it."""
+        """Nobody runs it: the clock, the end of a child or of a distributed task, or a person's input wakes it."""
+        if life.awaited is not None:
+            self.tasks.begin(run, life)
         due_at = revival.due_of(life)
         if due_at is not None:
             if due_at <= self._context.clock():
@@ -161,6 +171,7 @@ class Process:
 
     def _on_final(self, run: Run, life: RunLife) -> None:
         self.family.ended(run.id, life)
+        self.tasks.forget(run.id)
 
     def _due(self, run_id: str) -> None:
         run = self.board.runs.get(run_id)
@@ -176,6 +187,7 @@ class Process:
         self.dispatch.client_gone(client_id)
 
     def client_lost(self, client_id: str) -> None:
+        self.tasks.client_lost(client_id)
         for run_id in sorted(self.board.held.get(client_id, ())):
             run = self.board.run(run_id)
             self._log.warning("run lost", run=run_id, client=client_id)
@@ -207,9 +219,18 @@ class Process:
     async def tell_cancelled(self, life: RunLife | None) -> None:
         """The client that holds a run that is being cancelled hears it at once."""
         if life is not None and life.state is RunState.CANCELLING and life.client_id is not None:
-            await self.bus.nc.publish(
-                subjects.control(life.client_id), encode(Control(verb="cancel", run_id=life.id))
-            )
+            await self._tell_cancel(life.client_id, life.id)
+
+    async def _tell_keeper(self, run_id: str) -> None:
+        """The run was suspended, and ended: whoever held it last may keep its code in memory, which is to end, too."""
+        claims = [
+            event for _, event in await self.bus.read(subjects.run(run_id)) if isinstance(event, RunStarted)
+        ]
+        if claims:
+            await self._tell_cancel(claims[-1].client_id, run_id)
+
+    async def _tell_cancel(self, client_id: str, run_id: str) -> None:
+        await self.bus.nc.publish(subjects.control(client_id), encode(Control(verb="cancel", run_id=run_id)))
 
     async def tell_pausing(self, life: RunLife | None) -> None:
         """The client that holds a run that is to pause hears it at once."""
@@ -220,18 +241,22 @@ class Process:
 
     # -- doing
 
-    async def decide(self, run: Run, decide: Callable[[RunLife | None], Sequence[Event]]) -> None:
+    async def decide(
+        self, run: Run, decide: Callable[[RunLife | None], Sequence[Event]]
+    ) -> list[tuple[int, Event]]:
+        """What was stored: (sequence, event)."""
         try:
-            await handle(self.bus, run, decide)
+            return await handle(self.bus, run, decide)
         except BusUnavailable:
             raise
         except PerfectError as error:
             self._log.error("a decision failed", run=run.id, error=error.detail)
+            return []
 
-    def spawn(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+    def spawn(self, work: Callable[[], Coroutine[Any, Any, Any]], name: str) -> None:
         self._context.spawn(self._persist(work), name)
 
-    async def _persist(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _persist(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """However long the bus is away: it is done when it is back."""
         while True:
             try:

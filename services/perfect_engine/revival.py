@@ -1,7 +1,7 @@
 """What sets a run going that stands still: pure.
 
-    PAUSED → resumed   by input, when a `wake_at` has come, or when a child run that it waits for has ended:
-                       the first of its waits that is over, which the event names
+    PAUSED → resumed   by input, when a `wake_at` has come, when a child run that it waits for has ended, or a
+                       distributed task has, or the worker that has it is gone: the first of its waits that is over, which the event names
     FAILED, CRASHED, CANCELLED → retried
 
 Both lead to PENDING and so to the next hand-over; the claim begins the next epoch, which replays what is recorded.
@@ -84,6 +84,17 @@ def child_over(life: RunLife | None, child_id: str, stamp: Stamp) -> tuple[Event
     return _resumed(life, child_id, stamp)
 
 
+def task_over(life: RunLife | None, suspended_seq: int, stamp: Stamp, lost: str | None) -> tuple[Event, ...]:
+    """One of the distributed tasks that it waits for has ended, or the client `lost` is gone with it.
+
+    suspended_seq: of the suspension that this was found for.
+    """
+    if life is None or life.last_seq != suspended_seq:
+        return ()
+    key = next((wait.key for wait in open_waits(life) if wait.waits_for == "task"), None)
+    return () if key is None else _resumed(life, key, stamp, lost=lost)
+
+
 def waits_for_child(life: RunLife, child_id: str) -> bool:
     return child_id in awaited_children(life)
 
@@ -130,7 +141,9 @@ def check_key(history: History, from_key: str | None) -> None:
     raise InvalidInput(f"from_key: {message}", [FieldError("from_key", message)])
 
 
-def _resumed(life: RunLife, key: str, stamp: Stamp, given: Any = None) -> tuple[Event, ...]:
+def _resumed(
+    life: RunLife, key: str, stamp: Stamp, given: Any = None, lost: str | None = None
+) -> tuple[Event, ...]:
     return (
         RunResumed(
             id=stamp.event_id,
@@ -140,5 +153,6 @@ def _resumed(life: RunLife, key: str, stamp: Stamp, given: Any = None) -> tuple[
             epoch=life.epoch or None,
             input=given,
             key=key or None,
+            lost=lost,
         ),
     )

@@ -14,6 +14,7 @@ from perfect_gateway.api import (
     executions,
     flows,
     health,
+    integrity,
     limits,
     logs,
     report,
@@ -26,6 +27,7 @@ from perfect_gateway.outermost import LOOPBACK_NAMES, Outermost
 from perfect_gateway.pages import diff as diff_pages
 from perfect_gateway.pages import flows as flow_pages
 from perfect_gateway.pages import home, stream
+from perfect_gateway.pages import integrity as integrity_pages
 from perfect_gateway.pages import runs as run_pages
 from perfect_gateway.pages import sql as sql_pages
 from perfect_gateway.pages import steering as steering_pages
@@ -50,6 +52,7 @@ def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
             report,
             diff,
             statistics,
+            integrity,
             sql,
             events,
             clients,
@@ -60,7 +63,16 @@ def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
     ]
     pages = [
         handler
-        for module in (home, run_pages, steering_pages, diff_pages, flow_pages, sql_pages, stream)
+        for module in (
+            home,
+            run_pages,
+            steering_pages,
+            diff_pages,
+            flow_pages,
+            sql_pages,
+            integrity_pages,
+            stream,
+        )
         for handler in module.routes(parts)
     ]
     app = Litestar(

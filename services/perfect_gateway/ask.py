@@ -19,6 +19,7 @@ from perfect_schemas.errors import NotFound, ServiceUnavailable
 T = TypeVar("T")
 
 QUERY_S = 5.0
+INTEGRITY_S = 120.0  # over a log of tens of millions of events
 COMMAND_S = 10.0
 HEALTH_S = 1.0
 SQL_S = 60.0  # the projector's own limits end a query, and its wait for a turn, well before
@@ -89,6 +90,11 @@ class Asker:
         """Asked once: a second time would run it a second time."""
         reply = await self.bus.ask(subjects.query("sql"), query, timeout_s=SQL_S, try_s=SQL_S)
         return msgspec.json.decode(reply.value, type=queries.SqlResult)
+
+    async def integrity(self, query: queries.Integrity) -> queries.IntegrityReport:
+        """A repeat waits for the report that is being made."""
+        reply = await self.bus.ask(subjects.query("integrity"), query, timeout_s=INTEGRITY_S)
+        return msgspec.json.decode(reply.value, type=queries.IntegrityReport)
 
     async def snapshot(self) -> queries.SqlSnapshot:
         asked = queries.SnapshotFile()

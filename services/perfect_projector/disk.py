@@ -1,7 +1,7 @@
 """A full disk makes DuckDB's file unusable until a restart: stop before.
 
-Free space is no event that one could wait for: it is looked at before each commit, and by the clock only while there
-is too little of it.
+Free space is no event that one could wait for: it is looked at before the file is opened, before each commit, and by the
+clock only while there is too little of it.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class DiskGuard:
         self._measure = measure
         self._again_s = again_s
         self.free = 0
-        self.is_stopped = False
+        self.why = ""  # nothing is written now; "" when it is
 
     @property
     def has_plenty(self) -> bool:
@@ -70,14 +70,14 @@ class DiskGuard:
             wanted = needed(total, self._min_free_bytes)
             if self.free >= wanted:
                 break
-            if not self.is_stopped:
-                self.is_stopped = True
-                self._say(
+            if not self.why:
+                self.why = (
                     f"the disk of {self._folder} has {self.free // MB} MB free, {wanted // MB} MB have to stay free: "
                     "nothing is written to the read model until there is room. Events wait on the bus, and runs go on; "
                     "free some space, or set PERFECT_MIN_FREE_BYTES to less"
                 )
+                self._say(self.why)
             await asyncio.sleep(self._again_s)
-        if self.is_stopped:
-            self.is_stopped = False
+        if self.why:
+            self.why = ""
             self._clear()

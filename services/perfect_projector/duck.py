@@ -1,7 +1,7 @@
 """The DuckDB file: its one writer, and cursors for readers.
 
-DuckDB locks the file: no other process can open it. The bus is the authority until DuckDB has checkpointed, so a
-damaged write-ahead log is set aside and the stream replayed from the offset that is in the file.
+DuckDB locks the file: no other process can open it. The bus is the authority until DuckDB has checkpointed: what is
+damaged is set aside (`opening`), and the streams are replayed from the offsets that are left.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from perfect_projector import run_row, task_row
+from perfect_projector import opening, run_row, task_row
 from perfect_projector.batch import Batch, Row, columns
 from perfect_projector.months import Months
 from perfect_projector.rollup import Pair
@@ -52,21 +52,23 @@ class Duck:
     """Used by one thread at a time; readers take a `reader()` each and use it in their own thread.
 
     archive: the folder of expired months, None when there is none.
-    set_aside: where a damaged write-ahead log was put when the file was opened, None when it was sound.
+    set_aside, file_aside: where a damaged write-ahead log, or the whole file, was put when it was opened, None when it was
+    sound. damage: what was wrong with it.
     checkpoints: how many there were. checkpoint_s: how long the last one took.
     """
 
     def __init__(self, file: Path, archive: Path | None = None) -> None:
         self.file = file
-        self._archive = archive.resolve() if archive is not None else None
-        self.set_aside: Path | None = None
-        self.connection = self._open()
+        self.archive = archive.resolve() if archive is not None else None
+        found = self._open()
+        self.connection = found.connection
+        self.months = found.ready
+        self.set_aside, self.file_aside, self.damage = found.log_aside, found.file_aside, found.why
         self.checkpoints = 0
         self.checkpoint_s = 0.0
         self._checkpoint = CHECKPOINT_LIVE
         self._log_bytes = 0
         self._parsed: dict[tuple[str, str], duckdb.Statement] = {}
-        self.months = self._prepare()
 
     def close(self) -> None:
         self.connection.close()
@@ -77,27 +79,9 @@ class Duck:
 
     # -- opening
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
+    def _open(self) -> opening.Opened[Months]:
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            return self._connect()
-        except duckdb.Error as error:
-            log = self._log_file
-            if "Could not set lock" in str(error):
-                raise Failed(
-                    f"{self.file} is in use by another process; only one projector can run on a data folder: {error}"
-                ) from error
-            if not log.exists():
-                raise Failed(f"{self.file} cannot be opened: {error}") from error
-            self.set_aside = log.with_name(f"{log.name}.damaged-{time.time_ns()}")
-            log.rename(self.set_aside)
-            try:
-                return self._connect()
-            except duckdb.Error as still:
-                raise Failed(
-                    f"{self.file} cannot be opened, not even without its write-ahead log (kept as {self.set_aside.name}): "
-                    f"restore a backup, or move both away to have it made again from the bus: {still}"
-                ) from still
+        return opening.opened(self.file, self._connect, self._prepare)
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         return duckdb.connect(
@@ -114,27 +98,41 @@ class Duck:
             },
         )
 
-    def _prepare(self) -> Months:
-        connection = self.connection
+    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> Months:
+        self.connection = connection
         connection.execute("SET TimeZone = 'UTC'")
-        tables = (resources.files("perfect_schemas") / "sql" / "tables.sql").read_text()
+        self._check_version()
         with self.transaction():
-            connection.execute(tables)
-            found = connection.execute("SELECT max(version) FROM schema_version").fetchone()
-            version = found[0] if found else None
-            if version is None:
+            self.make_tables()
+            if connection.execute("SELECT count(*) FROM schema_version").fetchone() == (0,):
                 connection.execute(
                     "INSERT INTO schema_version VALUES (?, now()::TIMESTAMP)", [SCHEMA_VERSION]
                 )
-            elif version > SCHEMA_VERSION:
-                raise Failed(
-                    f"{self.file} was written by a newer version of Perfect (schema {version}, this one knows "
-                    f"{SCHEMA_VERSION}): update Perfect, or move the file away to have it made again from the bus"
-                )
             connection.execute(statement("make_offsets"))
-            months = Months(connection, self._archive)
+            months = Months(connection, self.archive)
             months.make_views()
         return months
+
+    def _check_version(self) -> None:
+        """Before anything is written. Raises Failed for a file of a newer version."""
+        execute = self.connection.execute
+        if not execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'").fetchone():
+            return
+        found = execute("SELECT max(version) FROM schema_version").fetchone()
+        if found and found[0] is not None and found[0] > SCHEMA_VERSION:
+            raise Failed(
+                f"{self.file} was written by a newer version of Perfect (schema {found[0]}, this one knows "
+                f"{SCHEMA_VERSION}): update Perfect, or move the file away to have it made again from the bus"
+            )
+
+    def make_tables(self) -> None:
+        """Those that are missing. In the caller's transaction."""
+        self.connection.execute((resources.files("perfect_schemas") / "sql" / "tables.sql").read_text())
+
+    def _note(self, error: BaseException) -> None:
+        """Damage that is met in use is for whoever opens the file next."""
+        if isinstance(error, duckdb.Error) and opening.is_damage(error):
+            opening.suspect(self.file, error)
 
     # -- writing
 
@@ -143,11 +141,12 @@ class Duck:
         self.connection.begin()
         try:
             yield
-        except BaseException:
+            self.connection.commit()
+        except BaseException as error:
             with contextlib.suppress(duckdb.Error):
                 self.connection.rollback()
+            self._note(error)
             raise
-        self.connection.commit()
 
     def write(self, batch: Batch) -> None:
         """One transaction: the log, the read models, the offsets. All or nothing."""
@@ -269,7 +268,11 @@ class Duck:
     # -- reading back
 
     def load(self, name: str, *parameters: Any, cursor: duckdb.DuckDBPyConnection | None = None) -> list[Row]:
-        return (cursor or self.connection).execute(statement(name), list(parameters)).fetchall()
+        try:
+            return (cursor or self.connection).execute(statement(name), list(parameters)).fetchall()
+        except duckdb.Error as error:
+            self._note(error)
+            raise
 
     def offsets(self) -> dict[str, tuple[int, datetime | None]]:
         """For each stream: (last sequence in the file, when the stream was made)."""

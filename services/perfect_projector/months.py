@@ -13,15 +13,19 @@ import duckdb
 from perfect_projector.batch import Batch
 
 LOGS = ("events", "logs")
+TABLES = (*LOGS, "runs", "task_runs")  # what an archive has files of
 _TABLE = re.compile(r"(events|logs)_(\d{4}_\d{2})")
 
 
 class Months:
-    """known: `events` and `logs` → their months that have a table. The caller opens the transactions."""
+    """known: `events` and `logs` → their months that have a table. unreadable: files of the archive that are damaged, and
+    why. The caller opens the transactions.
+    """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, archive: Path | None) -> None:
         self._connection = connection
         self._archive = archive
+        self.unreadable: dict[Path, str] = {}
         self.known: dict[str, set[str]] = {name: set() for name in LOGS}
         for (table,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall():
             if found := _TABLE.fullmatch(table):
@@ -48,8 +52,8 @@ class Months:
         self._connection.execute("INSERT INTO archives VALUES ($1, $2)", [name, month])
 
     def archived(self, table: str) -> list[Path]:
-        """The Parquet files of `events`, `logs`, `runs` or `task_runs` that are there, oldest month first. A file that
-        the database does not know was being written when the process died.
+        """The Parquet files of `events`, `logs`, `runs` or `task_runs` that are there and can be read, oldest month first.
+        A file that the database does not know was being written when the process died.
         """
         if self._archive is None:
             return []
@@ -58,7 +62,7 @@ class Months:
             "SELECT month FROM archives WHERE name = $1 ORDER BY month", [name]
         ).fetchall()
         files = [archive_file(self._archive, table, month) for (month,) in months]
-        return [file for file in files if file.exists()]
+        return [file for file in files if file.exists() and self._is_sound(file)]
 
     def make_views(self) -> None:
         """`events` and `logs` over all months and archives (without any, over nothing); `archived_runs` and
@@ -75,6 +79,19 @@ class Months:
         for name in ("runs", "task_runs"):
             if files := self.archived(name):
                 self._connection.execute(f"CREATE OR REPLACE VIEW archived_{name} AS {_parquet(files)}")
+
+    def _is_sound(self, file: Path) -> bool:
+        """A view over a file that cannot be read would be none at all. Said once, not with every view."""
+        cursor = self._connection.cursor()  # an error there ends no transaction of the caller's
+        try:
+            cursor.execute(f"SELECT 1 FROM parquet_schema({quoted(file)}) LIMIT 1").fetchall()  # noqa: S608
+        except duckdb.Error as error:
+            self.unreadable[file] = str(error).partition("\n")[0]
+            return False
+        finally:
+            cursor.close()
+        self.unreadable.pop(file, None)
+        return True
 
 
 def _parquet(files: list[Path]) -> str:

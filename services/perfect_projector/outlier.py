@@ -21,6 +21,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
 
     min_delta_ms: what is slower by less is never warned of. Durations are whole milliseconds, so that of tasks which
     take none or one a single tick of the clock would be "three times the average".
+    running_ms: a task that has run for less is never said to be running long: nobody would see it.
     """
 
     min_samples: int = 2
@@ -31,6 +32,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True):
     practical_ratio: float = 1.5
     absolute_warning: float = 2.0
     absolute_critical: float = 3.0
+    running_ms: float = 1000.0
 
 
 DEFAULTS = Thresholds()
@@ -51,6 +53,29 @@ def judge(actual_ms: float, before: Summary, thresholds: Thresholds = DEFAULTS) 
         or _practical(actual_ms, before, thresholds)
         or _absolute(actual_ms, before, thresholds)
     )
+
+
+def running_limit(before: Summary, thresholds: Thresholds = DEFAULTS) -> float | None:
+    """How many ms a task may run until it is running long: the mean and 3 standard deviations, or twice the mean when
+    it has always taken equally long. None when too few have completed to say.
+    """
+    if before.count < max(thresholds.min_samples, 1):
+        return None
+    std = before.std
+    usual = before.mean + thresholds.z_warning * std if std else before.mean * thresholds.absolute_warning
+    return max(usual, before.mean + thresholds.min_delta_ms, thresholds.running_ms)
+
+
+def running_long(elapsed_ms: float, before: Summary, thresholds: Thresholds = DEFAULTS) -> str | None:
+    """What is to be said of a task that is still running; None when that is nothing unusual."""
+    limit = running_limit(before, thresholds)
+    if limit is None or elapsed_ms < limit:
+        return None
+    std = before.std
+    if std:
+        z = (elapsed_ms - before.mean) / std
+        return f"running for {duration(elapsed_ms)} ({z:.1f}σ from {duration(before.mean)} avg)"
+    return f"running for {duration(elapsed_ms)} ({duration(before.mean)} avg)"
 
 
 def _z_score(actual_ms: float, before: Summary, thresholds: Thresholds) -> Finding | None:

@@ -25,14 +25,14 @@ from perfect_projector.welford import Summary
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event
 from perfect_schemas.events import LogBatch, RunCompleted, RunScheduled, TaskCompleted, TaskEvent
-from perfect_schemas.events.statistic import PerformanceWarned
+from perfect_schemas.events.statistic import PerformanceRunningLong, PerformanceWarned
 from perfect_schemas.folds.run import RunLife, executed_ms
 from perfect_schemas.forecast import step_of
 from perfect_schemas.ids import is_id
 
 SOURCE = "projector"
 YOUNG_NS = 600 * 10**9
-_TASK_EVENTS = frozenset(TaskEvent.__args__)
+_TASK_EVENTS = frozenset(TaskEvent.__args__) | {PerformanceRunningLong}
 
 
 class Draft(msgspec.Struct):

@@ -13,7 +13,7 @@ import msgspec
 from perfect_projector import cursor as page_cursor
 from perfect_projector import view
 from perfect_projector.forecast import curves_of
-from perfect_projector.sql import select, statement, statements
+from perfect_projector.sql import select, statement
 from perfect_projector.statistic_replies import of_flow, statistics
 from perfect_projector.values import timestamp
 from perfect_schemas import queries as q
@@ -172,15 +172,6 @@ def summary(cursor: Cursor, _: q.Summary) -> SummaryView:
     )
 
 
-def integrity(cursor: Cursor, _: q.Integrity) -> q.IntegrityReport:
-    checks = []
-    for name in statements():
-        if name.startswith("integrity."):
-            ok, detail = cursor.execute(statement(name)).fetchone()
-            checks.append(q.IntegrityCheck(name=name.removeprefix("integrity."), ok=bool(ok), detail=detail))
-    return q.IntegrityReport(offsets=offsets(cursor), checks=checks)
-
-
 REPLIES: dict[str, tuple[type, Callable[[Cursor, Any], Any]]] = {
     "runs": (q.RunPage, runs),
     "run": (q.RunDetail, run),
@@ -191,7 +182,6 @@ REPLIES: dict[str, tuple[type, Callable[[Cursor, Any], Any]]] = {
     "flow": (q.FlowDetail, flow),
     "statistics": (q.Statistics, statistics),
     "clients": (q.ClientList, clients),
-    "integrity": (q.Integrity, integrity),
     "summary": (q.Summary, summary),
 }
 

@@ -16,11 +16,12 @@ from typing import Any
 import duckdb
 
 from perfect_projector.duck import Duck
-from perfect_projector.months import LOGS, quoted
+from perfect_projector.months import LOGS, Months, archive_file, quoted
 from perfect_projector.sql import statement
 from perfect_runtime.service import Context
 
 DAY_S = 86_400.0
+MODE = 0o444  # nobody writes to an archive; a file that changes is replaced
 InWriter = Callable[..., Awaitable[Any]]
 
 
@@ -37,6 +38,29 @@ def ends(month: str) -> datetime:
 def due_at(month: str, days: int) -> datetime | None:
     """When everything in the month is at least so many days old; None for never (0 days)."""
     return ends(month) + timedelta(days=days) if days > 0 else None
+
+
+_KEYS = {"events": ("stream", "seq"), "logs": ("seq", "n"), "runs": ("id",), "task_runs": ("run_id",)}
+
+
+def _read(file: Path) -> str:
+    return f"read_parquet({quoted(file)})"
+
+
+def _without(file: Path, table: str, rows: str) -> str:
+    """What the file has but for what is in `rows`: it may have been written without the month being dropped after."""
+    keys = ", ".join(_KEYS[table])
+    return f"SELECT old.* FROM {_read(file)} AS old ANTI JOIN ({rows}) AS new USING ({keys})"  # noqa: S608
+
+
+def _write(cursor: duckdb.DuckDBPyConnection, select: str, file: Path) -> None:
+    """The file is there when it is whole."""
+    partial = file.with_name(f"{file.name}.part")
+    cursor.execute(f"COPY ({select}) TO {quoted(partial)} (FORMAT parquet, COMPRESSION zstd)")
+    with partial.open("rb") as written:
+        os.fsync(written.fileno())
+    partial.chmod(MODE)
+    partial.replace(file)
 
 
 class Retention:
@@ -120,24 +144,37 @@ class Retention:
         earlier = cursor.execute(
             "SELECT count(*) FROM archives WHERE name = $1 AND month = $2", [name, month]
         ).fetchone()
-        selects = {f"{name}_{month}": f"FROM {name}_{month}"}
+        rows = {name: f"FROM {name}_{month}"}
         if name == "events":
-            selects |= {
-                f"{table}_{month}": statement(f"ended_{table}").replace("{month}", month).rstrip(";")
+            rows |= {
+                table: statement(f"ended_{table}").replace("{month}", month).rstrip(";")
                 for table in ("runs", "task_runs")
             }
         found = cursor.execute(f"SELECT count(*) FROM {name}_{month}").fetchone()  # noqa: S608
-        for stem, rows in selects.items():
-            file = archive / f"{stem}.parquet"
-            select = rows
+        for table, select in rows.items():
+            file = archive_file(archive, table, month)
             if earlier and earlier[0] and file.exists():
-                select = f"(FROM read_parquet({quoted(file)})) UNION BY NAME ({rows})"
-            partial = archive / f"{stem}.parquet.part"
-            cursor.execute(f"COPY ({select}) TO {quoted(partial)} (FORMAT parquet, COMPRESSION zstd)")
-            with partial.open("rb") as written:
-                os.fsync(written.fileno())
-            partial.replace(file)
+                select = f"({_without(file, table, select)}) UNION ALL BY NAME ({select})"  # noqa: PLW2901
+            _write(cursor, select, file)
+        if name == "events":
+            self._leave_earlier(cursor, archive, rows, month)
         return found[0] if found else 0
+
+    def _leave_earlier(
+        self, cursor: duckdb.DuckDBPyConnection, archive: Path, rows: dict[str, str], month: str
+    ) -> None:
+        """A run that was archived, then tried again, and has ended anew leaves the earlier archive."""
+        months = Months(cursor, archive)
+        for table in ("task_runs", "runs"):
+            for file in months.archived(table):
+                if file == archive_file(archive, table, month):
+                    continue
+                kept = _without(file, table, rows[table])
+                found = cursor.execute(
+                    f"SELECT (SELECT count(*) FROM {_read(file)}) - (SELECT count(*) FROM ({kept}))"  # noqa: S608
+                ).fetchone()
+                if found and found[0]:
+                    _write(cursor, kept, file)
 
     def _drop(self, name: str, month: str, archived_rows: int | None) -> None:
         """In one transaction. The tasks go before the runs by which they are found, these before the events by which

@@ -10,7 +10,7 @@ import msgspec
 
 from perfect_projector.values import instant, text, text_or_none, timestamp
 from perfect_schemas.envelope import ErrorInfo, StoredValue
-from perfect_schemas.events import OpenWait
+from perfect_schemas.events import AwaitedTasks, OpenWait
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.ids import is_id
 from perfect_schemas.states import RunState
@@ -36,6 +36,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     wake_at: datetime | None = None
     input_schema: dict[str, Any] | None = None
     beside: list[OpenWait] = []
+    awaited: AwaitedTasks | None = None
     pausing_by: str | None = None
     ran_ms: int = 0
     executing_since: datetime | None = None

@@ -3,27 +3,35 @@
 import asyncio
 import contextlib
 import gc
-from typing import ClassVar
+import sys
+from typing import Any, ClassVar
 
 import duckdb
 import msgspec
 
 from perfect_bus.purging import missing
+from perfect_projector import condition
 from perfect_projector.continuity import FILE, compare
 from perfect_projector.copier import Copier
 from perfect_projector.disk import DiskGuard
 from perfect_projector.duck import Duck
-from perfect_projector.forecast import curves_of
+from perfect_projector.folding import restore
+from perfect_projector.integrity import Inspector
 from perfect_projector.journal import STREAMS, Journal, stream_state
-from perfect_projector.project import Projection
+from perfect_projector.project import Draft, Projection
 from perfect_projector.purger import Purger
 from perfect_projector.readers import Readers
+from perfect_projector.rebuild import rebuilt_file, replace
 from perfect_projector.retention import Retention
 from perfect_projector.sandbox.desk import Desk
-from perfect_projector.statistic import of_flow_row, of_task_row
+from perfect_projector.statistic import Book
+from perfect_projector.thresholds import thresholds_of
+from perfect_projector.watch import Watch
 from perfect_projector.write_loop import Figures, WriteLoop
 from perfect_runtime.service import Context, Service
-from perfect_schemas.commands import Health
+from perfect_schemas import subjects
+from perfect_schemas.codec import encode
+from perfect_schemas.commands import Done, Health, ReplaceReadModel, Reply
 from perfect_schemas.errors import Failed
 
 GC_THRESHOLDS = (
@@ -31,6 +39,7 @@ GC_THRESHOLDS = (
     20,
     50,
 )  # rows are many small tuples that hold no cycles: looking for some is a fifth of all work
+SWITCH_S = 0.0005  # who comes back from DuckDB or the bus waits as long for a thread that folds: 5 ms are Python's default
 
 
 class ProjectorService(Service):
@@ -38,7 +47,9 @@ class ProjectorService(Service):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self.projection = Projection()
+        self.projection = Projection(Book(thresholds_of(context.settings)))
+        self._watch = Watch(context, self.projection.completions.book)
+        self._watching: asyncio.Task[None] | None = None
         self.alarms: dict[str, str] = {}
         self._duck: Duck | None = None
         self._journal: Journal | None = None
@@ -46,31 +57,36 @@ class ProjectorService(Service):
         self._purger: Purger | None = None
         self._desk: Desk | None = None
         self._copier: Copier | None = None
+        self._inspector: Inspector | None = None
         self._loop: WriteLoop | None = None
         self._loop_task: asyncio.Task[None] | None = None
         self._retention: Retention | None = None
         self._retention_task: asyncio.Task[None] | None = None
         self._refused: set[str] = set()
+        self._replaced: Any = None
+        self._replacing = asyncio.Lock()
         self._gc_thresholds = gc.get_threshold()
+        self._switch_s = sys.getswitchinterval()
 
     # -- life
 
     async def start(self) -> None:
         file = self.settings.data_dir / FILE
         gc.set_threshold(*GC_THRESHOLDS)
-        self._duck = await asyncio.to_thread(Duck, file, self.settings.archive_dir)
-        if self._duck.set_aside:
-            self.log.error(
-                "the write-ahead log of the DuckDB file was damaged: it was set aside, the events that were only "
-                "in it are read from the bus again",
-                file=str(self._duck.set_aside),
-            )
+        sys.setswitchinterval(SWITCH_S)
         guard = DiskGuard(
             self.settings.data_dir,
             min_free_bytes=self.settings.min_free_bytes,
-            say=lambda text: self._alarm("disk", text),
+            say=self._has_no_room,
             clear=self._has_room,
         )
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        await guard.wait_for_room()
+        duck = self._duck = await asyncio.to_thread(Duck, file, self.settings.archive_dir)
+        if said := condition.mended(duck):
+            self.log.error(said)
+        if said := condition.unreadable(duck):
+            self._alarm("archive", said)
         loop = self._loop = WriteLoop(self.context, self._duck, self.projection, guard)
         await loop.in_writer(self._restore)
         loop.committed = await self._check_streams(loop)
@@ -78,19 +94,26 @@ class ProjectorService(Service):
         await self._definitions_first(loop, journal)
         self._readers = await loop.in_writer(Readers, self._duck)
         await self._readers.start(self.bus)
-        self._desk = await loop.in_writer(Desk, self._duck, self.settings, lambda: self.committed)
+        self._desk = await loop.in_writer(
+            Desk, duck, self.settings, lambda: self.committed, lambda: guard.why
+        )
         await self._desk.start(self.bus)
         self._copier = await loop.in_writer(Copier, self._duck)
         await self._copier.start(self.bus)
+        self._replaced = await self.bus.answer(subjects.command("projector", "replace"), self._replace)
+        self._inspector = await loop.in_writer(Inspector, self._duck)
+        await self._inspector.start(self.bus)
         followed = [stream for stream in ("EVENTS", "LOGS") if stream not in self._refused]
         await journal.follow(*followed)
         self._purger = Purger(self.context, self.log, self._duck, loop.in_writer)
         if not self._refused:  # never from a stream that the file was not filled from
             await self._purger.start()
-        loop.heard = self._purger.note
+        self._watch.restore(await loop.in_writer(self._duck.load, "load_running"))
+        loop.heard = self._heard
         self._loop_task = self.context.spawn(loop.run(journal), "projector")
+        self._watching = self.context.spawn(self._watch.run(), "watch")
         self._retention = Retention(self.context, self.log, self._duck, loop.in_writer)
-        self._retention.has_dropped = self._purger.sweep_soon
+        self._retention.has_dropped = self._has_dropped
         self._retention_task = self.context.spawn(self._retention.run(), "retention")
         self.status = "degraded" if self.alarms else "ready"
 
@@ -98,6 +121,9 @@ class ProjectorService(Service):
         self.status = "stopping"
         if self._journal is not None:
             await self._journal.stop()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         if self._loop is not None:
             self._loop.quiet()
         if self._loop_task is not None:
@@ -111,6 +137,12 @@ class ProjectorService(Service):
         if self._desk is not None:
             await self._desk.stop()
             self._desk = None
+        if self._replaced is not None:
+            with contextlib.suppress(Exception):
+                await self._replaced.unsubscribe()
+        if self._inspector is not None:
+            await self._inspector.stop()
+            self._inspector = None
         if self._copier is not None:
             await self._copier.stop()
             self._copier = None
@@ -127,6 +159,12 @@ class ProjectorService(Service):
                 await asyncio.to_thread(self._duck.close)
             self._duck = None  # DuckDB's binding grumbles on stderr about connections that live to the end
         gc.set_threshold(*self._gc_thresholds)
+        sys.setswitchinterval(self._switch_s)
+
+    def _heard(self, draft: Draft) -> None:
+        self._watch.note(draft)
+        if self._purger is not None:
+            self._purger.note(draft)
 
     @property
     def committed(self) -> dict[str, int]:
@@ -134,15 +172,7 @@ class ProjectorService(Service):
         return {} if self._loop is None else self._loop.committed
 
     def _restore(self) -> None:
-        duck, projection = self._open_duck, self.projection
-        projection.floor = duck.floor()
-        projection.definitions.restore(duck.load("load_flows"))
-        flows = duck.load("load_flow_statistics")
-        projection.completions.book.restore(
-            [*map(of_task_row, duck.load("load_task_statistics")), *map(of_flow_row, flows)]
-        )
-        projection.completions.curves.restore((row[0], curves_of(row[-1])) for row in flows)
-        projection.expectations.restore(duck.load("load_task_counts"))
+        restore(self.projection, self._open_duck)
 
     @property
     def _open_duck(self) -> Duck:
@@ -161,8 +191,8 @@ class ProjectorService(Service):
             gone = await missing(self.bus, stream, after=seq, through=state.last_seq)
             found = compare(stream, state, seq, created, missing=gone)
             positions[stream] = found.position
-            if found.alarm is not None:
-                self._alarm(stream, found.alarm)
+            if alarm := condition.lost(duck, stream, gone) or found.alarm:
+                self._alarm(stream, alarm)
             if found.is_other:
                 self._refused.add(stream)
             if created is None:
@@ -171,8 +201,35 @@ class ProjectorService(Service):
                 await loop.in_writer(duck.rewind, stream, found.position)
         return positions
 
+    async def _replace(self, data: bytes) -> Reply:
+        """Put rebuilt tables in place, and begin from them. Nothing is taken from the bus meanwhile."""
+        file = rebuilt_file(msgspec.json.decode(data, type=ReplaceReadModel).file, self.settings.data_dir)
+        loop = self._loop
+        if loop is None:
+            raise Failed("the projector has not opened its file yet")
+        async with self._replacing, loop.paused():
+            await loop.in_writer(replace, self._open_duck, file)
+            self.projection = Projection()
+            await loop.in_writer(self._restore)
+            loop.projection = self.projection
+        self.log.warning("the read model was replaced by one that was rebuilt from the log")
+        return Reply(value=msgspec.Raw(encode(Done())))
+
+    def _has_dropped(self) -> None:
+        if self._purger is not None:
+            self._purger.sweep_soon()
+        if self._desk is not None:
+            self._desk.snapshots.outdate()
+
+    def _has_no_room(self, why: str) -> None:
+        self._alarm("disk", why)
+        if self.status == "starting":
+            self.status = "degraded"
+
     def _has_room(self) -> None:
         del self.alarms["disk"]
+        if self._desk is None:
+            self.status = "starting"
         self.log.info("there is room on the disk again: the read model is written on")
         self._settle()
 
@@ -218,6 +275,8 @@ class ProjectorService(Service):
             "commit_seconds_total": round(figures.commits_s, 6),
             "checkpoints_total": duck.checkpoints if duck is not None else 0,
             "last_checkpoint_ms": round(duck.checkpoint_s * 1000, 3) if duck is not None else 0,
+            "running_long_total": self._watch.said,
+            "tasks_watched": len(self._watch.watched),
             "months_dropped_total": self._retention.dropped if self._retention is not None else 0,
             "runs_held": len(projection.held.entries),
             "events_unknown_total": projection.unknown,

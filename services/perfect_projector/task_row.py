@@ -32,6 +32,7 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True):
     client_id: str | None = None
     losses: int = 0
     queue: str | None = None
+    queued_seq: int = 0
 
 
 _decode_details = msgspec.json.Decoder(Details).decode
@@ -68,6 +69,7 @@ def row_of(run_id: str, life: TaskLife, counted: bool, first_seq: int) -> Row:
                 life.client_id,
                 life.losses,
                 life.queue,
+                life.queued_seq,
             )
         ),
         counted,
@@ -125,5 +127,6 @@ def life_of(row: Row) -> tuple[TaskLife, bool, int]:
         client_id=rest.client_id,
         losses=rest.losses,
         queue=rest.queue,
+        queued_seq=rest.queued_seq,
     )
     return life, counted, first_seq

@@ -6,8 +6,9 @@ needs are either held in memory (what is not committed yet is held) or in the fi
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -19,8 +20,8 @@ from perfect_projector.batch import Batch, Message
 from perfect_projector.continuity import FILE
 from perfect_projector.disk import DiskGuard
 from perfect_projector.duck import Duck
+from perfect_projector.folding import fold
 from perfect_projector.journal import Journal
-from perfect_projector.log_row import decode
 from perfect_projector.position import Teller
 from perfect_projector.project import Draft, Projection
 from perfect_runtime.service import Context
@@ -29,10 +30,6 @@ from perfect_schemas.errors import BusUnavailable, Failed
 from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.streams import DUPLICATE_WINDOW_S
 
-KEEP_BATCHES = 8
-MAX_RUNS = 20_000
-MAX_TASKS = 50_000
-MAX_HELD_BYTES = 64 * 1024 * 1024
 BUSY_S = 0.25  # a commit that ended so shortly ago says that more is to come
 MAX_GATHER_S = 0.1
 
@@ -72,11 +69,27 @@ class WriteLoop:
         self._folder = ThreadPoolExecutor(1, thread_name_prefix="folder")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="duck-writer")
         self._under_way: dict[tuple[str, int], tuple[int, int]] = {}
+        self._open = asyncio.Event()
+        self._open.set()
+        self._idle: asyncio.Event | None = None
         self._committed_at = 0.0
 
     async def in_writer(self, function: Callable[..., T], *args: Any) -> T:
         """Run in the writer's thread, to the end even when the caller is cancelled."""
         return await _to_the_end(self._writer, function, *args)
+
+    @contextlib.asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Inside, nothing is folded and nothing written: what comes waits, all that came before is in the file."""
+        self._open.clear()
+        self._idle = asyncio.Event()
+        try:
+            if self._under_way:
+                await self._idle.wait()
+            yield
+        finally:
+            self._idle = None
+            self._open.set()
 
     def quiet(self) -> None:
         """Say no more how far it is."""
@@ -118,6 +131,7 @@ class WriteLoop:
 
     async def _next(self, journal: Journal) -> tuple[list[Message], Draft]:
         messages = await journal.take(self._settings.batch_events, self._gather_s())
+        await self._open.wait()
         self._under_way[messages[0][:2]] = len(messages), min(message.stored_ns for message in messages)
         try:
             return messages, await _to_the_end(self._folder, self._fold, messages)
@@ -135,29 +149,12 @@ class WriteLoop:
 
     def _fold(self, messages: list[Message]) -> Draft:
         """In the folder's thread."""
-        decoded = decode(messages)
-        held = self.projection.held
-        missing = held.missing(decoded)
-        if missing:
-            held.restore(*self._duck.load_runs(missing, self._loader))
-        rolls = self.projection.completions.rolls
-        pairs = rolls.missing(decoded, held.entries)
-        if pairs:
-            rolls.restore(pairs, self._duck.load_daily_statistics(pairs, self._loader))
-        draft = self.projection.fold(decoded)
+        draft = fold(self.projection, self._duck, self._loader, messages)
         self.figures.failed += len(draft.failed)
         for message, error in draft.failed:
             self._log.error(
                 "an event could not be folded", subject=message.subject, seq=message.seq, error=repr(error)
             )
-        held.forget(
-            self.projection.batches,
-            keep_batches=KEEP_BATCHES,
-            max_runs=MAX_RUNS,
-            max_tasks=MAX_TASKS,
-            max_bytes=MAX_HELD_BYTES,
-        )
-        rolls.forget(self.projection.batches - KEEP_BATCHES)
         return draft
 
     async def _commit(self, messages: list[Message], draft: Draft) -> None:
@@ -174,6 +171,8 @@ class WriteLoop:
         self._teller.committed(self.committed["EVENTS"])
         self.heard(draft)
         _, oldest = self._under_way.pop(messages[0][:2])
+        if self._idle is not None and not self._under_way:
+            self._idle.set()
         figures = self.figures
         figures.events += len(messages)
         figures.batches += 1

@@ -76,10 +76,11 @@ async def _copy_once(bus: Bus, folder: Path, say: Callable[[str], None]) -> Mani
             copied = await _copy_stream(bus, name, folder / STREAMS / name)
             copies.append(copied)
             say(f"stream {name}: {copied.state.get('messages', 0):,} messages")
+    server = bus.nc.connected_server_version
     made = Manifest(
         format=manifest.FORMAT,
         version=importlib.metadata.version("perfect-flow"),
-        nats_version=str(bus.nc.connected_server_version),
+        nats_version=f"{server.major}.{server.minor}.{server.patch}",
         schema_version=read_model.schema_version,
         made_at=utc_now(),
         offsets=read_model.offsets,

@@ -172,7 +172,9 @@ class System:
     async def _wait_ready(self, one: Keeper, name: str, deadline: float) -> None:
         while True:
             health = await self.health(name)
-            if health is not None and health.status == "ready":
+            if health is not None and health.status in ("ready", "degraded"):
+                if health.detail:
+                    self._notice(health.detail)
                 return
             if one.deaths >= DEATHS_BEFORE_READY or one.last_code == 2 or time.monotonic() > deadline:
                 how = describe(one.last_code) if one.last_code is not None else "it did not become ready"

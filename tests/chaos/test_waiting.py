@@ -24,9 +24,9 @@ ROUNDS = max(KILLS // 3, len(VICTIMS))
 SOON_S = 0.1
 
 
-def kill(system: Running, staff: Staff, victim: str) -> bool:
-    """Whether there was anybody to kill."""
-    worker = staff.workers.get("w")
+def kill(system: Running, staff: Staff, victim: str, name: str = "w") -> bool:
+    """Whether there was anybody to kill. name: of the worker."""
+    worker = staff.workers.get(name)
     if victim in ("executor", "supervisor"):
         if worker is None:
             return False
@@ -38,7 +38,7 @@ def kill(system: Running, staff: Staff, victim: str) -> bool:
     if victim == "supervisor":
         assert worker is not None
         worker.process.wait()
-        staff.replace("w", 0)
+        staff.replace(name, 0)
     return bool(pids)
 
 
@@ -175,6 +175,55 @@ async def test_paused_from_outside(settings: Settings, tmp_path: Path) -> None:
         order = [*VICTIMS, *rng.choices(VICTIMS, k=ROUNDS - len(VICTIMS))]
         for n, victim in enumerate(order, 1):
             await one(n, victim)
+        await system.until_ready()
+        difference = await verify(system.bus)
+        assert difference.ok, "\n".join(difference.differences[:20])
+
+
+@pytest.mark.timeout(60 + 10 * ROUNDS)
+async def test_suspended_for_a_distributed_task(settings: Settings, tmp_path: Path) -> None:
+    """Killed while it waits without a slot, or at the moment at which the task ends."""
+    rng = seeded(f"{ROUNDS} kills")
+    settings = msgspec.structs.replace(settings, lease_s=1.0, presence_every_s=0.3)
+    async with running(settings) as system, Witness(system.bus).watching() as witness:
+        here = Staff(system, FLOWS / "far.py", concurrency=1)
+        gpu = Staff(system, FLOWS / "far.py", concurrency=1, queue="gpu")
+        await here.start("w")
+        await gpu.start("gpu")
+
+        async def one(n: int, victim: str | None, of_task: bool) -> None:
+            path = tmp_path / f"trace-{n}"
+            run_id = await system.trigger("one", path=str(path))
+
+            def is_suspended() -> bool:
+                run = witness.histories[run_id].run
+                return run is not None and run.state == "PAUSED" and run.awaited is not None
+
+            await witness.until(is_suspended, 30, what=f"{run_id} suspended")
+            is_late = rng.random() < 0.5
+            if not is_late and victim:
+                kill(system, *((gpu, victim, "gpu") if of_task else (here, victim)))
+                await asyncio.sleep(rng.uniform(0, 2.5))  # in which the lease ends, or not
+            Path(f"{path}-a").touch()
+            if is_late and victim:
+                await asyncio.sleep(rng.uniform(0, SOON_S))
+                kill(system, *((gpu, victim, "gpu") if of_task else (here, victim)))
+            history = await witness.until_final(run_id)
+            assert history.run.state == "COMPLETED", (victim, history.run.error, history.run.reason)
+            assert bytes(history.run.result.value) == b'"beforeaafter"'
+            check_events(witness, run_id)
+            bodies = Counter(line.split()[0] for line in path.read_text().splitlines())
+            assert bodies["near-before"] == 1
+            assert bodies["far-a"] <= 1 + (of_task and victim in ("executor", "supervisor"))
+            assert bodies["near-after"] <= 1 + (victim in ("executor", "supervisor"))
+            await here.complete()
+            await gpu.complete()
+
+        await one(0, None, False)
+        order = [(victim, False) for victim in VICTIMS] + [("supervisor", True), ("executor", True)]
+        order += [(victim, rng.random() < 0.5) for victim in rng.choices(VICTIMS, k=ROUNDS)]
+        for n, (victim, of_task) in enumerate(order, 1):
+            await one(n, victim, of_task)
         await system.until_ready()
         difference = await verify(system.bus)
         assert difference.ok, "\n".join(difference.differences[:20])

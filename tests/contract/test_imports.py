@@ -14,6 +14,7 @@ SCHEMAS = ROOT / "schemas" / "perfect_schemas"
 PURE = [
     *sorted(SCHEMAS.glob("folds/*.py")),
     SCHEMAS / "progress.py",
+    SCHEMAS / "forecast.py",
     *(
         ROOT / "services" / name
         for name in (
@@ -24,6 +25,9 @@ PURE = [
             "perfect_gateway/listeners/report.py",
             "perfect_projector/welford.py",
             "perfect_projector/outlier.py",
+            "perfect_projector/rollup.py",
+            "perfect_projector/forecast.py",
+            "perfect_projector/completion.py",
             "perfect_projector/project.py",
         )
     ),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from perfect_projector import replies
+from perfect_projector import integrity, replies
 from perfect_projector.batch import Batch
 from perfect_projector.duck import Duck
 from perfect_projector.sql import statements
@@ -53,11 +53,14 @@ def test_every_statement_runs(duck: Duck, name: str) -> None:
     import re
 
     text = statements()[name].replace("{month}", MONTH).replace("{direction}", "ASC")
+    text = text.replace("{table}", f"events_{MONTH}")
     text = text.replace("{where}", "").replace("{order}", statements().get(f"{name}.order.start", "1"))
     if named := set(re.findall(r"\$([a-z_]+)", text)):
         samples = {
             "limit": 1,
             "after": 0,
+            "defs": 0,
+            "events": 0,
             "since": utc_now().replace(tzinfo=None),
             "from": utc_now().replace(tzinfo=None),
             "flow_ids": [],
@@ -93,7 +96,6 @@ def every_query():
     yield "statistics", queries.Statistics(flow=ids.flow_id("etl"))
     yield "clients", queries.ClientList()
     yield "events", queries.EventPage(cursor=token(1))
-    yield "integrity", queries.Integrity()
     yield "summary", queries.Summary()
 
 
@@ -124,5 +126,5 @@ def test_what_there_is_not_is_not_found(duck: Duck) -> None:
 
 
 def test_an_empty_file_is_whole(duck: Duck) -> None:
-    report = replies.integrity(duck.reader(), queries.Integrity())
+    report, _ = integrity.report(duck.reader(), queries.Integrity(sample=10, holes=True))
     assert [check for check in report.checks if not check.ok] == []

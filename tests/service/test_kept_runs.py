@@ -209,7 +209,7 @@ async def test_a_worker_that_stops_unwinds_what_it_keeps(place: Place) -> None:
 
 
 async def test_a_run_that_is_cancelled_while_its_code_is_kept(place: Place) -> None:
-    await place.worker(suspend_after=0.5)
+    await place.worker()
     run_id = await place.eyes.trigger("laps", path=place.path, seconds=60, count=1)
     await place.until_waiting(run_id, "sleep-0")
     await place.eyes.cancel(run_id)

@@ -209,6 +209,72 @@ def test_the_walls_hold_without_the_check(tmp_path: Path, to_stdout: bool) -> No
         assert again.execute("SELECT count(*) FROM schema_version").fetchone() == (1,)
 
 
+IN_THE_PROCESS = """
+import sys, duckdb
+from perfect_projector.sandbox import landlock, walls
+file, archived, neighbour = sys.argv[1:4]
+walls.limit_process(cpu_s=5)
+connection = walls.locked(file, archived=[archived], deadline_s=5, memory_bytes=2**26, to_stdout=False)
+for query in sys.stdin.read().splitlines():
+    try:
+        rows = connection.execute(query).fetchall()
+    except duckdb.Error:
+        continue
+    print(query, file=sys.stderr)
+try:
+    open(archived, "ab").write(b"x")
+    print("Python wrote", file=sys.stderr)
+except OSError:
+    pass
+try:
+    open(neighbour + ".new", "wb").close()
+    print("Python made a file", file=sys.stderr)
+except OSError:
+    pass
+"""
+
+
+def test_the_walls_hold_with_an_archive(tmp_path: Path) -> None:
+    """Of the process, which is what keeps a statement that no check has seen from writing."""
+    import subprocess
+    import sys
+
+    from perfect_projector.duck import Duck
+
+    file, archive = tmp_path / "walled.duckdb", tmp_path / "archive"
+    archive.mkdir()
+    archived, neighbour = archive / "events_2026_01.parquet", archive / "not of the views.parquet"
+    duck = Duck(file)
+    for one in (archived, neighbour):
+        duck.connection.execute(f"COPY (SELECT 7 AS seq) TO '{one}'")
+    duck.close()
+    before = {one: one.read_bytes() for one in archive.iterdir()}
+    allowed = f"SELECT seq FROM read_parquet('{archived}')"
+    attempts = [
+        f"FROM read_parquet('{neighbour}')",
+        f"FROM read_parquet('{archive}/*.parquet')",
+        f"FROM read_parquet('{archived}/../{neighbour.name}')",
+        f"FROM glob('{archive}/*')",
+        "FROM read_text('/etc/passwd')",
+        f"ATTACH '{archived}' AS other",
+        f"COPY (SELECT 1) TO '{archived}'",
+        f"COPY (SELECT 1) TO '{archived}' (USE_TMP_FILE false)",
+        f"COPY (SELECT 1) TO '{archived}' (FORMAT csv, USE_TMP_FILE false)",
+        f"COPY (SELECT 1) TO '{neighbour}' (USE_TMP_FILE false)",
+        f"COPY (SELECT 1 AS a, 2 AS b) TO '{archive}' (FORMAT parquet, PARTITION_BY (a), OVERWRITE)",
+        f"EXPORT DATABASE '{archive}'",
+        f"SET allowed_paths = ['{neighbour}']",
+        "SET enable_external_access = true",
+    ]
+    assert not any("\n" in one for one in attempts)
+    done = subprocess.run(
+        [sys.executable, "-c", IN_THE_PROCESS, str(file), str(archived), str(neighbour)],
+        input="\n".join([allowed, *attempts]).encode(), capture_output=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.stderr.decode().splitlines() == [allowed]
+    assert {one: one.read_bytes() for one in archive.iterdir()} == before
+
+
 async def test_what_is_refused(http: httpx.AsyncClient, runs: Runs, tmp_path: Path) -> None:
     """Every one of them as JSON and, where the engine itself writes, as Parquet."""
     for name, (query, why) in REFUSED.items():

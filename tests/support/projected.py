@@ -59,3 +59,11 @@ async def check_statistics(bus: Bus, truth: dict[str, History]) -> None:
             assert statistic.std_dev_ms == pytest.approx(statistics.stdev(values), rel=1e-9)
         else:
             assert statistic.std_dev_ms is None
+    daily = await ask(bus, "statistics", queries.Statistics(by="day", days=3650), views.StatisticsView)
+    totals: dict[str, list[views.StatisticView]] = defaultdict(list)
+    for one in [*daily.tasks, *daily.flows]:
+        totals[one.id].append(one)
+    assert totals.keys() == samples.keys()
+    for key, days in totals.items():
+        assert sum(day.sample_count for day in days) == len(samples[key])
+        assert sum(day.sample_count * day.avg_duration_ms for day in days) == pytest.approx(sum(samples[key]))

@@ -42,7 +42,7 @@ async def test_it_waits_says_so_once_and_goes_on_by_itself(tmp_path: Path) -> No
     assert len(said) == 2
     assert "63 MB free, 64 MB have to stay free" in said[0]
     assert said[1] == "clear"
-    assert not guard.is_stopped
+    assert not guard.why
 
     looks.append(Space(1000 * MB, 500 * MB))
     await guard.wait_for_room()

@@ -1,6 +1,9 @@
+import msgspec
 import pytest
 
-from perfect_projector.outlier import Finding, Thresholds, duration, judge
+from perfect_bus.settings import Settings
+from perfect_projector.outlier import Finding, Thresholds, duration, judge, running_limit, running_long
+from perfect_projector.thresholds import thresholds_of
 from perfect_projector.welford import EMPTY, Summary
 
 
@@ -98,3 +101,40 @@ def test_thresholds_are_settings() -> None:
 
 def test_durations_read_well() -> None:
     assert [duration(ms) for ms in (0, 7.4, 999, 1000, 61_000)] == ["0ms", "7ms", "999ms", "1.0s", "61.0s"]
+
+
+@pytest.mark.parametrize(
+    ("before", "limit_ms"),
+    [
+        (EMPTY, None),
+        (history(1, 10_000), None),  # one sample says nothing
+        (history(2, 10_000, 100), 10_300),
+        (history(50, 10_000, 100), 10_300),
+        (history(50, 10_000), 20_000),  # always the same: twice as long
+        (history(50, 400, 10), 1000),  # nobody looks before a second is over
+        (history(50, 2000, 1), 2010),  # less than the least difference is none
+    ],
+)
+def test_when_a_task_runs_long(before, limit_ms) -> None:
+    assert running_limit(before) == limit_ms
+
+
+def test_what_is_said_of_a_task_that_runs_long() -> None:
+    before = history(50, 10_000, 100)
+    assert running_long(10_299, before) is None
+    assert running_long(10_300, before) == "running for 10.3s (3.0σ from 10.0s avg)"
+    assert running_long(20_000, history(50, 10_000)) == "running for 20.0s (10.0s avg)"
+    assert running_long(10**9, history(1, 10_000)) is None
+    assert running_long(600, history(2, 400, 10), Thresholds(running_ms=500)) == (
+        "running for 600ms (20.0σ from 400ms avg)"
+    )
+    assert running_long(10_200, before, Thresholds(z_warning=2.0)) is not None
+
+
+def test_every_threshold_is_a_setting() -> None:
+    odd = Settings(
+        warn_min_samples=5, warn_min_delta_ms=6, warn_sigma=7, warn_sigma_critical=8, warn_delta_ms=9, warn_ratio=10,
+        warn_times=11, warn_times_critical=12, warn_running_ms=13,
+    )  # fmt: skip
+    assert msgspec.structs.astuple(thresholds_of(odd)) == (5, 6, 7, 8, 9, 10, 11, 12, 13)
+    assert thresholds_of(Settings()) == Thresholds()

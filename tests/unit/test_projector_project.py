@@ -50,6 +50,11 @@ class Tables:
             rows = [*rows, *new]
             assert len({row[0] for row in rows}) == len(rows), f"{name}: a key stands twice in one batch"
             self.rows[name] |= {row[0]: row for row in rows}
+        rolls, known = self.rows["daily_statistics"], {row[:5] for row in batch.daily_statistics}
+        assert known <= rolls.keys()
+        assert not rolls.keys() & {row[:5] for row in batch.new_daily_statistics}
+        for row in [*batch.new_daily_statistics, *batch.daily_statistics]:
+            rolls[row[:5]] = row
         self.events += sum(len(rows) for rows in batch.events.values())
 
     def load(self, run_ids):
@@ -105,7 +110,7 @@ def test_how_the_events_are_gathered_makes_no_difference(tape: Tape, size: int) 
 def test_letting_go_of_runs_makes_no_difference(tape: Tape) -> None:
     whole, _ = projected(tape.messages, 50)
     parts, _ = projected(tape.messages, 50, forget=True)
-    for table in ("runs", "task_runs", "task_statistics", "flow_statistics"):
+    for table in ("runs", "task_runs", "task_statistics", "flow_statistics", "daily_statistics"):
         for key, row in whole.rows[table].items():
             assert _rounded(parts.rows[table][key]) == _rounded(row)
 

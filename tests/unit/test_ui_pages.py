@@ -68,8 +68,25 @@ def log(seq=1, **changes):
 
 STATISTICS = {
     "id": "s", "flow_name": EVIL, "task_name": EVIL, "avg_duration_ms": 4.2, "m2": 0.0, "std_dev_ms": None, "sample_count": 1,
-    "last_updated": NOW,
+    "last_updated": NOW, "p50_ms": 4.0, "p95_ms": 5.0, "p99_ms": 5.0, "queued": None, "launch": None, "forecast": None,
 }  # fmt: skip
+DISTRIBUTION = {
+    "sample_count": 1,
+    "avg_ms": 4.0,
+    "min_ms": 4.0,
+    "max_ms": 4.0,
+    "p50_ms": 4.0,
+    "p95_ms": 4.0,
+    "p99_ms": 4.0,
+}
+FORECAST = {
+    "runs": 9,
+    "median_error_percent": 8.2,
+    "within_p90_percent": 90.0,
+    "half_median_error_percent": None,
+}
+FLOW_STATISTICS = STATISTICS | {"queued": DISTRIBUTION, "launch": None, "forecast": FORECAST}
+DAYS = [{"day": f"2026-01-0{n}", "p50_ms": 4.0 + n, "p95_ms": 9.0} for n in (1, 2, 4)]
 SUMMARY = {"running": 1, "waiting": 0, "completed_24h": 1000, "failed_24h": 0, "clients": 0}
 FILTERS = {"flow": "f1", "state": "", "tag": EVIL, "configuration": "", "text": EVIL}
 NO_FILTERS = dict.fromkeys(FILTERS, "")
@@ -99,8 +116,8 @@ PAGES = {
     "run, large": ("run", {"run": run("FAILED", end_time=NOW), "tasks": [task("COMPLETED", id=f"t{n}") for n in range(1200)], "logs": [], "logs_earlier": None}),
     "flow": ("flow", {"flow": flow(), "runs": [run()], "task_statistics": [STATISTICS], "values": {"p.a": EVIL}, "problems": PROBLEMS, "run_tags": EVIL}),
     "flow, bare": ("flow", {"flow": flow(tasks=[], recent=[], statistics=None, schedules=[], parameters={}, version=None), "runs": [], "task_statistics": []}),
-    "statistics": ("statistics", {"statistics": {"tasks": [STATISTICS], "flows": [STATISTICS]}}),
-    "statistics, empty": ("statistics", {"statistics": {"tasks": [], "flows": []}}),
+    "statistics": ("statistics", {"statistics": {"tasks": [STATISTICS], "flows": [FLOW_STATISTICS]}, "trends": {"s": DAYS}}),
+    "statistics, empty": ("statistics", {"statistics": {"tasks": [], "flows": []}, "trends": {}}),
     "sql": ("sql", {**SQL, "query": EVIL, "name": EVIL, "result": RESULT, "problem": None}),
     "sql, wrong": ("sql", {**SQL, "query": EVIL, "name": "", "result": None, "problem": {"title": EVIL, "detail": EVIL}}),
     "error": ("error", {"status": 404, "title": EVIL, "detail": EVIL}),

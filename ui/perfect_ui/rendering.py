@@ -15,10 +15,12 @@ from perfect_ui.chart import chart
 from perfect_ui.digest import differing
 from perfect_ui.formats import tone
 from perfect_ui.forms import fields, input_form
+from perfect_ui.outlook import outlook
 from perfect_ui.result import cells, is_number
 from perfect_ui.spread import spread
 from perfect_ui.strip import strip
 from perfect_ui.timeline import timeline
+from perfect_ui.trend import trend
 
 _OPTIONAL: dict[str, Any] = {
     "seq": None,
@@ -114,8 +116,10 @@ def _environment() -> Environment:
         "input_form": input_form,
         "is_number": is_number,
         "schedule_text": schedule_text,
+        "outlook": outlook,
         "spread": spread,
         "strip": strip,
         "timeline": timeline,
+        "trend": trend,
     }
     return environment

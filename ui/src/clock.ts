@@ -1,5 +1,6 @@
 // Time passes here, not on the server: elapsed times, relative times, progress and running bars move in the browser.
 import { absolute, clock, duration, relative } from "./format";
+import { outlookText } from "./outlook";
 import { moveProgress } from "./progress";
 import { moveTimelines } from "./timeline";
 
@@ -62,6 +63,9 @@ function showElapsed(root: ParentNode, now: number): void {
   for (const element of root.querySelectorAll<HTMLElement>("[data-since]")) {
     const since = Date.parse(element.dataset.since ?? "");
     if (!Number.isNaN(since)) setText(element, duration(now - since));
+  }
+  for (const element of root.querySelectorAll<HTMLElement>("[data-outlook-since]")) {
+    setText(element, outlookText(element, now));
   }
   for (const element of root.querySelectorAll<HTMLElement>("[data-eta-start]")) {
     const left = Date.parse(element.dataset.etaStart ?? "") + Number(element.dataset.etaExpected) - now;

@@ -39,7 +39,7 @@ from perfect_schemas.events.run import (
     RunSuspended,
 )
 from perfect_schemas.events.saved_query import QueryRemoved, QuerySaved
-from perfect_schemas.events.statistic import PerformanceWarned
+from perfect_schemas.events.statistic import PerformanceRunningLong, PerformanceWarned
 from perfect_schemas.events.task import (
     TaskAdopted,
     TaskCached,
@@ -94,13 +94,15 @@ DefinitionEvent = (
     | QueryRemoved
 )
 LimitEvent = LimitSet | LimitRemoved | SlotGranted | SlotReleased | LimitCondensed
-AnyEvent = RunEvent | TaskEvent | DefinitionEvent | LimitEvent | PerformanceWarned | LogBatch
+PerformanceEvent = PerformanceWarned | PerformanceRunningLong
+AnyEvent = RunEvent | TaskEvent | DefinitionEvent | LimitEvent | PerformanceEvent | LogBatch
 
 FINAL_TASK_EVENTS = (TaskCompleted, TaskCached, TaskFailed, TaskSkipped, TaskAdopted)
 
 __all__ = [
     "FINAL_TASK_EVENTS",
     "AnyEvent",
+    "AwaitedTasks",
     "ClientConnected",
     "ClientDisconnected",
     "ClientLost",
@@ -114,8 +116,9 @@ __all__ = [
     "LimitSet",
     "LogBatch",
     "LogLine",
-    "AwaitedTasks",
     "OpenWait",
+    "PerformanceEvent",
+    "PerformanceRunningLong",
     "PerformanceWarned",
     "ProcessExited",
     "ProcessRequested",

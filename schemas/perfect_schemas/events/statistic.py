@@ -16,3 +16,17 @@ class PerformanceWarned(Event, frozen=True, kw_only=True, omit_defaults=True, ta
     message: str
     duration_ms: int
     avg_duration_ms: float
+
+
+class PerformanceRunningLong(
+    Event, frozen=True, kw_only=True, omit_defaults=True, tag="performance.running_long"
+):
+    """A task run is still running, longer than its history lets expect. Said once of each try.
+
+    id: `<task_run_id>:running_long:<epoch>.<attempt>`. elapsed_ms: when it was said.
+    """
+
+    severity: Literal["warning"] = "warning"
+    message: str
+    elapsed_ms: int
+    avg_duration_ms: float

@@ -17,11 +17,10 @@ from typing import Any
 import msgspec
 
 from perfect_schemas.envelope import Event
-from perfect_schemas.events import TaskAdopted, TaskEvent, TaskQueued, TaskStarted
+from perfect_schemas.events import PerformanceEvent, TaskAdopted, TaskEvent, TaskQueued, TaskStarted
 from perfect_schemas.events.archive import RunRestored
 from perfect_schemas.events.log import LogBatch
 from perfect_schemas.events.run import RunForked, RunResumed, RunRetried, RunRetrying, RunSuspended
-from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.folds import run as run_fold
 from perfect_schemas.folds import task as task_fold
 from perfect_schemas.folds.run import RunLife
@@ -29,6 +28,7 @@ from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import FINAL_TASK_STATES, RunState, TaskState
 
 _TASK_EVENTS = frozenset(TaskEvent.__args__)
+_PERFORMANCE_EVENTS = frozenset(PerformanceEvent.__args__)
 _RETRIES = frozenset({RunRetried, RunRetrying})
 
 OPEN_TASK_AT_END = {
@@ -99,7 +99,7 @@ class History:
         """Fold one event in stream order. Returns the tasks that changed (the run is compared by identity)."""
         self.seq = seq
         kind = type(event)
-        if kind in _TASK_EVENTS or (kind is PerformanceWarned and event.task_key is not None):
+        if kind in _TASK_EVENTS or (kind in _PERFORMANCE_EVENTS and event.task_key is not None):
             return self._apply_to_task(event, seq)
         if kind is LogBatch:
             return []
@@ -192,7 +192,7 @@ class History:
 
     def _is_too_late(self, event: Event) -> bool:
         run = self.run
-        if run is None or isinstance(event, TaskAdopted | PerformanceWarned):  # not said by who holds the run
+        if run is None or isinstance(event, TaskAdopted | PerformanceEvent):  # not said by who holds the run
             return False
         if run.state.is_final:
             return True

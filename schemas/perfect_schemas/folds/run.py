@@ -101,6 +101,7 @@ def evolve(life: RunLife | None, event: Event, seq: int) -> RunLife | None:
 
 
 def warning_of(event: PerformanceWarned) -> dict[str, str]:
+    """As it is shown. Of a task that has not ended yet its type is `running_long`, see `folds.task`."""
     return {"type": "slow", "severity": event.severity, "message": event.message}
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from perfect_schemas import events as e
 from perfect_schemas.envelope import ErrorInfo, Event, StoredValue
-from perfect_schemas.events.statistic import PerformanceWarned
+from perfect_schemas.events.statistic import PerformanceRunningLong, PerformanceWarned
 from perfect_schemas.folds.run import warning_of
 from perfect_schemas.states import FINAL_TASK_STATES
 from perfect_schemas.states import TaskState as S
@@ -29,6 +29,7 @@ STATE_AFTER: dict[type[Event], S] = {
 }
 
 
+RUNNING_LONG = "running_long"
 BEGINS = frozenset({e.TaskQueued, e.TaskStarted, e.TaskCached, e.TaskSkipped})
 """The events with which a task can begin; after its end they begin it again, in a later epoch only."""
 
@@ -72,6 +73,8 @@ def evolve(life: TaskLife | None, event: Event, seq: int) -> TaskLife | None:
     kind = type(event)
     if kind is PerformanceWarned:
         return msgspec.structs.replace(life, performance_warning=warning_of(event)) if life else None  # type: ignore[arg-type]
+    if kind is PerformanceRunningLong:
+        return _running_long(life, event)  # type: ignore[arg-type]
     apply = _APPLY.get(kind)
     if apply is None:
         return life
@@ -82,6 +85,24 @@ def evolve(life: TaskLife | None, event: Event, seq: int) -> TaskLife | None:
             return life
         life = _again(life)
     return apply(life, event, STATE_AFTER[kind], seq)
+
+
+def _running_long(life: TaskLife | None, event: PerformanceRunningLong) -> TaskLife | None:
+    """What is said of another try, or of one that is over, changes nothing."""
+    if (
+        life is None
+        or life.state is not S.RUNNING
+        or (event.epoch, event.attempt) != (life.epoch, life.attempt)
+    ):
+        return life
+    warning = {"type": RUNNING_LONG, "severity": event.severity, "message": event.message}
+    return msgspec.structs.replace(life, performance_warning=warning)
+
+
+def _settled(life: TaskLife) -> dict[str, str] | None:
+    """The warning of a task that no longer runs, or runs anew: that it was running long is over."""
+    warning = life.performance_warning
+    return None if warning is None or warning["type"] == RUNNING_LONG else warning
 
 
 def _new(event: e.TaskStarted, state: S, seq: int) -> TaskLife:
@@ -125,6 +146,7 @@ def _queued(life: TaskLife, event: e.TaskQueued, state: S, seq: int) -> TaskLife
         life,
         state=state,
         last_seq=seq,
+        performance_warning=_settled(life),
         attempt=event.attempt or life.attempt,
         epoch=event.epoch or life.epoch,
         input_digest=event.input_digest,
@@ -141,6 +163,7 @@ def _started(life: TaskLife, event: e.TaskStarted, state: S, seq: int) -> TaskLi
         life,
         state=state,
         last_seq=seq,
+        performance_warning=_settled(life),
         attempt=event.attempt or 1,
         epoch=event.epoch or life.epoch,
         start_time=event.at,
@@ -160,6 +183,7 @@ def _retrying(life: TaskLife, event: e.TaskRetrying, state: S, seq: int) -> Task
         life,
         state=state,
         last_seq=seq,
+        performance_warning=_settled(life),
         attempt=event.attempt or life.attempt,
         next_at=event.next_at,
         error=event.error,
@@ -171,6 +195,7 @@ def _completed(life: TaskLife, event: e.TaskCompleted, state: S, seq: int) -> Ta
         life,
         state=state,
         last_seq=seq,
+        performance_warning=_settled(life),
         attempt=event.attempt or life.attempt,
         epoch=event.epoch or life.epoch,
         end_time=event.at,
@@ -186,6 +211,7 @@ def _failed(life: TaskLife, event: e.TaskFailed, state: S, seq: int) -> TaskLife
         life,
         state=state,
         last_seq=seq,
+        performance_warning=_settled(life),
         attempt=event.attempt or life.attempt,
         epoch=event.epoch or life.epoch,
         end_time=event.at,
@@ -200,6 +226,7 @@ def _skipped(life: TaskLife, event: e.TaskSkipped, state: S, seq: int) -> TaskLi
         life,
         state=state,
         last_seq=seq,
+        performance_warning=_settled(life),
         epoch=event.epoch or life.epoch,
         end_time=event.at,
         reason=event.reason,
@@ -211,6 +238,7 @@ def _cached(life: TaskLife, event: e.TaskCached, state: S, seq: int) -> TaskLife
         life,
         state=state,
         last_seq=seq,
+        performance_warning=_settled(life),
         epoch=event.epoch or life.epoch,
         end_time=event.at,
         result=event.result,
@@ -222,6 +250,7 @@ def _adopted(life: TaskLife, event: e.TaskAdopted, _: S, seq: int) -> TaskLife:
         life,
         state=S(event.outcome),
         last_seq=seq,
+        performance_warning=_settled(life),
         end_time=event.at,
         result=event.result,
         error=event.error,

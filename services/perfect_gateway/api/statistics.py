@@ -1,4 +1,4 @@
-"""Statistics, clients and the integrity report: projector answers passed on as they are."""
+"""Statistics and clients: projector answers passed on as they are."""
 
 from typing import Annotated, Any, Literal
 
@@ -45,9 +45,4 @@ def routes(parts: Parts) -> list[Any]:
         """Workers and scripts that are or were connected."""
         return await passed_on("clients", queries.ClientList())
 
-    @get("/api/integrity", opt={"answers": {200: queries.IntegrityReport}})
-    async def integrity() -> Response[bytes]:
-        """Whether the read model holds together, checked by SQL over the log and the tables."""
-        return await passed_on("integrity", queries.Integrity())
-
-    return [statistics, clients, integrity]
+    return [statistics, clients]

@@ -114,7 +114,15 @@ def routes(parts: Parts) -> list[Any]:
 
     @get("/statistics")
     async def statistics() -> Response[bytes]:
-        found, _ = await parts.asker.value("statistics", queries.Statistics(), StatisticsView)
-        return html("pages/statistics.html", statistics=shapes.plain(found), version=parts.version)
+        (found, _), (daily, _) = await asyncio.gather(
+            parts.asker.value("statistics", queries.Statistics(), StatisticsView),
+            parts.asker.value("statistics", queries.Statistics(by="day"), StatisticsView),
+        )
+        trends: dict[str, list[dict[str, Any]]] = {}
+        for one in [*daily.flows, *daily.tasks]:
+            trends.setdefault(one.id, []).append(shapes.plain(one))
+        return html(
+            "pages/statistics.html", statistics=shapes.plain(found), trends=trends, version=parts.version
+        )
 
     return [flow, trigger, statistics]

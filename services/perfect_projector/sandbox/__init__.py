@@ -6,6 +6,7 @@
     __main__.py   that process: walls.py closes everything, output.py writes the result
 
 A check of the statement is no wall (`WITH d AS (DELETE … RETURNING *) SELECT …` is a SELECT); it only makes a clear
-message. What holds is: another process, limits of the operating system, a file that is opened read-only, and DuckDB's
-own configuration, locked.
+message. What holds is: another process, limits of the operating system (landlock.py among them), a file that is opened
+read-only, and DuckDB's own configuration, locked. Beside the snapshot a query can open the files of the archive that the
+snapshot's views read, each by its name, and nothing else.
 """

@@ -40,6 +40,7 @@ def answer(order: Order, out: object) -> Verdict:
     try:
         connection = walls.locked(
             order.file,
+            archived=order.archived,
             deadline_s=order.deadline_s,
             memory_bytes=order.memory_bytes,
             to_stdout=order.format == "parquet",

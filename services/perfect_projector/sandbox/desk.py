@@ -11,7 +11,7 @@ from perfect_bus import Bus
 from perfect_bus.settings import Settings
 from perfect_projector.duck import Duck
 from perfect_projector.sandbox import process
-from perfect_projector.sandbox.snapshot import Snapshots
+from perfect_projector.sandbox.snapshot import Snapshot, Snapshots
 from perfect_projector.sandbox.wire import Order, Verdict
 from perfect_schemas import queries as q
 from perfect_schemas import subjects
@@ -28,12 +28,20 @@ _decode = msgspec.json.Decoder(q.Sql).decode
 
 
 class Desk:
-    """Made in the writer's thread, for its cursor. `position`: stream → what is committed now."""
+    """Made in the writer's thread, for its cursor. `position`: stream → what is committed now. `no_room()`: why nothing
+    may be written to the disk now, "" when it may.
+    """
 
-    def __init__(self, duck: Duck, settings: Settings, position: Callable[[], dict[str, int]]) -> None:
+    def __init__(
+        self,
+        duck: Duck,
+        settings: Settings,
+        position: Callable[[], dict[str, int]],
+        no_room: Callable[[], str] = lambda: "",
+    ) -> None:
         cursor = duck.reader()
         cursor.execute("SET max_execution_time = 0")
-        self.snapshots = Snapshots(cursor, duck.file, position)
+        self.snapshots = Snapshots(cursor, duck.file, position, archive=duck.archive, no_room=no_room)
         self._settings = settings
         self._turns = asyncio.Semaphore(settings.sql_at_once)
         self._waiting = 0
@@ -89,7 +97,7 @@ class Desk:
 
     async def _answer(self, query: q.Sql) -> Reply:
         async with self._turn(), self.snapshots.use() as snapshot:
-            body, verdict = await process.run(self._order(query, str(snapshot.file)))
+            body, verdict = await process.run(self._order(query, snapshot))
         self.answered += 1
         _raise_unless_done(verdict)
         is_json = query.format == "json"
@@ -105,9 +113,10 @@ class Desk:
         )
         return Reply(value=msgspec.Raw(encode(answer)))
 
-    def _order(self, query: q.Sql, file: str) -> Order:
+    def _order(self, query: q.Sql, snapshot: Snapshot) -> Order:
         return Order(
-            file=file,
+            file=str(snapshot.file),
+            archived=[str(file) for file in snapshot.archived],
             query=query.query,
             parameters=query.parameters,
             format=query.format,

@@ -3,9 +3,11 @@
 import re
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
+from perfect_projector.months import TABLES, Months
 from perfect_schemas.queries import SqlColumn, SqlTable
 
 _MONTH = re.compile(r"^(events|logs)_\d{4}_\d{2}$")
@@ -28,36 +30,40 @@ def view_files() -> dict[str, str]:
     return {file.name.removesuffix(".sql"): file.read_text() for file in files}
 
 
-def complete(file: Path) -> list[SqlTable]:
-    """Add the views to the copy, by a DuckDB of its own. Returns what there is to query, views first."""
+class Contents(NamedTuple):
+    """tables: what there is to query, views first. archived: the files of the archive that the views read."""
+
+    tables: list[SqlTable]
+    archived: list[Path]
+
+
+def complete(file: Path, archive: Path | None = None) -> Contents:
+    """Add the views to the copy, by a DuckDB of its own."""
     connection = duckdb.connect(str(file), config=_CONFIG)
     try:
         connection.execute("SET TimeZone = 'UTC'")
-        join_months(connection)
+        archived = join_months(connection, archive)
+        for name, rows in (("archived_runs", "runs"), ("archived_task_runs", "task_runs")):
+            connection.execute(f"CREATE VIEW IF NOT EXISTS {name} AS FROM {rows} LIMIT 0")
         for sql in view_files().values():
             connection.execute(sql)
-        return tables(connection)
+        return Contents(tables(connection), archived)
     finally:
         connection.close()
 
 
-def join_months(connection: duckdb.DuckDBPyConnection) -> None:
-    """`events` and `logs` over the months that are in the copy. Months in an archive are files, which a query cannot
-    read: the views over them go.
+def join_months(connection: duckdb.DuckDBPyConnection, archive: Path | None = None) -> list[Path]:
+    """`events` and `logs` over the months that are in the copy and, with an archive folder, over the files there that
+    exist now; `archived_runs` and `archived_task_runs` over theirs. Returns these files.
     """
     archived = connection.execute(
         "SELECT view_name FROM duckdb_views() WHERE starts_with(view_name, 'archived_')"
     )
     for (view,) in archived.fetchall():
         connection.execute(f'DROP VIEW "{view}"')
-    names = [name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
-    for view in ("events", "logs"):
-        months = sorted(name for name in names if _MONTH.match(name) and name.startswith(view))
-        if not months:
-            empty = resources.files("perfect_schemas") / "sql" / f"{view}_month.sql"
-            connection.execute(empty.read_text().replace("{month}", "none"))
-        body = " UNION ALL BY NAME ".join(f"FROM {month}" for month in months or [f"{view}_none"])
-        connection.execute(f"CREATE OR REPLACE VIEW {view} AS {body}")
+    months = Months(connection, archive)
+    months.make_views()
+    return [file for table in TABLES for file in months.archived(table)]
 
 
 _TABLES = """

@@ -19,11 +19,10 @@ from typing import Any
 
 import duckdb
 
-from perfect_projector.sandbox.schema import complete
+from perfect_projector.sandbox.schema import Contents, complete
 from perfect_projector.sandbox.walls import NICE
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import Failed, ServiceUnavailable
-from perfect_schemas.queries import SqlTable
 
 FOLDER = "snapshots"
 FRESH_S = 2.0
@@ -35,13 +34,20 @@ Position = dict[str, int]
 
 
 class Snapshot:
-    """taken_at: what was committed before is in it. position: of each stream. users: queries that read it now."""
+    """taken_at: what was committed before is in it. position: of each stream. tables: what there is to query.
+    archived: the files that its views read. months: how often months had left the file. users: queries that read
+    it now.
+    """
 
-    def __init__(self, file: Path, taken_at: datetime, position: Position, tables: list[SqlTable]) -> None:
+    def __init__(
+        self, file: Path, taken_at: datetime, position: Position, contents: Contents, months: int
+    ) -> None:
         self.file = file
         self.taken_at = taken_at
         self.position = position
-        self.tables = tables
+        self.tables = contents.tables
+        self.archived = contents.archived
+        self.months = months
         self.users = 0
         self.made = time.monotonic()
 
@@ -51,13 +57,23 @@ class Snapshot:
 
 
 class Snapshots:
-    """`cursor`: one of the live file, used by the thread that copies. `position`: what is committed now."""
+    """`cursor`: one of the live file, used by the thread that copies. `position`: what is committed now. `archive`: the
+    folder of the months that have left the file. `no_room()`: why nothing may be written now, "" when it may.
+    """
 
     def __init__(
-        self, cursor: duckdb.DuckDBPyConnection, file: Path, position: Callable[[], Position]
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        file: Path,
+        position: Callable[[], Position],
+        *,
+        archive: Path | None = None,
+        no_room: Callable[[], str] = lambda: "",
     ) -> None:
         self._cursor = cursor
         self._live = file
+        self._archive = archive
+        self._no_room = no_room
         self._position = position
         self.folder = file.parent / FOLDER
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="duck-snapshot", initializer=_yield_to_others)
@@ -65,6 +81,7 @@ class Snapshots:
         self._old: list[Snapshot] = []
         self._making: asyncio.Task[Snapshot] | None = None
         self._took_s = 0.0
+        self._months = 0  # how often months have left the file
         self.made = 0
 
     async def start(self) -> None:
@@ -93,15 +110,21 @@ class Snapshots:
         current = self._current
         if current is not None and self._is_fresh(current):
             return current
+        if why := self._no_room():
+            raise ServiceUnavailable(f"no snapshot can be made for SQL: {why}")
         if self._making is None:
             self._making = asyncio.create_task(self._make())
             self._making.add_done_callback(self._made)
         return await asyncio.shield(self._making)
 
     def _is_fresh(self, snapshot: Snapshot) -> bool:
-        if not snapshot.file.exists():
+        if snapshot.months != self._months or not snapshot.file.exists():
             return False
         return snapshot.position == self._position() or snapshot.age_s < max(FRESH_S, SHARE * self._took_s)
+
+    def outdate(self) -> None:
+        """Something has left the file since, though nothing was committed."""
+        self._months += 1
 
     def _made(self, task: "asyncio.Task[Snapshot]") -> None:
         self._making = None
@@ -112,7 +135,7 @@ class Snapshots:
         loop = asyncio.get_running_loop()
         begin = time.monotonic()
         position = dict(self._position())
-        snapshot = await loop.run_in_executor(self._pool, self._copy, position)
+        snapshot = await loop.run_in_executor(self._pool, self._copy, position, self._months)
         self._took_s = time.monotonic() - begin
         self.made += 1
         if self._current is not None:
@@ -128,7 +151,7 @@ class Snapshots:
 
     # -- in the thread that copies
 
-    def _copy(self, position: Position) -> Snapshot:
+    def _copy(self, position: Position, months: int) -> Snapshot:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self._check_room()
         taken_at = utc_now()
@@ -136,7 +159,7 @@ class Snapshots:
         partial = file.with_suffix(".partial")
         try:
             self._copy_to(partial)
-            tables = complete(partial)
+            contents = complete(partial, self._archive)
             partial.chmod(MODE)
             partial.rename(file)
         except duckdb.Error as error:
@@ -144,7 +167,7 @@ class Snapshots:
         finally:
             partial.unlink(missing_ok=True)
             partial.with_name(partial.name + ".wal").unlink(missing_ok=True)
-        return Snapshot(file, taken_at, position, tables)
+        return Snapshot(file, taken_at, position, contents, months)
 
     def _copy_to(self, partial: Path) -> None:
         """In one transaction of the live file: consistent, and the writer goes on."""

@@ -14,11 +14,12 @@ Format = Literal["json", "csv", "ndjson", "parquet"]
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """file: the snapshot. max_bytes: of the body. deadline_s: for the statement. memory_bytes: DuckDB's own limit; that
+    """file: the snapshot. archived: further files that its views read. max_bytes: of the body. deadline_s: for the statement. memory_bytes: DuckDB's own limit; that
     of the address space follows from it.
     """
 
     file: str
+    archived: list[str]
     query: str
     parameters: list[Any] | dict[str, Any]
     format: Format

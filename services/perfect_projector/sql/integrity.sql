@@ -1,77 +1,211 @@
--- What must hold in the file at any commit. Each statement answers (ok, detail).
+-- What must hold in the file at any commit. Each statement answers (ok, detail, lines); the comment under its name says
+-- what it means. lines: the first five of what offends.
 
 -- name: integrity.offsets
--- Each stored offset is the last sequence in the log. Of LOGS, a message without lines leaves no row.
-SELECT
-  coalesce(bool_and(CASE WHEN stream = 'LOGS' THEN last <= seq ELSE last = seq END), true),
-  coalesce(string_agg(stream || ': offset ' || seq || ', last in the log ' || last, '; ' ORDER BY stream), 'nothing read yet')
-FROM (
+-- What the read model says it has read of each stream is the last message in its log.
+WITH read AS (
   SELECT stream, seq, CASE
     WHEN stream = 'LOGS' THEN (SELECT coalesce(max(seq), 0) FROM logs)
     ELSE (SELECT coalesce(max(events.seq), 0) FROM events WHERE events.stream = consumer_offsets.stream)
   END AS last
   FROM consumer_offsets
   WHERE consumer = 'projector'
-);
+)
+-- a message of LOGS without lines leaves no row
+SELECT
+  coalesce(bool_and(CASE WHEN stream = 'LOGS' THEN last <= seq ELSE last = seq END), true),
+  coalesce(string_agg(stream || ': read up to ' || seq || ', last in the log ' || last, '; ' ORDER BY stream), 'nothing read yet'),
+  []::VARCHAR[]
+FROM read;
 
 -- name: integrity.events
 -- No event stands in the log twice.
-SELECT count(*) = count(DISTINCT (stream, seq)), count(*) || ' events' FROM events;
+WITH bad AS (
+  SELECT stream || ' ' || seq || ' stands there ' || count(*) || ' times' AS line
+  FROM events GROUP BY stream, seq HAVING count(*) > 1
+)
+SELECT count(*) = 0, (SELECT count(*) FROM events) || ' events, ' || count(*) || ' of them repeated',
+  (SELECT list(line) FROM (FROM bad LIMIT 5))
+FROM bad;
 
 -- name: integrity.logs
-SELECT count(*) = count(DISTINCT (seq, n)), count(*) || ' log lines' FROM logs;
+-- No log line stands in the log twice.
+WITH bad AS (
+  SELECT 'line ' || n || ' of message ' || seq || ' stands there ' || count(*) || ' times' AS line
+  FROM logs GROUP BY seq, n HAVING count(*) > 1
+)
+SELECT count(*) = 0, (SELECT count(*) FROM logs) || ' log lines, ' || count(*) || ' of them repeated',
+  (SELECT list(line) FROM (FROM bad LIMIT 5))
+FROM bad;
 
 -- name: integrity.runs
-SELECT count(*) = count(DISTINCT id), count(*) || ' runs, ' || count(DISTINCT id) || ' ids' FROM runs;
+-- Each run has one row.
+WITH bad AS (SELECT 'run ' || id || ' has ' || count(*) || ' rows' AS line FROM runs GROUP BY id HAVING count(*) > 1)
+SELECT count(*) = 0, (SELECT count(*) FROM runs) || ' runs, ' || count(*) || ' of them with more than one row',
+  (SELECT list(line) FROM (FROM bad LIMIT 5))
+FROM bad;
 
 -- name: integrity.task_runs
-SELECT
-  count(*) = count(DISTINCT id) AND count(*) = count(DISTINCT (run_id, task_key)),
-  count(*) || ' task runs, ' || count(DISTINCT id) || ' ids, ' || count(DISTINCT (run_id, task_key)) || ' task keys'
-FROM task_runs;
+-- Each task run has one row, and each key of a run one task run.
+WITH bad AS (
+  SELECT 'task run ' || id || ' has ' || count(*) || ' rows' AS line FROM task_runs GROUP BY id HAVING count(*) > 1
+  UNION ALL
+  SELECT 'run ' || run_id || ' has ' || count(*) || ' task runs ' || task_key
+  FROM task_runs GROUP BY run_id, task_key HAVING count(*) > 1
+)
+SELECT count(*) = 0, (SELECT count(*) FROM task_runs) || ' task runs, ' || count(*) || ' of them repeated',
+  (SELECT list(line) FROM (FROM bad LIMIT 5))
+FROM bad;
+
+-- name: integrity.repeated_tasks
+-- No task is executed again once its completion is in the history that its executor has read.
+WITH said AS (
+  SELECT run_id, type, seq, payload->>'$.task_key' AS key, (payload->>'$.epoch')::INTEGER AS epoch
+  FROM events
+  WHERE stream = 'EVENTS' AND type IN ('task.completed', 'task.cached', 'task.started', 'run.started')
+    AND payload->>'$.dispatch_id' IS NULL -- what another worker executes is judged by its dispatch
+),
+ended AS (
+  SELECT run_id, key, epoch, min(seq) AS seq FROM said WHERE type IN ('task.completed', 'task.cached') GROUP BY ALL
+),
+begun AS (SELECT run_id, key, epoch, max(seq) AS seq FROM said WHERE type = 'task.started' GROUP BY ALL),
+claims AS (SELECT run_id, epoch, min(seq) AS seq FROM said WHERE type = 'run.started' GROUP BY ALL),
+bad AS (
+  SELECT 'run ' || run_id || ': ' || key || ' was completed at ' || ended.seq || ' and started again at ' || begun.seq AS line
+  FROM ended
+  JOIN begun USING (run_id, key)
+  LEFT JOIN claims ON claims.run_id = begun.run_id AND claims.epoch = begun.epoch
+  WHERE (begun.epoch = ended.epoch AND begun.seq > ended.seq) OR (begun.epoch > ended.epoch AND ended.seq < claims.seq)
+)
+SELECT count(*) = 0,
+  (SELECT count(*) FROM ended) || ' completed tasks, ' || count(*) || ' of them executed again',
+  (SELECT list(line) FROM (FROM bad LIMIT 5))
+FROM bad;
 
 -- name: integrity.final_events
--- At most one final event of a task key counts: in one epoch none is ended twice.
-SELECT count(*) = 0, count(*) || ' task keys were ended twice in one epoch'
-FROM (
-  SELECT 1
+-- In one epoch no task is ended twice.
+WITH bad AS (
+  SELECT 'run ' || run_id || ': ' || (payload->>'$.task_key') || ' was ended ' || count(*) || ' times in epoch '
+    || coalesce(payload->>'$.epoch', '?') AS line
   FROM events
   WHERE stream = 'EVENTS' AND type IN ('task.completed', 'task.cached', 'task.failed', 'task.skipped')
   GROUP BY run_id, payload->>'$.task_key', payload->>'$.epoch'
   HAVING count(*) > 1
-);
+)
+SELECT count(*) = 0, count(*) || ' task keys were ended twice in one epoch', (SELECT list(line) FROM (FROM bad LIMIT 5))
+FROM bad;
+
+-- name: integrity.final_runs
+-- A run ends once, unless somebody has it tried again.
+WITH told AS (
+  SELECT run_id, type, count(*) FILTER (type IN ('run.retried', 'run.restored')) OVER (PARTITION BY run_id ORDER BY seq) AS life
+  FROM events
+  WHERE stream = 'EVENTS'
+    AND type IN ('run.completed', 'run.failed', 'run.cancelled', 'run.crashed', 'run.retried', 'run.restored')
+),
+bad AS (
+  SELECT 'run ' || run_id || ' ended as ' || string_agg(type, ', then ') AS line
+  FROM told
+  WHERE type NOT IN ('run.retried', 'run.restored')
+  GROUP BY run_id, life
+  HAVING count(*) > 1
+)
+SELECT count(*) = 0, count(*) || ' runs ended more than once', (SELECT list(line) FROM (FROM bad LIMIT 5))
+FROM bad;
 
 -- name: integrity.task_statistics
--- The samples of each task are the completions that count.
-SELECT
-  count(*) = 0, count(*) || ' tasks whose samples are not as many as their counted completions'
-FROM (SELECT id, sample_count FROM task_statistics) AS kept
-FULL JOIN (SELECT task_id, count(*) AS counted FROM task_runs WHERE counted GROUP BY task_id) AS counted
-  ON kept.id = counted.task_id
-WHERE CASE WHEN EXISTS (FROM archives WHERE name = 'events')
-  THEN coalesce(kept.sample_count, 0) < coalesce(counted.counted, 0)
-  ELSE kept.sample_count IS DISTINCT FROM counted.counted END;
+-- The statistics of each task are those of its completions that count.
+WITH counted AS (
+  SELECT task_id, count(*) AS n, avg(duration_ms) AS mean, var_pop(duration_ms) * count(*) AS m2,
+    min(duration_ms) AS least, max(duration_ms) AS most
+  FROM task_runs WHERE counted GROUP BY task_id
+),
+bad AS (
+  SELECT coalesce(kept.flow_name || ' / ' || kept.task_name, counted.task_id::VARCHAR) || ': ' || coalesce(kept.sample_count, 0)
+    || ' samples with mean ' || coalesce(kept.avg_duration_ms, 0) || ' ms, by its completions ' || coalesce(counted.n, 0)
+    || ' with ' || coalesce(counted.mean, 0) AS line
+  FROM task_statistics AS kept
+  FULL JOIN counted ON kept.id = counted.task_id
+  WHERE CASE WHEN EXISTS (FROM archives WHERE name = 'events') -- what has left the file stays in the statistics
+    THEN coalesce(kept.sample_count, 0) < coalesce(counted.n, 0)
+    ELSE kept.sample_count IS DISTINCT FROM counted.n
+      OR abs(kept.avg_duration_ms - counted.mean) > 1e-9 * greatest(abs(counted.mean), 1)
+      OR abs(kept.m2 - counted.m2) > 1e-9 * greatest(counted.m2, 1)
+      OR kept.min_duration_ms IS DISTINCT FROM counted.least OR kept.max_duration_ms IS DISTINCT FROM counted.most END
+)
+SELECT count(*) = 0,
+  (SELECT count(*) FROM task_statistics) || ' tasks, ' || count(*) || ' of them with other statistics than their completions',
+  (SELECT list(line) FROM (FROM bad LIMIT 5))
+FROM bad;
 
 -- name: integrity.flow_statistics
--- The samples of each flow are its completed runs that were neither interrupted nor begun with another run's results;
--- more when runs have left the file since.
-SELECT
-  count(*) = 0, count(*) || ' flows whose samples are not as many as their completed runs'
-FROM (SELECT id, sample_count FROM flow_statistics) AS kept
-FULL JOIN (SELECT flow_id, count(*) AS completed FROM runs
+-- The statistics of each flow are those of its completed runs that were neither interrupted nor begun with another run's results.
+WITH done AS (
+  SELECT flow_id, count(*) AS n, avg(duration_ms) AS mean, var_pop(duration_ms) * count(*) AS m2,
+    min(duration_ms) AS least, max(duration_ms) AS most
+  FROM runs
   WHERE state = 'COMPLETED' AND NOT coalesce((details->>'interrupted')::BOOLEAN, false)
     AND details->>'fork_of' IS NULL AND details->>'origin_run_id' IS NULL
   GROUP BY flow_id
-) AS done
-  ON kept.id = done.flow_id
-WHERE CASE WHEN EXISTS (FROM archives WHERE name = 'events')
-  THEN coalesce(kept.sample_count, 0) < coalesce(done.completed, 0)
-  ELSE kept.sample_count IS DISTINCT FROM done.completed END;
+),
+bad AS (
+  SELECT coalesce(kept.flow_name, done.flow_id::VARCHAR) || ': ' || coalesce(kept.sample_count, 0) || ' samples with mean '
+    || coalesce(kept.avg_duration_ms, 0) || ' ms, by its runs ' || coalesce(done.n, 0) || ' with ' || coalesce(done.mean, 0) AS line
+  FROM flow_statistics AS kept
+  FULL JOIN done ON kept.id = done.flow_id
+  WHERE CASE WHEN EXISTS (FROM archives WHERE name = 'events') -- what has left the file stays in the statistics
+    THEN coalesce(kept.sample_count, 0) < coalesce(done.n, 0)
+    ELSE kept.sample_count IS DISTINCT FROM done.n
+      OR abs(kept.avg_duration_ms - done.mean) > 1e-9 * greatest(abs(done.mean), 1)
+      OR abs(kept.m2 - done.m2) > 1e-9 * greatest(done.m2, 1)
+      OR kept.min_duration_ms IS DISTINCT FROM done.least OR kept.max_duration_ms IS DISTINCT FROM done.most END
+)
+SELECT count(*) = 0,
+  (SELECT count(*) FROM flow_statistics) || ' flows, ' || count(*) || ' of them with other statistics than their runs',
+  (SELECT list(line) FROM (FROM bad LIMIT 5))
+FROM bad;
 
 -- name: integrity.open_tasks
 -- A run that has ended has no task that goes on.
-SELECT count(*) = 0, count(*) || ' tasks go on in runs that have ended'
-FROM task_runs
-JOIN runs ON runs.id = task_runs.run_id
-WHERE runs.state IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')
-  AND task_runs.state IN ('PENDING', 'RUNNING', 'RETRYING');
+WITH bad AS (
+  SELECT 'run ' || runs.id || ' is ' || runs.state || ', its task ' || task_runs.task_key || ' ' || task_runs.state AS line
+  FROM task_runs
+  JOIN runs ON runs.id = task_runs.run_id
+  WHERE runs.state IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')
+    AND task_runs.state IN ('PENDING', 'RUNNING', 'RETRYING')
+)
+SELECT count(*) = 0, count(*) || ' tasks go on in runs that have ended', (SELECT list(line) FROM (FROM bad LIMIT 5))
+FROM bad;
+
+-- name: log_spans
+-- Of each stream: its first and last sequence in the log, and how many there are.
+SELECT stream, min(seq), max(seq), count(DISTINCT seq) FROM events GROUP BY stream ORDER BY stream;
+
+-- name: log_holes
+-- Where sequences of a stream are missing from the log: between which two.
+SELECT seq, next FROM (SELECT seq, lead(seq) OVER (ORDER BY seq) AS next FROM events WHERE stream = $stream)
+WHERE next > seq + 1
+ORDER BY seq
+LIMIT $limit;
+
+-- name: limit_events
+-- What was said about limits and their slots.
+SELECT seq, payload FROM events
+WHERE stream = 'DEFS' AND type IN ('limit.set', 'limit.removed', 'slot.granted', 'slot.released', 'limit.condensed')
+ORDER BY seq;
+
+-- name: sampled_runs
+-- The newest runs, and as many others.
+(SELECT id::VARCHAR FROM runs ORDER BY last_seq DESC LIMIT $limit)
+UNION
+(SELECT id::VARCHAR FROM (SELECT id FROM runs USING SAMPLE 1000 ROWS) LIMIT $limit);
+
+-- name: events_of_runs
+SELECT run_id::VARCHAR, seq, epoch_us(ts), payload FROM events
+WHERE stream = 'EVENTS' AND run_id IN (SELECT unnest($run_ids::UUID[]))
+ORDER BY run_id, seq;
+
+-- name: log_of_month
+-- What a table of the log holds beyond these sequences, in the order in which it was written.
+SELECT stream, seq, run_id::VARCHAR, epoch_us(ts), payload FROM {table}
+WHERE seq > CASE stream WHEN 'DEFS' THEN $defs::UBIGINT ELSE $events::UBIGINT END;

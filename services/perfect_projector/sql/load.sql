@@ -51,6 +51,12 @@ SELECT
 FROM daily_statistics
 WHERE (id, day) IN (SELECT unnest($1::UUID[]), unnest($2::DATE[]));
 
+-- name: load_running
+-- The tries that run, and of which nothing has been said yet.
+SELECT run_id::VARCHAR, task_key, id::VARCHAR, task_id::VARCHAR, start_time, epoch, attempt, last_seq
+FROM task_runs
+WHERE state = 'RUNNING' AND performance_warning IS NULL;
+
 -- name: load_task_counts
 -- How often each task ran in each of the last 20 completed runs of each flow, oldest run first.
 WITH last AS (

@@ -60,10 +60,8 @@ coalesce(runs.start_time, runs.created_at) >= $since::TIMESTAMP
 coalesce(runs.start_time, runs.created_at) < $until::TIMESTAMP
 
 -- name: runs.where.after.start
-(
-  runs.created_at < $after::TIMESTAMP
-  OR (runs.created_at = $after::TIMESTAMP AND runs.id < $after_id::UUID)
-)
+runs.created_at <= $after::TIMESTAMP
+AND (runs.created_at < $after::TIMESTAMP OR runs.id < $after_id::UUID)
 
 -- name: runs.where.after.duration
 (
@@ -163,8 +161,8 @@ flows.name = $flow_name
 -- The last 20 runs of each of the flows, newest first.
 SELECT flow_id::VARCHAR, id::VARCHAR, state, start_time, duration_ms
 FROM runs
-WHERE id IN (
-  SELECT unnest(max_by(id, created_at, 20))
+WHERE rowid IN (
+  SELECT unnest(max_by(rowid, created_at, 20))
   FROM runs
   WHERE flow_id IN (SELECT unnest($flow_ids::UUID[]))
   GROUP BY flow_id
@@ -280,12 +278,11 @@ FROM runs;
 -- name: expected_counts
 -- How often each task of the flow ran in its last 20 completed runs, on average.
 WITH last AS (
-  SELECT unnest(max_by(id, last_seq, 20)) AS run_id
-  FROM runs
-  WHERE flow_id = $flow_id::UUID AND state = 'COMPLETED'
+  SELECT id FROM runs WHERE flow_id = $flow_id::UUID AND state = 'COMPLETED' ORDER BY last_seq DESC LIMIT 20
+), ran AS (
+  SELECT task_id, count(*) AS n FROM task_runs WHERE run_id IN (SELECT id FROM last) GROUP BY task_id
 )
-SELECT tasks.id::VARCHAR, count(task_runs.id) / (SELECT count(*) FROM last)
+SELECT tasks.id::VARCHAR, coalesce(n, 0) / (SELECT count(*) FROM last)
 FROM tasks
-LEFT JOIN task_runs ON task_runs.task_id = tasks.id AND task_runs.run_id IN (SELECT run_id FROM last)
-WHERE tasks.flow_id = $flow_id::UUID AND (SELECT count(*) FROM last) > 0
-GROUP BY ALL;
+LEFT JOIN ran ON ran.task_id = tasks.id
+WHERE tasks.flow_id = $flow_id::UUID AND (SELECT count(*) FROM last) > 0;

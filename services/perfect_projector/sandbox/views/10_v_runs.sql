@@ -25,9 +25,10 @@ SELECT
   tasks_total,
   error->>'$.type' AS error_type,
   error->>'$.message' AS error_message,
-  performance_warning->>'$.message' AS warning
-FROM runs;
-COMMENT ON VIEW v_runs IS 'Runs as people read them: names instead of ids, error and warning as text.';
+  performance_warning->>'$.message' AS warning,
+  is_archived
+FROM all_runs AS runs;
+COMMENT ON VIEW v_runs IS 'Runs as people read them: names instead of ids, error and warning as text; archived ones included.';
 COMMENT ON COLUMN v_runs.duration_ms IS 'From its start to its end.';
 COMMENT ON COLUMN v_runs.duration IS 'duration_ms as an interval.';
 COMMENT ON COLUMN v_runs.queued_ms IS 'How long it waited before its first start.';

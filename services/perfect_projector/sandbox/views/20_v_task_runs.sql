@@ -17,9 +17,10 @@ SELECT
   runs.state AS run_state,
   task_runs.error->>'$.type' AS error_type,
   task_runs.error->>'$.message' AS error_message,
-  task_runs.performance_warning->>'$.message' AS warning
-FROM task_runs
-LEFT JOIN runs ON runs.id = task_runs.run_id;
+  task_runs.performance_warning->>'$.message' AS warning,
+  task_runs.is_archived
+FROM all_task_runs AS task_runs
+LEFT JOIN all_runs AS runs ON runs.id = task_runs.run_id;
 COMMENT ON VIEW v_task_runs IS 'Task runs with the names of their flow and task.';
 COMMENT ON COLUMN v_task_runs.attempt IS 'The try, from 1.';
 COMMENT ON COLUMN v_task_runs.duration IS 'duration_ms as an interval.';

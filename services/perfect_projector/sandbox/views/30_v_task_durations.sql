@@ -11,8 +11,8 @@ SELECT
   quantile_cont(task_runs.duration_ms, 0.99) AS p99_ms,
   max(task_runs.duration_ms) AS max_ms,
   to_milliseconds(sum(task_runs.duration_ms)) AS total
-FROM task_runs
-LEFT JOIN runs ON runs.id = task_runs.run_id
+FROM all_task_runs AS task_runs
+LEFT JOIN all_runs AS runs ON runs.id = task_runs.run_id
 WHERE task_runs.counted AND task_runs.duration_ms IS NOT NULL
 GROUP BY ALL;
 COMMENT ON VIEW v_task_durations IS 'How long each task takes, over all its true completions (cached and taken-over results do not count).';

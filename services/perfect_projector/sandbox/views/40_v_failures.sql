@@ -12,10 +12,10 @@ SELECT
   runs.configuration,
   runs.client_name AS worker,
   runs.parameters
-FROM runs
+FROM all_runs AS runs
 LEFT JOIN (
   SELECT run_id, arg_max(name, last_seq) AS name, arg_max(task_key, last_seq) AS task_key
-  FROM task_runs WHERE state = 'FAILED' GROUP BY run_id
+  FROM all_task_runs WHERE state = 'FAILED' GROUP BY run_id
 ) AS failed ON failed.run_id = runs.id
 WHERE runs.state IN ('FAILED', 'CRASHED');
 COMMENT ON VIEW v_failures IS 'Runs that failed or crashed, with the task that failed last. Newest: ORDER BY failed_at DESC.';

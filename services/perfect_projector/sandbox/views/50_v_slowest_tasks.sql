@@ -13,8 +13,8 @@ SELECT
   task_runs.run_id,
   task_runs.task_key,
   task_runs.performance_warning->>'$.message' AS warning
-FROM task_runs
-LEFT JOIN runs ON runs.id = task_runs.run_id
+FROM all_task_runs AS task_runs
+LEFT JOIN all_runs AS runs ON runs.id = task_runs.run_id
 LEFT JOIN task_statistics AS statistics ON statistics.id = task_runs.task_id
 WHERE task_runs.duration_ms IS NOT NULL
 ORDER BY task_runs.duration_ms DESC;

@@ -13,5 +13,5 @@ SELECT
   logs.seq,
   logs.n
 FROM logs
-LEFT JOIN runs ON runs.id = logs.run_id;
+LEFT JOIN all_runs AS runs ON runs.id = logs.run_id;
 COMMENT ON VIEW v_log_lines IS 'Log lines with the name of their flow. In order: ORDER BY seq, n.';

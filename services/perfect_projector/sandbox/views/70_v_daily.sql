@@ -10,7 +10,7 @@ SELECT
   round(avg(duration_ms) FILTER (WHERE state = 'COMPLETED'), 1) AS mean_ms,
   quantile_cont(duration_ms, 0.95) FILTER (WHERE state = 'COMPLETED') AS p95_ms,
   to_milliseconds(sum(duration_ms)) AS total
-FROM runs
+FROM all_runs AS runs
 GROUP BY ALL;
 COMMENT ON VIEW v_daily IS 'Runs of each flow by the day (UTC) on which they were made.';
 COMMENT ON COLUMN v_daily.mean_ms IS 'Of the completed ones.';

@@ -12,7 +12,7 @@ FROM (
   SELECT
     coalesce(flow_name, '') AS flow, id AS run_id, origin, start_time, state,
     TRY_CAST(coalesce(details->>'$.scheduled_for', details->>'$.due_at') AS TIMESTAMPTZ)::TIMESTAMP AS due_at
-  FROM runs
+  FROM all_runs
 ) AS due
 WHERE due.due_at IS NOT NULL;
 COMMENT ON VIEW v_schedule_adherence IS 'Runs that were to start at a certain time, and how late they started.';
