@@ -12,6 +12,7 @@ from typing import Any
 from perfect_sdk.cli.exits import NOT_RUNNING, Exit, not_running
 
 TIMEOUT_S = 15.0
+DOWNLOAD_TIMEOUT_S = 3600.0
 STREAM_TIMEOUT_S = 60.0  # the server sends a comment well before
 
 
@@ -56,8 +57,8 @@ class Gateway:
         return self._json("POST", path, body)
 
     def download(self, path: str, body: Any) -> tuple[bytes, Any]:
-        """The whole answer, and its headers (any case)."""
-        with self._open("POST", path, body, STREAM_TIMEOUT_S) as response:
+        """The whole answer, and its headers (any case). The server says when it takes too long."""
+        with self._open("POST", path, body, DOWNLOAD_TIMEOUT_S) as response:
             return response.read(), response.headers
 
     def put(self, path: str, body: Any) -> Any:

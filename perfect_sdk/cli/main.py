@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -108,16 +109,22 @@ def _not_installed(command: str, missing: str) -> int:
     return NOT_INSTALLED
 
 
+def _to_the_end(run: Callable[[argparse.Namespace], int], parsed: argparse.Namespace) -> int:
+    code = run(parsed)
+    sys.stdout.flush()  # here, where it is known what to do when nobody reads it any more
+    return code
+
+
 def _guarded(run: Callable[[argparse.Namespace], int], parsed: argparse.Namespace) -> int:
     try:
-        return run(parsed)
+        return _to_the_end(run, parsed)
     except Exit as exit_:
         print(f"perfect: {exit_}", file=sys.stderr)
         return exit_.code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest at its end
         return FAILED
     except ImportError as error:
         server_only = ("duckdb", "litestar", "granian", "jinja2", "structlog", "uvloop", "psutil", "rich")

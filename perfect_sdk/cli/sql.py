@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import shutil
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from perfect_sdk.cli.output import print_json, print_table
 from perfect_sdk.cli.parameters import add_system, parse_parameters
 
 WIDEST = 80
+NARROWEST = 8
+GAP = 2  # between columns
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL")
 
 
@@ -58,13 +62,12 @@ def sql(arguments: argparse.Namespace) -> int:
             int(headers.get("perfect-rows", 0)), truncated=headers.get("perfect-truncated") == "true"
         )
         return OK
-    found = json.loads(gateway.download("/api/sql", body)[0])
-    if arguments.output is not None:
-        _write(arguments.output, json.dumps(found, ensure_ascii=False, indent=2).encode() + b"\n")
-    elif kind == "json":
-        print_json(found)
+    data, _ = gateway.download("/api/sql", body)
+    found = json.loads(data, parse_float=Decimal)
+    if kind == "json":
+        _write(arguments.output, data + b"\n")  # as it came: to the last digit
     else:
-        _table(found)
+        _table(found, _room())
     _say_truncated(found["row_count"], truncated=found["truncated"])
     return OK
 
@@ -117,16 +120,65 @@ def _say_truncated(rows: int, *, truncated: bool) -> None:
         )
 
 
-def _table(found: dict[str, Any]) -> None:
-    right = [is_number(kind) for kind in found["types"]]
-    rows = [[_cell(value) for value in row] for row in found["rows"]]
-    for column, numeric in enumerate(right):
-        if numeric:
-            width = max(len(row[column]) for row in [found["columns"], *rows])
-            found["columns"][column] = found["columns"][column].rjust(width)
-            for row in rows:
-                row[column] = row[column].rjust(width)
-    print_table(found["columns"], rows, empty="no rows")
+def _room() -> int | None:
+    """Columns of the terminal; None when nobody looks at one."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _table(found: dict[str, Any], room: int | None) -> None:
+    """In `room` columns: long texts are cut; where even that is too wide, each row is a block of lines."""
+    numeric = [is_number(kind) for kind in found["types"]]
+    head = found["columns"]
+    rows = [
+        [_cell(value, kind) for value, kind in zip(row, found["types"], strict=True)] for row in found["rows"]
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    if room is not None and rows:
+        fitting = fitted(widths, numeric, room)
+        if fitting is None:
+            _blocks(head, rows, room)
+            return
+        widths = fitting
+    cells = [
+        [
+            cell.rjust(width) if is_numeric else _cut(cell, width)
+            for cell, width, is_numeric in zip(row, widths, numeric, strict=True)
+        ]
+        for row in [head, *rows]
+    ]
+    print_table(cells[0], cells[1:], empty="no rows")
+
+
+def fitted(widths: list[int], numeric: list[bool], room: int) -> list[int] | None:
+    """The widths in `room` columns, the widest texts made narrower; None when that does not do. Numbers are never cut."""
+    free = (
+        room
+        - GAP * (len(widths) - 1)
+        - sum(width for width, fixed in zip(widths, numeric, strict=True) if fixed)
+    )
+    texts = sorted(width for width, fixed in zip(widths, numeric, strict=True) if not fixed)
+    most = WIDEST
+    for n, width in enumerate(texts):  # the narrow ones take what they need, the others share the rest
+        share = free // (len(texts) - n)
+        if width > share:
+            most = min(most, share)
+            break
+        free -= width
+    if free < 0 or most < NARROWEST:
+        return None
+    return [width if fixed else min(width, most) for width, fixed in zip(widths, numeric, strict=True)]
+
+
+def _blocks(head: list[str], rows: list[list[str]], room: int) -> None:
+    width = max(map(len, head))
+    for n, row in enumerate(rows, 1):
+        print(f"-- row {n}")
+        for name, cell in zip(head, row, strict=True):
+            print(f"{name.ljust(width)}  {_cut(cell, max(room - width - GAP, NARROWEST))}".rstrip())
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def is_number(kind: str) -> bool:
@@ -135,17 +187,16 @@ def is_number(kind: str) -> bool:
     return not kind.endswith("]") and name.removeprefix("U") in _NUMBERS
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, kind: str) -> str:
     if value is None:
-        return "–"
+        return "NULL"
     if isinstance(value, bool | list | dict):
-        text = json.dumps(value, ensure_ascii=False)
-    elif isinstance(value, float):
-        text = f"{value:g}" if abs(value) >= 1e15 else f"{value:.15g}"
+        text = json.dumps(value, ensure_ascii=False, default=float)
+    elif isinstance(value, Decimal) and not kind.startswith("DECIMAL"):
+        text = f"{value:g}" if abs(value) >= 10**15 else f"{value:.15g}"
     else:
         text = str(value)
-    text = "".join(char if char.isprintable() else " " for char in text)
-    return text if len(text) <= WIDEST else text[: WIDEST - 1] + "…"
+    return _cut("".join(char if char.isprintable() else " " for char in text), WIDEST)
 
 
 def _schema(gateway: Gateway, *, as_json: bool) -> int:

@@ -1,11 +1,13 @@
 """Reading what stands on a stream's subjects: a finite read, by direct gets, without a consumer where that is possible."""
 
 import asyncio
+import contextlib
 import json
 import time
 from typing import Any
 
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext, api
@@ -18,6 +20,8 @@ from perfect_schemas.errors import BusUnavailable, Failed
 
 READ_BATCH = 1000
 READ_SILENCE_S = 2.0
+LAST_SILENCE_S = 1.0
+LAST_S = 60.0
 
 
 class Reading:
@@ -71,16 +75,19 @@ class Reading:
     ) -> tuple[dict[str, tuple[int, bytes]], int]:
         """The last message of every subject that matches, and the stream sequence that this is as of.
 
-        By a consumer: a direct get of the last messages is refused above 1,024 subjects.
+        By a consumer: a direct get of the last messages is refused above 1,024 subjects. Raises TimeoutError after 60 s.
         """
         up_to = (await self.js.stream_info(stream)).state.last_seq
         last: dict[str, tuple[int, bytes]] = {}
+        delivered = 0
         complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         async def each(msg: Msg) -> None:
-            tokens = msg.reply.split(".")
+            nonlocal delivered
+            tokens = msg.reply.split(".")  # … stream seq, consumer seq, time, pending
             last[msg.subject] = (int(tokens[-4]), msg.data)
-            if tokens[-1] == "0" and not complete.done():  # tokens: … stream seq, consumer seq, time, pending
+            delivered = int(tokens[-3])
+            if tokens[-1] == "0" and not complete.done():
                 complete.set_result(None)
 
         subscription = await self.js.subscribe(
@@ -95,8 +102,15 @@ class Reading:
         )
         try:
             info = await subscription.consumer_info()
-            if info.num_pending or info.delivered.consumer_seq:
-                await asyncio.wait_for(complete, 60)
+            async with asyncio.timeout(LAST_S):
+                while info.num_pending or info.delivered.consumer_seq != delivered:
+                    before = delivered
+                    await asyncio.wait([complete], timeout=LAST_SILENCE_S)
+                    if complete.done():
+                        break
+                    if delivered == before:  # what was to be the last message may have been purged meanwhile
+                        with contextlib.suppress(NatsError):  # away, or just made anew
+                            info = await subscription.consumer_info()
         finally:
             await subscription.unsubscribe()
         return last, max([up_to, *(seq for seq, _ in last.values())])

@@ -125,10 +125,12 @@ class ClientList(msgspec.Struct, frozen=True, kw_only=True):
 class Integrity(msgspec.Struct, frozen=True, kw_only=True):
     """`integrity`. Answer: IntegrityReport, computed by SQL over the log and the read models.
 
+    conduct: whether those who said the events kept their promises, too: nothing done twice, no limit exceeded.
     sample: of how many of the newest runs, and as many others, the events are folded afresh. holes: whether the bus is
     asked about sequences that are missing from the log.
     """
 
+    conduct: bool = False
     sample: int = 0
     holes: bool = False
 
@@ -157,13 +159,28 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 class Sql(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`sql`. Answer: SqlResult. Rejected when the SQL is wrong, InvalidInput when it goes beyond a limit, Busy when too
-    many ask. One statement that reads; it runs over a snapshot. parameters: for `$1` or `$name`.
+    many ask. One statement that reads; it runs over a snapshot. parameters: for `$1` or `$name`. query_id: made by the
+    asker, who asks `sql_watch` after it every second while it waits; without one the query runs to its end.
     """
 
     query: str
     parameters: list[Any] | dict[str, Any] = []
     max_rows: int = 1000
     format: Literal["json", "csv", "ndjson", "parquet"] = "json"
+    query_id: str = ""
+
+
+class SqlWatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`sql_watch`. Answer: SqlWatched. That somebody waits for the query. stop: that nobody does any more."""
+
+    query_id: str
+    stop: bool = False
+
+
+class SqlWatched(msgspec.Struct, frozen=True, kw_only=True):
+    """is_known: the query runs, waits for its turn, or has been answered just now."""
+
+    is_known: bool
 
 
 class SqlResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,9 +12,11 @@ import msgspec
 from nats.errors import Error as NatsError
 
 from perfect_bus import Bus
+from perfect_gateway.watched import asked
 from perfect_schemas import queries, subjects
 from perfect_schemas.commands import Health, Reply
 from perfect_schemas.errors import NotFound, ServiceUnavailable
+from perfect_schemas.ids import uuid7
 
 T = TypeVar("T")
 
@@ -22,7 +24,7 @@ QUERY_S = 5.0
 INTEGRITY_S = 120.0  # over a log of tens of millions of events
 COMMAND_S = 10.0
 HEALTH_S = 1.0
-SQL_S = 60.0  # the projector's own limits end a query, and its wait for a turn, well before
+SQL_S = 3600.0  # the projector's own limits end a query, and its wait for a turn, well before
 AGAIN_S = 0.01
 YOUNG_S = 1.0
 _decode_reply = msgspec.json.Decoder(Reply).decode
@@ -87,8 +89,10 @@ class Asker:
             await asyncio.sleep(AGAIN_S)
 
     async def sql(self, query: queries.Sql) -> queries.SqlResult:
-        """Asked once: a second time would run it a second time."""
-        reply = await self.bus.ask(subjects.query("sql"), query, timeout_s=SQL_S, try_s=SQL_S)
+        """Asked once: a second time would run it a second time. Cancelled, the query is stopped."""
+        query = msgspec.structs.replace(query, query_id=uuid7())
+        asking = self.bus.ask(subjects.query("sql"), query, timeout_s=SQL_S, try_s=SQL_S)
+        reply = await asked(self.bus, asking, query.query_id)
         return msgspec.json.decode(reply.value, type=queries.SqlResult)
 
     async def integrity(self, query: queries.Integrity) -> queries.IntegrityReport:
@@ -97,8 +101,10 @@ class Asker:
         return msgspec.json.decode(reply.value, type=queries.IntegrityReport)
 
     async def snapshot(self) -> queries.SqlSnapshot:
-        asked = queries.SnapshotFile()
-        reply = await self.bus.ask(subjects.query("snapshot"), asked, timeout_s=SQL_S, try_s=SQL_S)
+        asking = self.bus.ask(
+            subjects.query("snapshot"), queries.SnapshotFile(), timeout_s=SQL_S, try_s=SQL_S
+        )
+        reply = await asked(self.bus, asking)
         return msgspec.json.decode(reply.value, type=queries.SqlSnapshot)
 
     async def command(self, service: str, verb: str, command: Any, kind: type[T]) -> T:

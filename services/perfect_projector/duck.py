@@ -24,7 +24,7 @@ from perfect_schemas.errors import Failed
 
 SCHEMA_VERSION = 1
 CONSUMER = "projector"
-MEMORY_LIMIT = "512MB"
+MEMORY_LIMIT = "160MB"  # of DuckDB, mostly blocks that queries have read; what needs more goes to disk
 CHECKPOINT_LIVE = "16MB"
 CHECKPOINT_BEHIND = "64MB"
 QUERY_MS = 5_000

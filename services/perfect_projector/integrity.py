@@ -25,7 +25,8 @@ from perfect_schemas import subjects
 from perfect_schemas.codec import encode
 from perfect_schemas.commands import Reply
 
-PREFIX = "integrity."
+FILE = "integrity."
+CONDUCT = "conduct."
 MOST_SAMPLE = 2_000
 MOST_HOLES = 1_000
 MOST_ASKED = 100
@@ -90,8 +91,10 @@ def report(cursor: Cursor, query: q.Integrity) -> tuple[q.IntegrityReport, list[
     """All checks that need nothing but the file, in one transaction, and the holes in its log."""
     cursor.execute("BEGIN TRANSACTION READ ONLY")
     try:
-        checks = [_by_sql(cursor, name) for name in statements() if name.startswith(PREFIX)]
-        checks.append(_timed(lambda: _slots(cursor)))
+        wanted = (FILE, CONDUCT) if query.conduct else (FILE,)
+        checks = [_by_sql(cursor, name) for name in statements() if name.startswith(wanted)]
+        if query.conduct:
+            checks.append(_timed(lambda: _slots(cursor)))
         if query.sample:
             checks.append(_timed(lambda: _refold(cursor, min(query.sample, MOST_SAMPLE))))
         holes = find_holes(cursor) if query.holes else []
@@ -109,7 +112,7 @@ def _by_sql(cursor: Cursor, name: str) -> q.IntegrityCheck:
     def check() -> q.IntegrityCheck:
         ok, detail, lines = cursor.execute(text).fetchone() or (False, "the check gave no answer", None)
         return q.IntegrityCheck(
-            name=name.removeprefix(PREFIX), ok=bool(ok), detail=detail, meaning=meaning, lines=lines or []
+            name=name.partition(".")[2], ok=bool(ok), detail=detail, meaning=meaning, lines=lines or []
         )
 
     return _timed(check)

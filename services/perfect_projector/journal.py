@@ -55,6 +55,7 @@ class Journal:
         self._count = 0
         self._bytes = 0
         self._limit = 1
+        self._waiting_since = 0.0
         self._some = asyncio.Event()
         self._enough = asyncio.Event()
         self._room = asyncio.Event()
@@ -86,6 +87,8 @@ class Journal:
             # $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<stored ns>.<pending>
             _, stored, pending = msg.reply.rsplit(".", 2)
             self._unread[stream] = int(pending)
+            if not self._count:
+                self._waiting_since = time.monotonic()
             waiting.append(Message(stream, seq, msg.subject, msg.data, int(stored)))
             self._count += 1
             self._bytes += len(msg.data)
@@ -110,16 +113,18 @@ class Journal:
         return self._count + sum(self._unread.values()), age
 
     async def take(self, limit: int, gather_s: float) -> list[Message]:
-        """The next messages: those that came within `gather_s` of the first, or sooner when `limit` are there.
+        """The next messages: those that came within `gather_s` of the first, or sooner when `limit` are there. The first
+        may have come long before the call, while the last batch was being written.
 
         Behind, five times the limit are taken of each stream at once. Never empty.
         """
         self._limit = limit
         await self._some.wait()
-        if self._count < limit:
+        left_s = self._waiting_since + gather_s - time.monotonic()
+        if self._count < limit and left_s > 0:
             self._enough.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._enough.wait(), gather_s)
+                await asyncio.wait_for(self._enough.wait(), left_s)
         most = limit * BEHIND_FACTOR if self._count > limit else limit
         taken: list[Message] = []
         size = 0
@@ -136,6 +141,7 @@ class Journal:
             size += share
         self._count -= len(taken)
         self._bytes -= size
+        self._waiting_since = time.monotonic()  # as far as any are left
         if not self._count:
             self._some.clear()
         self._room.set()

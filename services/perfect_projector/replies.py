@@ -69,8 +69,7 @@ def runs(cursor: Cursor, query: q.RunPage) -> q.Runs:
 
 def run(cursor: Cursor, query: q.RunDetail) -> RunView:
     _check_run_id(query.run_id)
-    order = statement("runs.order.start")
-    rows = select(cursor, "runs", {"ids": {"ids": [query.run_id]}}, _order=order, limit=1)
+    rows = select(cursor, "run", run_id=query.run_id)
     if not rows:
         raise _no_run(query.run_id)
     found = view.run_of(rows[0])

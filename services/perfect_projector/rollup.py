@@ -14,11 +14,9 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from perfect_projector import welford
 from perfect_projector.batch import Decoded, Row
 from perfect_projector.held import Entry
 from perfect_projector.values import text
-from perfect_projector.welford import Summary
 from perfect_schemas.events import RunCompleted, TaskCompleted
 
 GROWTH = 1.02
@@ -54,17 +52,43 @@ def bucket(value: float) -> int:
 
 
 class Roll:
-    """touched: the number of the batch that added to it last."""
+    """touched: the number of the batch that added to it last. The others are those of `welford.Summary`, in place:
+    this is done for every completion.
+    """
 
-    __slots__ = ("buckets", "is_stored", "last_seq", "summary", "touched", "whose")
+    __slots__ = (
+        "buckets",
+        "count",
+        "is_stored",
+        "last_seq",
+        "m2",
+        "max",
+        "mean",
+        "min",
+        "touched",
+        "whose",
+    )
 
     def __init__(self, whose: Whose) -> None:
         self.whose = whose
-        self.summary = welford.EMPTY
+        self.count = 0
+        self.mean = 0.0
+        self.m2 = 0.0
+        self.min = math.inf
+        self.max = -math.inf
         self.buckets: dict[int, int] = {}
         self.last_seq = 0
         self.is_stored = False
         self.touched = 0
+
+    def add(self, value: float) -> None:
+        """As `welford.add`."""
+        self.count = count = self.count + 1
+        delta = value - self.mean
+        self.mean = mean = self.mean + delta / count
+        self.m2 += delta * (value - mean)
+        self.min = min(self.min, value)
+        self.max = max(self.max, value)
 
 
 class Rolls:
@@ -98,7 +122,7 @@ class Rolls:
         if roll is None:
             roll = self.rolls[key] = Roll(whose)
             self._pairs.add((key.id, key.day))
-        roll.summary = welford.add(roll.summary, value)
+        roll.add(value)
         place = bucket(value)
         roll.buckets[place] = roll.buckets.get(place, 0) + 1
         roll.last_seq = seq
@@ -127,15 +151,14 @@ class Rolls:
 
 def _row(key: Key, roll: Roll) -> Row:
     """In the order of the columns in `insert_daily_statistics` and `load_daily_statistics`."""
-    summary = roll.summary
     return (
         *key,
         *roll.whose,
-        summary.mean,
-        summary.m2,
-        summary.count,
-        summary.min,
-        summary.max,
+        roll.mean,
+        roll.m2,
+        roll.count,
+        roll.min,
+        roll.max,
         text(roll.buckets),
         roll.last_seq,
     )
@@ -143,8 +166,7 @@ def _row(key: Key, roll: Roll) -> Row:
 
 def _of(row: tuple[Any, ...]) -> tuple[Key, Roll]:
     roll = Roll(Whose(*row[5:8]))
-    mean, m2, count, least, greatest, buckets, roll.last_seq = row[8:]
-    roll.summary = Summary(count, mean, m2, least, greatest)
+    roll.mean, roll.m2, roll.count, roll.min, roll.max, buckets, roll.last_seq = row[8:]
     roll.buckets = _decode_buckets(buckets)
     roll.is_stored = True
     return Key(*row[:5]), roll

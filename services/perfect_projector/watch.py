@@ -157,7 +157,7 @@ class Watch:
         if last is None or not isinstance(last[1], RunStarted | RunPausing):
             return False
         later = await self._bus.read(subjects.task(watched.run_id), after=watched.seq)
-        return not any(event.task_key == watched.task_key for _, event in later)
+        return not any(getattr(event, "task_key", None) == watched.task_key for _, event in later)
 
     async def _say(self, watched: Watched, elapsed: timedelta) -> None:
         summary = self._book.statistics[watched.task_id].summary

@@ -106,7 +106,12 @@ def _server(bus: Bus) -> IntegrityCheck:
     version = bus.nc.connected_server_version
     is_old = (version.major, version.minor) < MINIMUM
     lines = [f"Perfect needs nats-server {_dotted(MINIMUM)} or newer: update it"] if is_old else []
-    return _check("server", "The NATS server is new enough.", lines, f"nats-server {version.major}.{version.minor}.{version.patch}")
+    return _check(
+        "server",
+        "The NATS server is new enough.",
+        lines,
+        f"nats-server {version.major}.{version.minor}.{version.patch}",
+    )
 
 
 async def _streams(bus: Bus) -> IntegrityCheck:

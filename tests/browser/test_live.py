@@ -214,3 +214,27 @@ async def test_a_new_run_comes_into_the_list(visit, system):
     await expect(filtered.page.locator("#new-runs")).to_contain_text("1 new run since")
     await expect(page.locator("#runs-body tr")).to_have_count(2)
     assert visitor.navigations == 1
+
+
+async def test_a_run_says_when_it_will_be_done(visit, system, gates):
+    """Within what the runs before it took, and live: what was about to be done takes longer than they did."""
+    for _ in range(3):
+        before = await system.trigger("Gated steps", folder=gates.folder, count=2)
+        for n in range(2):
+            await gates.open(n)
+        history = await system.until_final(before)
+    visitor = await visit(f"/flows/{history.run.flow_id}")
+    await expect(visitor.page.locator(".flow-statistics")).to_contain_text("median, 95 %, 99 %")
+    run_id = await system.trigger("Gated steps", folder=gates.folder, count=2)
+    await visitor.goto(f"/runs/{run_id}")
+    await visitor.live()
+    outlook = visitor.page.locator(".run-header .eta")
+    await expect(outlook).to_have_text(
+        re.compile(r"^(done in about .+, 90 %: within .+|takes longer than each of the last 3 runs)$")
+    )
+    await expect(outlook).to_have_text("takes longer than each of the last 3 runs")
+    await gates.open(0)
+    await gates.open(1)
+    await expect(state(visitor)).to_have_text("completed")
+    await expect(outlook).to_have_count(0)
+    visitor.check()

@@ -4,14 +4,14 @@ import os
 import random
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from eventually import eventually
 from projector_process import Projector
-from said_world import World
+from said_runs import Runs
 
 from perfect_bus import Bus
 from perfect_bus.purging import purge
@@ -27,26 +27,26 @@ LOG = FILE + ".wal"
 
 
 @pytest.fixture
-async def killed(
-    bus: Bus, settings: Settings, nats_server: NatsServer, tmp_path: Path
-) -> AsyncIterator[Path]:
+async def killed(bus: Bus, settings: Settings, nats_server: NatsServer, tmp_path: Path) -> Path:
     """The folder of a projector that was killed: half of what it knows is in the file, half in the write-ahead log."""
     nats_server.connection.save(settings.connection_file)
-    world = World(bus, seed=12)
-    world.register()
-    client = world.client()
+    said = Runs(bus)
     projector = Projector(settings)
     for sig in (signal.SIGTERM, signal.SIGKILL):
-        for _ in range(25):
-            world.run(client)
-        await bus.outbox.flush()
+        for n in range(25):
+            run_id = await said.start(parameters={"n": n})
+            for task in range(n % 4):
+                await said.task(run_id, task)
+            await said.log(run_id, "hello")
+            if n % 5:
+                await said.complete(run_id)
         await projector.start()
         assert (await verify(bus, timeout_s=30)).differences == []
         await projector.end(sig)
     kept = tmp_path / "kept"
     shutil.copytree(settings.data_dir, kept)
     assert (kept / LOG).stat().st_size > 10_000
-    yield kept
+    return kept
 
 
 def damaged(data: bytes, draw: random.Random) -> tuple[str, bytes]:

@@ -17,7 +17,7 @@ from perfect_bus.settings import Settings
 from perfect_runtime.verify import verify
 from perfect_schemas import ids, subjects
 from perfect_schemas.commands import PauseRun, ResumeRun
-from perfect_schemas.events import RunCompleted, RunStarted, TaskCompleted
+from perfect_schemas.events import RunCompleted, RunResumed, RunStarted, TaskCompleted
 
 VICTIMS = ("executor", "engine", "nats-server", "supervisor", "projector")
 ROUNDS = max(KILLS // 3, len(VICTIMS))
@@ -50,6 +50,15 @@ def check_events(witness: Witness, run_id: str) -> None:
     assert set(completed.values()) <= {1}
     epochs = [event.epoch for event in events if isinstance(event, RunStarted)]
     assert epochs == list(range(1, len(epochs) + 1))
+
+
+def interruptions(witness: Witness, run_id: str) -> int:
+    """How often its code was cut off, each time with one body at most: also where a machine with too much to do let the
+    lease of a worker that nobody has killed run out.
+    """
+    events = [event for _, event in witness.events[run_id]]
+    starts = sum(isinstance(event, RunStarted) for event in events)
+    return starts - 1 - sum(isinstance(event, RunResumed) for event in events)
 
 
 @pytest.mark.timeout(60 + 10 * ROUNDS)
@@ -90,7 +99,7 @@ async def test_pause_resume_and_pause_again(settings: Settings, tmp_path: Path) 
             check_events(witness, run_id)
             bodies = Counter(path.read_text().split())
             assert set(bodies) == {"before", "between", "after"}
-            assert bodies.total() <= 3 + (victim in ("executor", "supervisor"))
+            assert bodies.total() <= 3 + interruptions(witness, run_id)
             await staff.complete()
 
         await one(0, None)
@@ -168,7 +177,7 @@ async def test_paused_from_outside(settings: Settings, tmp_path: Path) -> None:
             check_events(witness, run_id)
             bodies = Counter((folder / "ran").read_text().split())
             assert set(bodies) == names
-            assert bodies.total() <= len(names) + (victim in ("executor", "supervisor"))
+            assert bodies.total() <= len(names) + interruptions(witness, run_id)
             await staff.complete()
 
         await one(0, None)
@@ -215,7 +224,7 @@ async def test_suspended_for_a_distributed_task(settings: Settings, tmp_path: Pa
             bodies = Counter(line.split()[0] for line in path.read_text().splitlines())
             assert bodies["near-before"] == 1
             assert bodies["far-a"] <= 1 + (of_task and victim in ("executor", "supervisor"))
-            assert bodies["near-after"] <= 1 + (victim in ("executor", "supervisor"))
+            assert bodies["near-after"] <= 1 + interruptions(witness, run_id)
             await here.complete()
             await gpu.complete()
 

@@ -47,6 +47,11 @@ def test_the_columns_that_the_design_names(duck: Duck) -> None:
         assert set(names.split()) <= found, table
 
 
+def test_one_run_has_the_columns_of_a_page() -> None:
+    one, page = (statements()[name].partition("SELECT")[2].partition("WHERE")[0] for name in ("run", "runs"))
+    assert one == page
+
+
 @pytest.mark.parametrize("name", [n for n in statements() if not any(clause in n for clause in CLAUSES)])
 def test_every_statement_runs(duck: Duck, name: str) -> None:
     """With no rows: an empty list a column, nothing for a filter."""
@@ -126,5 +131,5 @@ def test_what_there_is_not_is_not_found(duck: Duck) -> None:
 
 
 def test_an_empty_file_is_whole(duck: Duck) -> None:
-    report, _ = integrity.report(duck.reader(), queries.Integrity(sample=10, holes=True))
+    report, _ = integrity.report(duck.reader(), queries.Integrity(conduct=True, sample=10, holes=True))
     assert [check for check in report.checks if not check.ok] == []

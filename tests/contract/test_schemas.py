@@ -33,7 +33,7 @@ def structs_of(*modules: Any) -> list[type]:
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, msgspec.Struct)
-        and value.__module__ == module.__name__
+        and f"{value.__module__}.".startswith(f"{module.__name__}.")
     ]
     return sorted(found, key=lambda one: one.__name__)
 

@@ -25,7 +25,7 @@ FLOW = ids.flow_id("etl")
 LOAD = ids.task_id(FLOW, "load")
 RUN = ids.uuid7()
 LIMIT = subjects.limit(ids.uuid7())
-QUERY = Integrity(sample=10, holes=True)
+QUERY = Integrity(conduct=True, sample=10, holes=True)
 
 
 def said(kind: Any, **fields: Any) -> Any:
@@ -114,8 +114,8 @@ DAMAGES = [
     ("runs", "INSERT INTO runs FROM runs"),
     ("task_runs", "INSERT INTO task_runs FROM task_runs LIMIT 1"),
     ("task_statistics", "UPDATE task_statistics SET sample_count = 3"),
-    ("task_statistics", "UPDATE task_statistics SET avg_duration_ms = avg_duration_ms + 0.001"),
-    ("task_statistics", "UPDATE task_statistics SET m2 = m2 * 1.0001"),
+    ("task_durations", "UPDATE task_statistics SET avg_duration_ms = avg_duration_ms + 0.001"),
+    ("task_durations", "UPDATE task_statistics SET m2 = m2 * 1.0001"),
     ("task_statistics", "DELETE FROM task_statistics"),
     ("flow_statistics", "UPDATE flow_statistics SET max_duration_ms = 21"),
     ("flow_statistics", "DELETE FROM flow_statistics"),

@@ -1,8 +1,10 @@
 """The protocol on a real nats-server: append, claim, guards, outbox, presence, reading and following."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -276,6 +278,36 @@ async def test_the_last_message_of_any_number_of_subjects(bus: Bus, count: int) 
         subjects.run(str(n)): b"%d" % n for n in range(count)
     }
     assert up_to >= max((seq for seq, _ in last.values()), default=0)
+
+
+async def test_the_last_messages_when_what_is_pending_is_purged_meanwhile(
+    bus: Bus, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is more than the server sends without being asked to go on: no message is ever said to be the last."""
+    names = [f"{n:02}" for n in range(40)]
+    for name in names:
+        await bus.js.publish(subjects.run(name), bytes(400_000))
+    subscribe = bus.js.subscribe
+
+    async def purge() -> None:
+        other = await Bus.connect(connection, name="purging")
+        await other.js.purge_stream("EVENTS", subject=subjects.ALL_RUNS)
+        await other.close()
+
+    purging = threading.Thread(target=lambda: asyncio.run(purge()))
+
+    async def subscribed(*args: Any, cb: Callable[..., Any], **kwargs: Any) -> Any:
+        async def each(msg: Any) -> None:
+            if purging.ident is None:
+                purging.start()
+                purging.join()  # nothing is read, so nothing more is sent, meanwhile
+            await cb(msg)
+
+        return await subscribe(*args, cb=each, **kwargs)
+
+    monkeypatch.setattr(bus.js, "subscribe", subscribed)
+    last, _ = await bus.last_of_each(subjects.ALL_RUNS)
+    assert 0 < len(last) < len(names)
 
 
 async def test_following_is_without_gap_or_double_over_restarts_of_the_server(

@@ -114,3 +114,32 @@ def test_events_of_other_things_change_nothing() -> None:
     queued = e.RunQueued(id="q", at=START, source="engine", run_id="r")
     assert evolve(life, queued, 9) is life
     assert evolve(None, queued, 9) is None
+
+
+def running_long(epoch: int = 1, attempt: int = 1) -> e.PerformanceRunningLong:
+    return e.PerformanceRunningLong(
+        id="t:running_long:1.1", at=START, source="test", run_id="r", task_run_id="t", task_key="flow/t-0", epoch=epoch,
+        attempt=attempt, message="running for 9.0s (5.0σ from 4.0s avg)", elapsed_ms=9000, avg_duration_ms=4000,
+    )  # fmt: skip
+
+
+def test_that_a_task_runs_long_is_shown_while_it_runs() -> None:
+    started = make(e.TaskStarted, attempt=1)
+    life = life_of(started, running_long())
+    assert life is not None
+    assert life.performance_warning == {
+        "type": "running_long", "severity": "warning", "message": "running for 9.0s (5.0σ from 4.0s avg)",
+    }  # fmt: skip
+    for kind in (e.TaskCompleted, e.TaskFailed, e.TaskRetrying):
+        after = evolve(life, make(kind), 3)
+        assert after is not None
+        assert after.performance_warning is None
+
+
+@pytest.mark.parametrize("said", [running_long(epoch=2), running_long(attempt=2)])
+def test_what_is_said_of_another_try_changes_nothing(said: e.PerformanceRunningLong) -> None:
+    life = life_of(make(e.TaskStarted, attempt=1))
+    assert evolve(life, said, 2) is life
+    ended = life_of(make(e.TaskStarted, attempt=1), make(e.TaskCompleted))
+    assert evolve(ended, running_long(), 3) is ended
+    assert evolve(None, running_long(), 1) is None

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perfect_projector import welford
 from perfect_projector.rollup import GROWTH, Key, Rolls, Whose, bucket
+from perfect_projector.welford import EMPTY
 
 DAY = date(2026, 5, 1)
 WHOSE = Whose("f", "etl", "load")
@@ -69,3 +71,13 @@ def test_only_what_the_batch_did_not_touch_lately_is_let_go(monkeypatch: pytest.
     rolls.take_rows()
     rolls.forget(4)
     assert [kept.id for kept in rolls.rolls] == ["u"]
+
+
+@given(st.lists(st.integers(0, 10**7), min_size=1, max_size=40))
+def test_a_roll_is_a_summary(values: list[int]) -> None:
+    rolls, summary = Rolls(), EMPTY
+    for value in values:
+        rolls.add(key(), value, whose=WHOSE, seq=1, batch=1)
+        summary = welford.add(summary, value)
+    [row], _ = rolls.take_rows()
+    assert row[8:13] == (summary.mean, summary.m2, summary.count, summary.min, summary.max)

@@ -20,7 +20,9 @@ def routes(parts: Parts) -> list[Any]:
     @get("/api/integrity", opt={"query": IntegrityQuery, "answers": {200: queries.IntegrityReport}})
     async def integrity(request: AnyRequest) -> Response[bytes]:
         """Whether the history holds together: every check with what it means, what it counted and what offends."""
-        asked = queries.Integrity(sample=max(query(request, IntegrityQuery).sample, 0), holes=True)
+        asked = queries.Integrity(
+            conduct=True, sample=max(query(request, IntegrityQuery).sample, 0), holes=True
+        )
         return json(await parts.asker.integrity(asked))
 
     return [integrity]

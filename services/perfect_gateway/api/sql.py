@@ -7,6 +7,7 @@ import msgspec
 from litestar import Response, delete, get, post, put
 
 from perfect_gateway.parts import Parts
+from perfect_gateway.watched import while_connected
 from perfect_gateway.wire import AnyRequest, body, json
 from perfect_schemas import commands, queries
 from perfect_schemas.commands import SavedQuery
@@ -69,12 +70,12 @@ def accepted(header: str) -> Format:
 
 
 async def result(
-    parts: Parts, query: str, parameters: Any, wanted: Format, max_rows: int | None
+    parts: Parts, request: AnyRequest, query: str, parameters: Any, wanted: Format, max_rows: int | None
 ) -> queries.SqlResult:
-    """Raises what `queries.Sql` says."""
+    """Raises what `queries.Sql` says. The query ends with the client's connection: ClientGone."""
     rows = max_rows or (ROWS if wanted == "json" else FILE_ROWS)
     asked = queries.Sql(query=query, parameters=parameters, format=wanted, max_rows=rows)
-    return await parts.asker.sql(asked)
+    return await while_connected(request, parts.asker.sql(asked))
 
 
 def answer_of(found: queries.SqlResult) -> SqlAnswer:
@@ -132,7 +133,7 @@ def routes(parts: Parts) -> list[Any]:
         """
         asked = await body(request, SqlBody)
         wanted = asked.format or accepted(request.headers.get("accept", ""))
-        found = await result(parts, asked.query, asked.parameters, wanted, asked.max_rows)
+        found = await result(parts, request, asked.query, asked.parameters, wanted, asked.max_rows)
         if wanted != "json":
             return file_answer(found, wanted)
         return json(answer_of(found))

@@ -15,7 +15,7 @@ SAMPLE = 20
 def routes(parts: Parts) -> list[Any]:
     @get("/integrity")
     async def integrity() -> Response[bytes]:
-        asked = queries.Integrity(sample=SAMPLE, holes=True)
+        asked = queries.Integrity(conduct=True, sample=SAMPLE, holes=True)
         report = await parts.asker.integrity(asked)
         return html("pages/integrity.html", report=shapes.plain(report), version=parts.version)
 

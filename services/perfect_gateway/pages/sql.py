@@ -82,14 +82,16 @@ def routes(parts: Parts) -> list[Any]:
         problem = result = None
         try:
             if (wanted := FORMATS.get(fields.get("format", ""))) is not None:
-                found = await api.result(parts, text, [], wanted, None if wanted != "json" else 10_000)
+                found = await api.result(
+                    parts, request, text, [], wanted, None if wanted != "json" else 10_000
+                )
                 if wanted != "json":
                     return api.file_answer(found, wanted)
                 return json(
                     api.answer_of(found),
                     headers={"content-disposition": 'attachment; filename="result.json"'},
                 )
-            result = shapes.plain(api.answer_of(await api.result(parts, text, [], "json", None)))
+            result = shapes.plain(api.answer_of(await api.result(parts, request, text, [], "json", None)))
         except PerfectError as error:
             problem = error.problem()
         context = await context_of(parts)

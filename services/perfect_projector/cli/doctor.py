@@ -124,7 +124,7 @@ async def _examine(
 async def _ask(bus: "Bus", sample: int, *, full: bool) -> list[IntegrityCheck]:
     from perfect_schemas import subjects
 
-    query = Integrity(sample=sample, holes=True)
+    query = Integrity(conduct=True, sample=sample, holes=True)
     try:
         reply = await bus.ask(subjects.query("integrity"), query, timeout_s=ALL_S, try_s=10.0)
     except PerfectError as error:
@@ -163,7 +163,7 @@ def _of_file(settings: Settings, sample: int) -> list[IntegrityCheck] | None:
     try:
         with duckdb.connect(str(file), read_only=True, config=_CONFIG) as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            return report(connection, Integrity(sample=sample))[0].checks
+            return report(connection, Integrity(conduct=True, sample=sample))[0].checks
     except duckdb.Error as error:
         meaning = "The file of the read model can be read."
         return [IntegrityCheck(name="file", ok=False, detail=f"{file}: {error}", meaning=meaning)]

@@ -11,6 +11,7 @@ from perfect_bus import Bus
 from perfect_bus.settings import Settings
 from perfect_projector.duck import Duck
 from perfect_projector.sandbox import process
+from perfect_projector.sandbox.audience import Audience
 from perfect_projector.sandbox.snapshot import Snapshot, Snapshots
 from perfect_projector.sandbox.wire import Order, Verdict
 from perfect_schemas import queries as q
@@ -25,6 +26,7 @@ MOST_BYTES = 16 * 1024 * 1024
 MOST_ROWS = {"json": 10_000, "csv": 1_000_000, "ndjson": 1_000_000, "parquet": 1_000_000}
 
 _decode = msgspec.json.Decoder(q.Sql).decode
+_decode_watch = msgspec.json.Decoder(q.SqlWatch).decode
 
 
 class Desk:
@@ -47,27 +49,36 @@ class Desk:
         self._waiting = 0
         self._subscriptions: list[Any] = []
         self._running: set[asyncio.Task[Any]] = set()
+        self._audience = Audience()
+        self._stopping = False
         self.answered = 0
 
     async def start(self, bus: Bus) -> None:
         await self.snapshots.start()
-        for name, handler in (("sql", self.sql), ("snapshot", self.snapshot)):
+        for name, handler in (
+            ("sql", self.sql),
+            ("sql_watch", self.watch),
+            ("snapshot", self.snapshot),
+        ):
             self._subscriptions.append(await bus.answer(subjects.query(name), handler))
 
     async def stop(self) -> None:
         """Queries that run are stopped."""
+        self._stopping = True
         for subscription in self._subscriptions:
             with contextlib.suppress(Exception):
                 await subscription.unsubscribe()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        self._audience.close()
         await self.snapshots.stop()
 
     def metrics(self) -> dict[str, float]:
         return {
             "sql_queries_total": self.answered,
             "sql_waiting": self._waiting,
+            "sql_running": len(self._running) - self._waiting,
             "snapshots_total": self.snapshots.made,
         }
 
@@ -88,12 +99,19 @@ class Desk:
             raise InvalidInput(f"the query is longer than {MOST_QUERY_BYTES:,} bytes")
         task = asyncio.ensure_future(self._answer(query))
         self._running.add(task)
+        self._audience.add(query.query_id, task)
         try:
             return await task
         except asyncio.CancelledError:
-            raise Failed("the projector is stopping: ask again in a moment") from None
+            if self._stopping:
+                raise Failed("the projector is stopping: ask again in a moment") from None
+            raise Failed("the query was stopped: nobody waits for its answer") from None
         finally:
             self._running.discard(task)
+            self._audience.remove(query.query_id)
+
+    async def watch(self, data: bytes) -> Reply:
+        return Reply(value=msgspec.Raw(encode(self._audience.heard(_decode_watch(data)))))
 
     async def _answer(self, query: q.Sql) -> Reply:
         async with self._turn(), self.snapshots.use() as snapshot:

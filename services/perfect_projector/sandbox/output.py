@@ -1,7 +1,9 @@
 """A result as JSON rows, CSV, NDJSON or Parquet, up to as many rows and bytes as were asked for."""
 
+import base64
 import csv
 import io
+import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
@@ -14,7 +16,17 @@ from perfect_projector.sandbox.walls import STDOUT
 from perfect_projector.sandbox.wire import Order, Verdict
 
 ROWS_A_FETCH = 200
-_ZONED = "WITH TIME ZONE"
+SHOWN_AS = {  # with a zone: UTC, since Python needs one more library for others
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
+    "TIME WITH TIME ZONE": "VARCHAR",
+    "TIMESTAMP_NS": "VARCHAR",
+    "TIME_NS": "VARCHAR",
+    "DATE": "VARCHAR",  # also infinite, or before Christ
+    "INTERVAL": "VARCHAR",  # months have no fixed length
+}
+_QUOTED_OR_TYPE = re.compile(
+    r""""(?:[^"]|"")*"|'(?:[^']|'')*'|\b(?:TIMESTAMP WITH TIME ZONE|TIME WITH TIME ZONE|\w+)\b(?! ["\w])"""
+)
 
 Row = tuple[Any, ...]
 
@@ -41,16 +53,22 @@ def interval(value: timedelta) -> str:
     return f"{sign}{days} {clock}" if days else sign + clock
 
 
+def infinite(value: datetime) -> str | None:
+    """DuckDB's `infinity` comes as the first or last instant that Python knows."""
+    plain = value.replace(tzinfo=None)
+    return "infinity" if plain == datetime.max else "-infinity" if plain == datetime.min else None  # noqa: DTZ901
+
+
 _encode = msgspec.json.Encoder(enc_hook=readable, decimal_format="number").encode
 
 
 def plain(value: Any) -> Any:
     """What msgspec would write in another way than people expect, at any depth."""
     if isinstance(value, datetime):
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+        return infinite(value) or (value.replace(tzinfo=UTC) if value.tzinfo is None else value)
     if isinstance(value, timedelta):
         return interval(value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [plain(one) for one in value]
     if isinstance(value, dict):
         return {str(key): plain(one) for key, one in value.items()}
@@ -128,14 +146,20 @@ def _columns(connection: duckdb.DuckDBPyConnection, order: Order) -> tuple[list[
 
 
 def _statement(order: Order, types: list[str]) -> str:
-    """Values with a zone are read as UTC: Python could take them over only with one more library."""
-    if not any(_ZONED in kind for kind in types):
+    """Values that Python has no exact form for are taken as another type: see `SHOWN_AS`."""
+    shown = [_shown_as(kind) for kind in types]
+    if shown == types:
         return order.query
-    shown = ", ".join(
-        f"#{n}::{kind.replace(_ZONED, '').strip()}" if _ZONED in kind else f"#{n}"
-        for n, kind in enumerate(types, 1)
+    values = ", ".join(
+        f"#{n}" if kind == before else f"#{n}::{kind}"
+        for n, (kind, before) in enumerate(zip(shown, types, strict=True), 1)
     )
-    return f"SELECT {shown} FROM (\n{bare(order.query)}\n)"  # noqa: S608
+    return f"SELECT {values} FROM (\n{bare(order.query)}\n)"  # noqa: S608
+
+
+def _shown_as(kind: str) -> str:
+    """At any depth. What stands in quotes, or before a type, is a name of a field or a value of an ENUM."""
+    return _QUOTED_OR_TYPE.sub(lambda found: SHOWN_AS.get(found[0], found[0]), kind)
 
 
 def _rows(connection: duckdb.DuckDBPyConnection) -> Iterator[Row]:
@@ -180,10 +204,12 @@ def _csv(body: Body, names: list[str]) -> Callable[[Row], bool]:
         if value is None or (isinstance(value, str | int | float) and not isinstance(value, bool)):
             return value
         if isinstance(value, datetime):
-            return value.isoformat(" ")
+            return infinite(value) or value.isoformat(" ")
         if isinstance(value, timedelta):
             return interval(value)
-        if isinstance(value, list | dict | bool | bytes):
+        if isinstance(value, bytes):
+            return base64.b64encode(value).decode()
+        if isinstance(value, list | tuple | dict | bool):
             return _encode(plain(value)).decode()
         return value.isoformat() if isinstance(value, time) else str(value)
 

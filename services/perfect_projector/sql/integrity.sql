@@ -1,4 +1,4 @@
--- What must hold in the file at any commit. Each statement answers (ok, detail, lines); the comment under its name says
+-- What must hold in the file at any commit (integrity), and what everybody who says events has promised (conduct). Each statement answers (ok, detail, lines); the comment under its name says
 -- what it means. lines: the first five of what offends.
 
 -- name: integrity.offsets
@@ -57,7 +57,7 @@ SELECT count(*) = 0, (SELECT count(*) FROM task_runs) || ' task runs, ' || count
   (SELECT list(line) FROM (FROM bad LIMIT 5))
 FROM bad;
 
--- name: integrity.repeated_tasks
+-- name: conduct.repeated_tasks
 -- No task is executed again once its completion is in the history that its executor has read.
 WITH said AS (
   SELECT run_id, type, seq, payload->>'$.task_key' AS key, (payload->>'$.epoch')::INTEGER AS epoch
@@ -82,7 +82,7 @@ SELECT count(*) = 0,
   (SELECT list(line) FROM (FROM bad LIMIT 5))
 FROM bad;
 
--- name: integrity.final_events
+-- name: conduct.final_events
 -- In one epoch no task is ended twice.
 WITH bad AS (
   SELECT 'run ' || run_id || ': ' || (payload->>'$.task_key') || ' was ended ' || count(*) || ' times in epoch '
@@ -95,7 +95,7 @@ WITH bad AS (
 SELECT count(*) = 0, count(*) || ' task keys were ended twice in one epoch', (SELECT list(line) FROM (FROM bad LIMIT 5))
 FROM bad;
 
--- name: integrity.final_runs
+-- name: conduct.final_runs
 -- A run ends once, unless somebody has it tried again.
 WITH told AS (
   SELECT run_id, type, count(*) FILTER (type IN ('run.retried', 'run.restored')) OVER (PARTITION BY run_id ORDER BY seq) AS life
@@ -114,7 +114,29 @@ SELECT count(*) = 0, count(*) || ' runs ended more than once', (SELECT list(line
 FROM bad;
 
 -- name: integrity.task_statistics
--- The statistics of each task are those of its completions that count.
+-- The samples of each task are as many as its completions that count.
+WITH counted AS (
+  SELECT task_id, count(*) AS n, avg(duration_ms) AS mean, var_pop(duration_ms) * count(*) AS m2,
+    min(duration_ms) AS least, max(duration_ms) AS most
+  FROM task_runs WHERE counted GROUP BY task_id
+),
+bad AS (
+  SELECT coalesce(kept.flow_name || ' / ' || kept.task_name, counted.task_id::VARCHAR) || ': ' || coalesce(kept.sample_count, 0)
+    || ' samples with mean ' || coalesce(kept.avg_duration_ms, 0) || ' ms, by its completions ' || coalesce(counted.n, 0)
+    || ' with ' || coalesce(counted.mean, 0) AS line
+  FROM task_statistics AS kept
+  FULL JOIN counted ON kept.id = counted.task_id
+  WHERE CASE WHEN EXISTS (FROM archives WHERE name = 'events') -- what has left the file stays in the statistics
+    THEN coalesce(kept.sample_count, 0) < coalesce(counted.n, 0)
+    ELSE kept.sample_count IS DISTINCT FROM counted.n END
+)
+SELECT count(*) = 0,
+  (SELECT count(*) FROM task_statistics) || ' tasks, ' || count(*) || ' of them with other statistics than their completions',
+  (SELECT list(line) FROM (FROM bad LIMIT 5))
+FROM bad;
+
+-- name: conduct.task_durations
+-- Mean, variance, least and greatest duration of each task are those of its completions, each of which happened once.
 WITH counted AS (
   SELECT task_id, count(*) AS n, avg(duration_ms) AS mean, var_pop(duration_ms) * count(*) AS m2,
     min(duration_ms) AS least, max(duration_ms) AS most

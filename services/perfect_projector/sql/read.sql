@@ -18,6 +18,19 @@ WHERE runs.rowid IN (
 )
 ORDER BY {order};
 
+-- name: run
+-- One run, with the columns of `runs`: found without what a page needs in half of the time.
+SELECT
+  runs.id::VARCHAR, runs.flow_id::VARCHAR, runs.flow_name, flow_version, runs.name, state, progress, created_at,
+  start_time, end_time, duration_ms, queued_ms, launch_ms, configuration, parameters, tags, client_name, epoch, origin,
+  parent_run_id::VARCHAR, error, result, performance_warning, tasks_done, tasks_total, details, plan, runs.last_seq,
+  forecast,
+  CASE WHEN flow_statistics.sample_count >= 3 THEN flow_statistics.avg_duration_ms END,
+  CASE WHEN state = 'RUNNING' THEN curves END
+FROM runs
+LEFT JOIN flow_statistics ON flow_statistics.id = runs.flow_id
+WHERE runs.id = $run_id::UUID;
+
 -- name: runs.order.start
 runs.created_at DESC, runs.id DESC
 
