@@ -77,11 +77,12 @@ class Told:
     async def take(self, _limit: int, _gather_s: float) -> list[Message]:
         if self._ready:
             return self._ready.popleft()
-        rows = await asyncio.to_thread(self._queue.get)
+        rows: list[tuple[str, int, str, bytes, int]] | None = await asyncio.to_thread(self._queue.get)
         if rows is None:
             self._is_over = True
             self._teller.join()
             await asyncio.Event().wait()
+            return []
         return [Message(*row) for row in rows]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -60,7 +61,7 @@ def run(number: int, at: datetime, *, tasks: int = 5, lines: int = 10) -> Iterat
     place = number % FLOWS
     count = 0
 
-    def envelope() -> dict[str, object]:
+    def envelope() -> dict[str, Any]:
         nonlocal count, at
         count += 1
         at += STEP
@@ -82,7 +83,7 @@ def run(number: int, at: datetime, *, tasks: int = 5, lines: int = 10) -> Iterat
     for n in range(tasks):
         kind = n % TASKS
         key = f"task {kind}-{n // TASKS}"
-        base = {
+        base: dict[str, Any] = {
             "task_run_id": ids.task_run_id(of_run, key), "task_key": key, "task_id": _TASK_IDS[place][kind],
             "name": f"task {kind}", "ordinal": n // TASKS, "epoch": 1, "attempt": 1, "input_digest": f"{n:064x}",
             "flow_version": "1",

@@ -105,7 +105,7 @@ class Floor:
         self._is_kept = False
         self._open: dict[Open, int] = {}  # a submitted call is opened twice: until its future is done, too
         self._unbegun: set[Open] = set()  # submitted ones that nothing has been done for
-        self._waiting: list[tuple[set[Open], list[concurrent.futures.Future[Any]]]] = []
+        self._waiting: list[tuple[set[Open], list[concurrent.futures.Future[Any]], bool]] = []
         self._pins = 0
         self._lock = threading.Lock()
 
@@ -134,16 +134,18 @@ class Floor:
         if self.parked and count < 0:
             self._look_again()
 
-    @property
-    def is_pinned(self) -> bool:
-        return self._pins > 0
-
     @contextmanager
     def awaiting(
-        self, calls: "Iterable[Open]", futures: "list[concurrent.futures.Future[Any]]"
+        self,
+        calls: "Iterable[Open]",
+        futures: "list[concurrent.futures.Future[Any]]",
+        *,
+        is_timed: bool = False,
     ) -> "Iterator[None]":
-        """While inside, these calls wait for the futures."""
-        entry = (set(calls), futures)
+        """While inside, these calls wait for the futures. is_timed: for a time only, with which a distributed task does
+        not put them off.
+        """
+        entry = (set(calls), futures, is_timed)
         with self._lock:
             self._waiting.append(entry)
         if self.parked:
@@ -224,11 +226,12 @@ class Floor:
 
     def _is_under_way(self) -> bool:
         parked = self.parked
-        if self._pins and any(one.waits_for == "task" for one in parked):
+        for_task = any(one.waits_for == "task" for one in parked)
+        if self._pins and for_task:
             return True  # what the task is to be limited by would end with the epoch
         waiting: set[Open] = set().union(*(one.calls for one in parked))
-        for calls, futures in self._waiting:
-            if not all(future.done() for future in futures):
+        for calls, futures, is_timed in self._waiting:
+            if not (is_timed and for_task) and not all(future.done() for future in futures):
                 waiting |= calls
         if any(one.is_held for one in parked):
             waiting |= self._unbegun

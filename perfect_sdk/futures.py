@@ -144,11 +144,11 @@ class as_completed(Generic[R]):  # noqa: N801  reads like a function where it is
             by_done[future._job.future] = future
         for future in open_ones:
             future._job.help()
-        waiting = list(around(current.get())) if self._timeout is None else []
+        waiting, is_timed = list(around(current.get())), self._timeout is not None
         ending = concurrent.futures.as_completed(by_done, self._timeout)
         left = set(by_done)
         while left:
-            with open_ones[0]._call.session.floor.awaiting(waiting, [*left]):
+            with open_ones[0]._call.session.floor.awaiting(waiting, [*left], is_timed=is_timed):
                 done = next(ending)
             left.discard(done)
             yield by_done[done]

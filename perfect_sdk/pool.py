@@ -85,10 +85,8 @@ class Job:
                 "write `await future` instead of `future.result()` or `future.wait()`"
             )
         stop = self.call.session.stop.future
-        waiting = (
-            around(current.get()) if timeout is None else ()
-        )  # whoever waits for a time is not to be put off
-        with self.call.session.floor.awaiting(waiting, [self.future]):
+        floor, is_timed = self.call.session.floor, timeout is not None
+        with floor.awaiting(around(current.get()), [self.future], is_timed=is_timed):
             concurrent.futures.wait([self.future, stop], timeout, concurrent.futures.FIRST_COMPLETED)
         if stop.done() and not self.future.done():
             self.call.session.stop.raise_()

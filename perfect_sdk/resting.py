@@ -30,10 +30,7 @@ def go_on(session: "RunSession", run: "RunContext", history: "History", prepare:
 
     def begin() -> None:
         prepare()
-        session.run = run
-        session.epoch = run.epoch
-        session.waits.update(history.waits)
-        session.lost.update(history.lost)
+        session.go_on(run, history)
 
     return session.floor.go_on(begin, lambda parked: _is_over(history, parked))
 

@@ -204,6 +204,14 @@ class RunSession:
 
     # -- its claim on the run
 
+    def go_on(self, run: RunContext, history: History) -> None:
+        """The run, whose code rested, is claimed again."""
+        self.run = run
+        self.epoch = run.epoch
+        self.waits.update(history.waits)
+        self.lost.update(history.lost)
+        self._tries.claimed_again()
+
     def next_epoch(self) -> Steps[None]:
         """Claim the run again, in the same process."""
         run = self.run

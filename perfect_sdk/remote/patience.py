@@ -6,7 +6,7 @@ it goes on with is found here again: by the follower of the run's tasks, which a
 
 import concurrent.futures
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfect_sdk.effects import Steps
 from perfect_sdk.floor import Parked, inside
@@ -80,7 +80,8 @@ class Await:
         news, deadline, left = self.waiter.news, self.frame.deadline, self.seconds
         if deadline is not None:
             left = max(deadline - time.monotonic(), 0)
-        concurrent.futures.wait([news, self.session.stop.future], left, concurrent.futures.FIRST_COMPLETED)
+        either: list[concurrent.futures.Future[Any]] = [news, self.session.stop.future]
+        concurrent.futures.wait(either, left, concurrent.futures.FIRST_COMPLETED)
         if not news.done():
             self.frame.check()
             if self.seconds is not None:

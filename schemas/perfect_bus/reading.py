@@ -103,7 +103,7 @@ class Reading:
         try:
             info = await subscription.consumer_info()
             async with asyncio.timeout(LAST_S):
-                while info.num_pending or info.delivered.consumer_seq != delivered:
+                while info.num_pending or _delivered(info) != delivered:
                     before = delivered
                     await asyncio.wait([complete], timeout=LAST_SILENCE_S)
                     if complete.done():
@@ -155,6 +155,11 @@ class Reading:
         if status == "503":
             raise NoRespondersError
         raise Failed(f"stream {stream} cannot be read: {status} {headers.get('Description', '')}")
+
+
+def _delivered(info: api.ConsumerInfo) -> int:
+    """The consumer's own sequence of the last message that it has sent."""
+    return info.delivered.consumer_seq if info.delivered is not None else 0
 
 
 async def _while_it_grows(end: "asyncio.Future[dict[str, str]]", found: list[Any]) -> dict[str, str]:

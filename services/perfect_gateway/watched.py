@@ -16,7 +16,7 @@ from nats.errors import Error as NatsError
 from perfect_bus import Bus
 from perfect_gateway.wire import AnyRequest
 from perfect_schemas import codec, subjects
-from perfect_schemas.commands import Reply
+from perfect_schemas.commands import Health, Reply
 from perfect_schemas.errors import ServiceUnavailable
 from perfect_schemas.queries import SqlWatch, SqlWatched
 
@@ -45,9 +45,7 @@ async def asked(bus: Bus, work: Awaitable[T], query_id: str = "") -> T:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
-        raise ServiceUnavailable(
-            "the projector, which answers queries, has gone or was started again meanwhile: ask again in a moment"
-        )
+        raise ServiceUnavailable(await _why_silent(bus))
     finally:
         was_done = working.done()
         for task in (working, watching):
@@ -89,6 +87,17 @@ async def _until_silent(bus: Bus, query_id: str) -> None:
             reply = _decode((await bus.nc.request(subjects.query("sql_watch"), data, timeout=TRY_S)).data)
             if msgspec.json.decode(reply.value, type=SqlWatched).is_known:
                 heard = loop.time()
+
+
+async def _why_silent(bus: Bus) -> str:
+    """What it says of itself: while its disk is full it answers for its health alone."""
+    with contextlib.suppress(NatsError, TimeoutError, msgspec.DecodeError):
+        reply = _decode((await bus.nc.request(subjects.health("projector"), b"{}", timeout=EVERY_S)).data)
+        if why := msgspec.json.decode(reply.value, type=Health).detail:
+            return f"the projector answers no queries now: {why}"
+    return (
+        "the projector, which answers queries, has gone or was started again meanwhile: ask again in a moment"
+    )
 
 
 async def _stop(bus: Bus, query_id: str) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from perfect_projector.batch import Decoded, Row
 from perfect_projector.held import Entry
 from perfect_projector.values import text
-from perfect_schemas.events import RunCompleted, TaskCompleted
+from perfect_schemas.events import RunCompleted, RunScheduled, TaskCompleted
 
 GROWTH = 1.02
 MOST_HELD = 20_000
@@ -100,14 +100,20 @@ class Rolls:
     def missing(self, decoded: Decoded, entries: dict[str, Entry]) -> list[Pair]:
         """The tasks and flows, with the day, that this batch may add to and that are not held."""
         wanted: set[Pair] = set()
+        begun: dict[str, str] = {}  # in this very batch: run id → flow id
         for message, event in decoded:
             kind = type(event)
             if kind is TaskCompleted:
                 wanted.add((event.task_id, event.at.date()))  # type: ignore[union-attr]
+            elif kind is RunScheduled:
+                begun[event.run_id or ""] = event.flow_id  # type: ignore[union-attr]
             elif kind is RunCompleted:
-                entry = entries.get(message.subject.rpartition(".")[2])
-                if entry is not None and entry.history.run is not None:
-                    wanted.add((entry.history.run.flow_id, event.at.date()))  # type: ignore[union-attr]
+                run_id = message.subject.rpartition(".")[2]
+                entry = entries.get(run_id)
+                run = entry.history.run if entry is not None else None
+                flow_id = run.flow_id if run is not None else begun.get(run_id)
+                if flow_id is not None:
+                    wanted.add((flow_id, event.at.date()))  # type: ignore[union-attr]
         return list(wanted - self._pairs)
 
     def restore(self, pairs: Iterable[Pair], rows: Iterable[Row]) -> None:

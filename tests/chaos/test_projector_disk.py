@@ -7,20 +7,24 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from eventually import eventually
 from projector_process import Projector
+from said_runs import Runs
 from said_world import World
 
 from perfect_bus import Bus
 from perfect_bus.settings import Settings
+from perfect_gateway.service import GatewayService
 from perfect_projector.continuity import FILE
 from perfect_projector.disk import MB
 from perfect_runtime.natsd import NatsServer
 from perfect_runtime.verify import verify
-from perfect_schemas import subjects
+from perfect_schemas import queries, subjects
 from perfect_schemas.commands import Health
 from perfect_schemas.errors import ServiceUnavailable
 
@@ -100,6 +104,57 @@ async def test_it_stops_before_the_disk_is_full_and_goes_on_when_there_is_room(
         found = await health(bus)
         assert found is not None
         assert (found.status, found.detail) == ("ready", "")
+    finally:
+        code, written = await projector.end(signal.SIGTERM)
+    assert code == 0, written
+
+
+async def query(bus: Bus) -> None:
+    await bus.ask(subjects.query("sql"), queries.Sql(query="FROM v_runs"), timeout_s=20, try_s=20)
+
+
+@pytest.mark.timeout(120)
+async def test_it_does_not_open_its_file_before_there_is_room(
+    bus: Bus, settings: Settings, nats_server: NatsServer, disk: Path, start_service: Any
+) -> None:
+    settings = msgspec.structs.replace(settings, data_dir=disk)
+    nats_server.connection.save(settings.connection_file)
+    said = Runs(bus)
+    for _ in range(10):
+        await said.complete(await said.start())
+    gateway = await start_service(GatewayService, settings=msgspec.structs.replace(settings, port=0))
+    ballast = leave_free(disk, 20)
+    projector = Projector(settings)
+    try:
+        await projector.start()
+        found = await eventually(lambda: is_degraded(bus), timeout_s=20)
+        assert "20 MB free, 64 MB have to stay free" in found.detail
+        assert not (disk / FILE).exists()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=30) as client:
+            answer = await client.post("/api/sql", json={"query": "SELECT 1"})
+        assert answer.status_code == 503
+        assert "answers no queries now" in answer.json()["detail"]
+        assert "20 MB free" in answer.json()["detail"]
+
+        ballast.unlink()
+        assert (await verify(bus, timeout_s=30)).differences == []
+        found = await health(bus)
+        assert found is not None
+        assert (found.status, found.detail) == ("ready", "")
+
+        await query(bus)
+        ballast = leave_free(disk, 20)
+        await said.complete(await said.start())
+        await eventually(lambda: is_degraded(bus), timeout_s=20)
+        await query(bus)  # nothing was committed since: that snapshot is as good as a new one
+        for snapshot in (disk / "snapshots").iterdir():
+            snapshot.unlink()
+        with pytest.raises(ServiceUnavailable, match=r"no snapshot can be made for SQL: .*have to stay free"):
+            await query(bus)
+        assert not list((disk / "snapshots").iterdir())
+        ballast.unlink()
+        assert (await verify(bus, timeout_s=30)).differences == []
+        await query(bus)
     finally:
         code, written = await projector.end(signal.SIGTERM)
     assert code == 0, written

@@ -1,6 +1,8 @@
 """What the projector gathers from the streams: everything, once, in order, and never more than it can hold."""
 
 import asyncio
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,4 +59,34 @@ async def test_it_waits_for_the_first_and_gathers_a_moment(bus: Bus) -> None:
     messages = await taking
     assert len(messages) == 10
     assert all(message.month == messages[0].month for message in messages)
+    await journal.stop()
+
+
+async def test_what_has_waited_while_another_batch_was_written_is_not_made_to_wait_again(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, step = 1000.0, 0.0
+
+    def monotonic() -> float:
+        nonlocal now
+        now += step
+        return now
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=monotonic, time_ns=time.time_ns))
+    journal = Journal(bus, dict.fromkeys(STREAMS, 0))
+    say(bus, 9)
+    await bus.outbox.flush()
+    await journal.follow(*STREAMS)
+    assert len(await journal.take(10, 50)) == 10  # as many as were asked for: at once
+    say(bus, 9)
+    await bus.outbox.flush()
+    taking = asyncio.create_task(journal.take(1000, 50))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(taking), 0.1)
+    taking.cancel()
+    step = 50.0
+    messages = []
+    while len(messages) < 10:
+        messages += await asyncio.wait_for(journal.take(1000, 50), 10)
+    assert len(messages) == 10
     await journal.stop()

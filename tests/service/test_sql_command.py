@@ -6,7 +6,6 @@ import os
 import pty
 import signal
 import sys
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -31,14 +30,14 @@ async def projector(start_service: Any, settings: Settings) -> ProjectorService:
 
 
 @pytest.fixture
-async def url(projector: ProjectorService, start_service: Any, settings: Settings) -> AsyncIterator[str]:
+async def url(projector: ProjectorService, start_service: Any, settings: Settings) -> str:
     gateway = await start_service(GatewayService, settings=msgspec.structs.replace(settings, port=0))
-    yield f"http://127.0.0.1:{gateway.port}"
+    return f"http://127.0.0.1:{gateway.port}"
 
 
 async def perfect_sql(url: str, *arguments: str, out: Any = PIPE) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "perfect_sdk.cli", "sql", "--url", url, *arguments,
+        sys.executable, "-c", "import sys; from perfect_sdk.cli import main; sys.exit(main())", "sql", "--url", url, *arguments,
         stdout=out, stderr=PIPE, env={**os.environ, "COLUMNS": "60"},
     )  # fmt: skip
 

@@ -1,13 +1,16 @@
 import math
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from perfect_projector import welford
+from perfect_projector.batch import Message
 from perfect_projector.rollup import GROWTH, Key, Rolls, Whose, bucket
 from perfect_projector.welford import EMPTY
+from perfect_schemas import subjects
+from perfect_schemas.events import RunCompleted, RunScheduled
 
 DAY = date(2026, 5, 1)
 WHOSE = Whose("f", "etl", "load")
@@ -81,3 +84,19 @@ def test_a_roll_is_a_summary(values: list[int]) -> None:
         summary = welford.add(summary, value)
     [row], _ = rolls.take_rows()
     assert row[8:13] == (summary.mean, summary.m2, summary.count, summary.min, summary.max)
+
+
+def test_the_flow_of_a_run_that_begins_and_ends_in_the_batch_is_looked_up_first() -> None:
+    """Else its day would get a second row."""
+    at = datetime.combine(DAY, datetime.min.time(), UTC)
+    said = [
+        RunScheduled(id="e1", at=at, source="test", run_id="r", flow_id="f", flow_name="etl"),
+        RunCompleted(id="e2", at=at, source="test", run_id="r", epoch=1, duration_ms=5),
+    ]
+    decoded = [
+        (Message("EVENTS", seq, subjects.run("r"), b"", 0), event) for seq, event in enumerate(said, 1)
+    ]
+    rolls = Rolls()
+    assert rolls.missing(decoded, {}) == [("f", DAY)]
+    rolls.restore([("f", DAY)], [])
+    assert rolls.missing(decoded, {}) == []

@@ -1,6 +1,7 @@
 """Code that stays in memory while its run waits: what lets it go on, and what has it unwound."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -120,6 +121,20 @@ async def test_the_new_claim_is_made_before_anything_goes_on() -> None:
     assert (await run.outcome()).state == "completed"
     assert order == ["claimed, 0 seen"]
     assert seen == ["finally", "slept"]
+
+
+async def test_the_time_in_which_it_rested_is_not_counted() -> None:
+    run = Run(sleeps)
+    await run.resting()
+    began = time.perf_counter()
+    while time.perf_counter() - began < 0.05:
+        await asyncio.sleep(0)  # time passes
+    began = time.perf_counter()
+    assert run.go_on("sleep-0")
+    await run.outcome()
+    took_ms = (time.perf_counter() - began) * 1000
+    [end] = [event for event in run.session.journal.events if event.type == "run.completed"]
+    assert end.duration_ms <= took_ms
 
 
 async def test_unwound_code_is_suspended_and_never_goes_on() -> None:
