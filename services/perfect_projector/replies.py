@@ -57,7 +57,12 @@ def runs(cursor: Cursor, query: q.RunPage) -> q.Runs:
         after, after_id = page_cursor.decode(query.cursor, tuple[kind, str])
         where[f"after.{query.sort}"] = {"after": after, "after_id": after_id}
     limit = _clamp(query.limit, MAX_PAGE)
-    rows = select(cursor, "runs", where, _order=statement(f"runs.order.{query.sort}"), limit=limit + 1)
+    order = statement(f"runs.order.{query.sort}")
+    rows: list[tuple[Any, ...]] = []
+    if query.cursor is not None and query.sort == "start":  # most pages are full with what is close by
+        rows = select(cursor, "runs", {**where, "near.start": {}}, _order=order, limit=limit + 1)
+    if len(rows) <= limit:
+        rows = select(cursor, "runs", where, _order=order, limit=limit + 1)
     found = [view.run_of(row) for row in rows[:limit]]
     more = None
     if len(rows) > limit:

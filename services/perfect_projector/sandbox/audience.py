@@ -18,7 +18,7 @@ class Audience:
 
     def __init__(self, silent_s: float = SILENT_S) -> None:
         self._silent_s = silent_s
-        self._stops: dict[str, Callable[[], None]] = {}
+        self._stops: dict[str, Callable[[], object]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._ended: dict[str, asyncio.TimerHandle] = {}
 

@@ -76,6 +76,10 @@ coalesce(runs.start_time, runs.created_at) < $until::TIMESTAMP
 runs.created_at <= $after::TIMESTAMP
 AND (runs.created_at < $after::TIMESTAMP OR runs.id < $after_id::UUID)
 
+-- name: runs.where.near.start
+-- Of a page that begins in the middle of a row group, all of it would be sorted.
+runs.created_at > $after::TIMESTAMP - INTERVAL 3 HOUR
+
 -- name: runs.where.after.duration
 (
   coalesce(runs.duration_ms, -1) < $after::BIGINT
