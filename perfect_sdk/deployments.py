@@ -175,6 +175,7 @@ def _run_here(wanted: Wanted) -> FlowRun:
 
 def _trigger_now(system: System, wanted: Wanted) -> str:
     run_id = ids.uuid7()
+    missing = NotFound(f"there is no flow {wanted.name!r}")
     for flow in _names(wanted.name):
         try:
             return _run_id(_ask(system, _command(wanted, flow, run_id)).result())
@@ -248,6 +249,7 @@ def _child(call: Call, frame: Frame, wanted: Wanted) -> Steps[Ended]:
 
 def _trigger(call: Call, frame: Frame, wanted: Wanted, run_id: str) -> Steps[str]:
     session = frame.session
+    missing = NotFound(f"there is no flow {wanted.name!r}")
     for flow in _names(wanted.name):
         command = _command(wanted, flow, run_id)
         command = msgspec.structs.replace(command, configuration=session.run.configuration)
