@@ -15,7 +15,7 @@ from perfect_schemas import ids
 from perfect_schemas.envelope import StoredValue, utc_now
 from perfect_schemas.events import TaskCompleted, TaskFailed, TaskRetrying, TaskSkipped, TaskStarted
 from perfect_schemas.folds.task import TaskLife
-from perfect_schemas.states import FINAL_TASK_STATES, TaskState
+from perfect_schemas.states import FINAL_TASK_STATES, KEPT_TASK_STATES, TaskState
 from perfect_sdk import failures, results
 from perfect_sdk.annotations import Annotation
 from perfect_sdk.context import Frame, current, entered
@@ -30,7 +30,6 @@ from perfect_sdk.values import encode_ordered
 if TYPE_CHECKING:
     from perfect_sdk.session import RunSession
 
-_KEPT = frozenset({TaskState.COMPLETED, TaskState.CACHED})
 _WARNING, _ERROR = 30, 40
 
 
@@ -103,7 +102,7 @@ class Call:
             record = self.record
             if record is not None and record.state in FINAL_TASK_STATES:
                 self.seq = record.last_seq
-                if record.state in _KEPT and record.result is not None:
+                if record.state in KEPT_TASK_STATES and record.result is not None:
                     return (yield from self._recorded(record.result))
                 if record.state is TaskState.FAILED and record.error and record.epoch > session.retry_epoch:
                     raise failures.restore(record.error)

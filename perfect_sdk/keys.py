@@ -76,8 +76,3 @@ def family(scope: str) -> str:
 
 def is_branch(scope: str) -> bool:
     return "~" in scope
-
-
-def task_label(key: str) -> str:
-    """The last part of a key, for people."""
-    return key.rpartition("/")[2]

@@ -22,7 +22,6 @@ P = ParamSpec("P")
 R = TypeVar("R", covariant=True)  # noqa: PLC0105  the one that all decorators have
 T = TypeVar("T")
 
-_UNSET: Any = object()
 
 __all__ = ["Task", "exponential_backoff", "task"]
 

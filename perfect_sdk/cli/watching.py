@@ -4,11 +4,11 @@ import sys
 import time
 from typing import Any
 
+from perfect_schemas.states import FINAL_RUN_STATES
 from perfect_sdk.cli.exits import FAILED, OK
 from perfect_sdk.cli.gateway import Gateway
 from perfect_sdk.cli.output import show_duration
 
-FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 ENDS = {"run.completed", "run.failed", "run.cancelled", "run.crashed"}
 SETTLE_S = 5.0  # how long the read model may be behind the stream
 
@@ -18,7 +18,7 @@ def watch(gateway: Gateway, run_id: str, *, quiet: bool = False) -> tuple[dict[s
     run = gateway.get(f"/api/engine/runs/{run_id}")
     if not quiet:
         print(f"{run['flow_name']} {run_id}: {run['state']}", flush=True)
-    while run["state"] not in FINAL:
+    while run["state"] not in FINAL_RUN_STATES:
         _follow(gateway, run_id, quiet=quiet)
         run = _settled(gateway, run_id)
     if not quiet:
@@ -34,7 +34,7 @@ def _follow(gateway: Gateway, run_id: str, *, quiet: bool) -> None:
     with gateway.stream("/api/events", run_id=run_id, after="0.0") as events:
         for name, event in events:
             if name != "message":  # some of it may have left the streams: then the run itself tells
-                if gateway.get(f"/api/engine/runs/{run_id}")["state"] in FINAL:
+                if gateway.get(f"/api/engine/runs/{run_id}")["state"] in FINAL_RUN_STATES:
                     return
                 continue
             if not quiet:
@@ -47,7 +47,7 @@ def _settled(gateway: Gateway, run_id: str) -> dict[str, Any]:
     deadline = time.monotonic() + SETTLE_S
     while True:
         run = gateway.get(f"/api/engine/runs/{run_id}")
-        if run["state"] in FINAL or time.monotonic() > deadline:
+        if run["state"] in FINAL_RUN_STATES or time.monotonic() > deadline:
             return run
         time.sleep(0.05)
 

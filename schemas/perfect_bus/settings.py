@@ -16,6 +16,8 @@ from perfect_bus.bus import Connection
 from perfect_schemas.errors import InvalidInput
 
 CONNECTION_FILE = "connection.json"
+READ_MODEL = "perfect.duckdb"
+"""In the data folder."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

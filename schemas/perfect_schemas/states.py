@@ -36,6 +36,10 @@ class TaskState(StrEnum):
 
 
 FINAL_RUN_STATES = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED, RunState.CRASHED})
+RETRIABLE_RUN_STATES = FINAL_RUN_STATES - {RunState.COMPLETED}
+"""Of what has ended: what may be tried again."""
+KEPT_TASK_STATES = frozenset({TaskState.COMPLETED, TaskState.CACHED})
+"""A later execution, a retry or a fork takes the result over."""
 FINAL_TASK_STATES = frozenset(
     {
         TaskState.COMPLETED,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from perfect_engine.placement import Lane, Waiting
 from perfect_engine.revival import awaited_children
+from perfect_engine.slots import HOLDING
 from perfect_runtime.decider import Aggregate
 from perfect_schemas import subjects
 from perfect_schemas.codec import UnknownEvent
@@ -18,8 +19,6 @@ from perfect_schemas.envelope import Event
 from perfect_schemas.folds import run as fold
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.states import RunState
-
-HOLDING = frozenset({RunState.RUNNING, RunState.CANCELLING})
 
 
 class Run(Aggregate[RunLife]):

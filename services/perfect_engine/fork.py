@@ -19,9 +19,8 @@ from perfect_schemas.events.task import TaskAdopted
 from perfect_schemas.folds.history import History
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.folds.task import TaskLife
-from perfect_schemas.states import RunState, TaskState
+from perfect_schemas.states import KEPT_TASK_STATES, RunState
 
-KEPT = frozenset({TaskState.COMPLETED, TaskState.CACHED})
 TAKEN_WAITS = frozenset({"input", "sleep"})
 
 
@@ -71,7 +70,7 @@ def taken(history: History, from_key: str | None, *, is_changed: bool) -> list[T
     return [
         task
         for task in history.recorded()
-        if task.state in KEPT
+        if task.state in KEPT_TASK_STATES
         and task.result is not None
         and task.key not in dropped
         and not (is_changed and task.input_digest is None)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from perfect_engine import fork, loading, revival
 from perfect_engine import run as rules
-from perfect_engine.board import HOLDING, Board, Run
+from perfect_engine.board import Board, Run
 from perfect_engine.dispatch import Dispatch
 from perfect_engine.family import Family
 from perfect_engine.forks import Forks
 from perfect_engine.limits import Limits
 from perfect_engine.past import Past
 from perfect_engine.run import Stamp
+from perfect_engine.slots import HOLDING
 from perfect_engine.tasks import Tasks
 from perfect_engine.timers import Timers
 from perfect_runtime.attendance import Attendance

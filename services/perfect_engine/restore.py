@@ -18,9 +18,7 @@ from perfect_schemas.events.run import TakenWait
 from perfect_schemas.events.task import TaskAdopted
 from perfect_schemas.folds.history import History
 from perfect_schemas.folds.run import RunLife
-from perfect_schemas.states import TaskState
-
-KEPT = frozenset({TaskState.COMPLETED, TaskState.CACHED})
+from perfect_schemas.states import KEPT_TASK_STATES
 
 
 def adoptions(history: History, known: Iterable[str], stamp: Stamp) -> list[TaskAdopted]:
@@ -43,7 +41,7 @@ def adoptions(history: History, known: Iterable[str], stamp: Stamp) -> list[Task
             attempt=task.attempt,
             origin_run_id=run.id,
             result=task.result,
-            outcome="COMPLETED" if task.state in KEPT else task.state.value,  # type: ignore[arg-type]
+            outcome="COMPLETED" if task.state in KEPT_TASK_STATES else task.state.value,  # type: ignore[arg-type]
             error=task.error,
             reason=task.reason,
         )
@@ -81,4 +79,4 @@ def restored(history: History, stamp: Stamp) -> RunRestored:
 def goes_on_with(history: History, child: RunLife) -> bool:
     """Whether a replay of the run may go on with that child run: it has not recorded that the child completed."""
     task = history.tasks.get(child.parent_task_key or "")
-    return task is None or task.state not in KEPT or task.result is None
+    return task is None or task.state not in KEPT_TASK_STATES or task.result is None

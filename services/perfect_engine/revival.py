@@ -16,9 +16,8 @@ from perfect_schemas.errors import Conflicting, FieldError, InvalidInput, NotFou
 from perfect_schemas.events.run import OpenWait, RunResumed, RunRetried
 from perfect_schemas.folds.history import History
 from perfect_schemas.folds.run import RunLife, is_paused_from_outside, open_waits
-from perfect_schemas.states import RunState
+from perfect_schemas.states import RETRIABLE_RUN_STATES, RunState
 
-RETRIED = frozenset({RunState.FAILED, RunState.CRASHED, RunState.CANCELLED})
 KEYS_SHOWN = 20
 
 
@@ -108,7 +107,7 @@ def retry(life: RunLife | None, by: str, from_key: str | None, stamp: Stamp) -> 
     """Raises NotFound, or Conflicting for a run that cannot be tried again."""
     if life is None:
         raise NotFound("there is no such run")
-    if life.state not in RETRIED:
+    if life.state not in RETRIABLE_RUN_STATES:
         raise Conflicting(
             f"run {life.id} is {life.state}: only a run that is FAILED, CRASHED or CANCELLED can be retried"
             + ("; fork it to run it again" if life.state is RunState.COMPLETED else "")

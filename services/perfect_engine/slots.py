@@ -30,7 +30,9 @@ from perfect_schemas.folds.run import RunLife
 from perfect_schemas.states import RunState
 
 FLOW = "flow:"
-HOLDING = frozenset({RunState.RUNNING, RunState.CANCELLING})
+HOLDING = frozenset(
+    {RunState.RUNNING, RunState.CANCELLING}
+)  # what a run has: a place on its worker, a slot of its flow
 _LEFT = {RunState.PAUSED: "run suspended", RunState.SCHEDULED: "run to be tried again"}
 
 Place = tuple[int, str]

@@ -13,6 +13,7 @@ import msgspec
 
 from perfect_gateway.attribution import Attribution, attribute
 from perfect_gateway.record import RunRecord
+from perfect_gateway.shapes import class_name
 from perfect_schemas.views import TaskRunView
 
 MOST_DIFFERENCES = 200
@@ -197,7 +198,7 @@ def _error(record: RunRecord) -> str | None:
     error = record.run.error
     if error is None:
         return None
-    kind = error.kind.rpartition(":")[2].rpartition(".")[2]
+    kind = class_name(error.kind)
     return f"{kind}: {error.message}" if kind else error.message
 
 

@@ -12,8 +12,6 @@ from perfect_gateway.listeners import Listeners
 from perfect_gateway.live.hub import Hub
 from perfect_schemas.commands import Health
 
-SERVICES = ("registry", "engine", "launcher", "projector", "gateway")
-
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """own_health: the gateway's, which needs no asking. requests: responses by (method, status)."""

@@ -8,6 +8,7 @@ import msgspec
 
 from perfect_schemas import events as e
 from perfect_schemas.envelope import Event
+from perfect_schemas.folds.run import is_pausing_key
 
 Kind = Literal["scheduled", "queued", "running", "waiting", "retry", "cancelling", "ended"]
 _WAITED = {
@@ -85,7 +86,7 @@ def _phase(
 
 
 def _waited(event: e.RunSuspended) -> str:
-    if (event.key or "").startswith("pausing-"):
+    if is_pausing_key(event.key):
         return "was paused from outside"
     text = _WAITED.get(event.waits_for, "waited").format(key=event.key or "")
     return f"{text}, and {len(event.beside)} more beside it" if event.beside else text

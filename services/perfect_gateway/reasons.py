@@ -9,8 +9,8 @@ from perfect_bus import Bus
 from perfect_schemas import queries, subjects
 from perfect_schemas.codec import encode
 from perfect_schemas.commands import Reply
+from perfect_schemas.states import FINAL_RUN_STATES
 
-ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED", "CRASHED"})
 WITHIN_S = 0.3
 _decode_reply = msgspec.json.Decoder(Reply).decode
 
@@ -27,7 +27,7 @@ async def waiting_for(bus: Bus, run_id: str) -> str | None:
 
 async def explain(bus: Bus, run: dict[str, Any]) -> dict[str, Any]:
     """The run's shape with the better sentence, if it is one that waits."""
-    if run["state"] not in ENDED:
+    if run["state"] not in FINAL_RUN_STATES:
         sentence = await waiting_for(bus, run["id"])
         if sentence is not None:
             run["waiting_for"] = sentence
@@ -37,6 +37,6 @@ async def explain(bus: Bus, run: dict[str, Any]) -> dict[str, Any]:
 async def explained(bus: Bus, run: bytes) -> bytes:
     """The run as JSON, likewise."""
     found: dict[str, Any] = msgspec.json.decode(run)
-    if found["state"] in ENDED:
+    if found["state"] in FINAL_RUN_STATES:
         return run
     return msgspec.json.encode(await explain(bus, found))

@@ -4,10 +4,9 @@ from typing import Any
 
 import msgspec
 
+from perfect_schemas.states import FINAL_RUN_STATES, RETRIABLE_RUN_STATES
 from perfect_schemas.views import FlowView, LogView
 
-ENDED = frozenset({"COMPLETED", "FAILED", "CANCELLED", "CRASHED"})
-RETRIED = frozenset({"FAILED", "CANCELLED", "CRASHED"})
 RESULT_CHARACTERS = 20_000  # shown on a page; the API has all
 LINES_A_BATCH = 100_000  # more than any batch of log lines has
 
@@ -17,13 +16,17 @@ def plain(value: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value))
 
 
+def class_name(kind: str) -> str:
+    """The bare name of the class that `module:Outer.Name` names."""
+    return kind.rpartition(":")[2].rpartition(".")[2]
+
+
 def error_shape(error: dict[str, Any] | None) -> dict[str, Any] | None:
     """{kind, message, traceback?} → {type, message, traceback}; type is the class's bare name."""
     if error is None:
         return None
-    kind = str(error.get("kind", "")).rpartition(":")[2].rpartition(".")[2]
     return {
-        "type": kind or "Ended",
+        "type": class_name(str(error.get("kind", ""))) or "Ended",
         "message": error.get("message", ""),
         "traceback": error.get("traceback", ""),
     }
@@ -85,13 +88,13 @@ def log_shape(line: LogView) -> dict[str, Any]:
 def actions(run: dict[str, Any]) -> list[str]:
     """The buttons of a run's page. What happens to a child run happens through the run that called it."""
     state = run["state"]
-    found = [] if state in ENDED or state == "CANCELLING" else ["cancel"]
+    found = [] if state in FINAL_RUN_STATES or state == "CANCELLING" else ["cancel"]
     is_child = run.get("origin") == "child"
     if state == "RUNNING" and not is_child and not run.get("pausing_by"):
         found.append("pause")
     if state == "PAUSED" and run.get("waits_for") == "input":
         found.append("resume")
     if not is_child:
-        found += ["retry"] if state in RETRIED else []
-        found += ["fork"] if state in ENDED else []
+        found += ["retry"] if state in RETRIABLE_RUN_STATES else []
+        found += ["fork"] if state in FINAL_RUN_STATES else []
     return found

@@ -4,9 +4,10 @@ from datetime import datetime
 
 import msgspec
 
+from perfect_bus.settings import READ_MODEL
 from perfect_projector.journal import StreamState
 
-FILE = "perfect.duckdb"
+FILE = READ_MODEL
 _SAME_S = 0.001  # the file keeps microseconds
 
 

@@ -16,8 +16,8 @@ import duckdb
 import msgspec
 
 from perfect_bus import Bus
+from perfect_projector import database
 from perfect_projector.duck import Duck
-from perfect_projector.months import quoted
 from perfect_projector.sandbox.schema import join_months
 from perfect_projector.sql import statement
 from perfect_schemas import subjects
@@ -28,13 +28,7 @@ from perfect_schemas.ids import is_id
 
 FOLDER = "copies"
 MODE = 0o600
-_CONFIG = {
-    "threads": 1,
-    "memory_limit": "256MB",
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "python_enable_replacements": False,
-}
+MEMORY_LIMIT = "256MB"
 
 _decode = msgspec.json.Decoder(CopyReadModel).decode
 
@@ -88,33 +82,18 @@ class Copier:
     def _copy(self, copy_id: str) -> ReadModelCopy:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         file = self._folder / f"{copy_id}.duckdb"
-        partial = file.with_suffix(".partial")
         try:
-            self._write(partial)
-            schema_version, offsets = _detach(partial)
-            partial.chmod(MODE)
-            partial.rename(file)
+            with database.whole(file, MODE) as partial:
+                database.copy(self._cursor, partial, "copy")
+                schema_version, offsets = _detach(partial)
         except duckdb.Error as error:
             raise Failed(f"the read model could not be copied: {error}") from error
-        finally:
-            partial.unlink(missing_ok=True)
-            partial.with_name(partial.name + ".wal").unlink(missing_ok=True)
         return ReadModelCopy(
             file=str(file.resolve()),
             bytes=file.stat().st_size,
             schema_version=schema_version,
             offsets=offsets,
         )
-
-    def _write(self, partial: Path) -> None:
-        execute = self._cursor.execute
-        (live,) = execute("SELECT current_database()").fetchone() or ("",)
-        execute(f"ATTACH {quoted(partial)} AS copy")
-        try:
-            execute(f'COPY FROM DATABASE "{live}" TO copy')
-        finally:
-            with contextlib.suppress(duckdb.Error):
-                execute("DETACH copy")
 
     def _tidy(self) -> None:
         if self._folder.is_dir():
@@ -124,13 +103,9 @@ class Copier:
 
 def _detach(file: Path) -> tuple[int, dict[str, int]]:
     """Take out what ties the copy to this place. Returns its schema version, and stream → offset."""
-    connection = duckdb.connect(str(file), config=_CONFIG)
-    try:
-        connection.execute("SET TimeZone = 'UTC'")
+    with database.connect(file, threads=1, memory_limit=MEMORY_LIMIT) as connection:
         join_months(connection)
         connection.execute(statement("forget_created"))
         connection.execute("CHECKPOINT")
         (version,) = connection.execute("SELECT max(version) FROM schema_version").fetchone() or (0,)
         return version, dict(connection.execute(statement("offsets")).fetchall())
-    finally:
-        connection.close()

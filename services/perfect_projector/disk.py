@@ -5,33 +5,13 @@ clock only while there is too little of it.
 """
 
 import asyncio
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-MB = 1024 * 1024
-LEAST = 64 * MB  # DuckDB needs room for its log and for the blocks that a checkpoint writes anew
+from perfect_runtime.space import MB, Space, needed, space
+
 PLENTY = 1024 * MB
-SHARE = 0.02
 AGAIN_S = 2.0
-
-
-class Space(NamedTuple):
-    """In bytes, as far as an unprivileged process may use it."""
-
-    total: int
-    free: int
-
-
-def space(folder: Path) -> Space:
-    found = os.statvfs(folder)
-    return Space(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
-
-
-def needed(total: int, min_free_bytes: int) -> int:
-    """What has to stay free of a disk of `total` bytes: `min_free_bytes`, on a small disk 2 % of it; 64 MB at least."""
-    return max(min(min_free_bytes, int(total * SHARE)), min(min_free_bytes, LEAST))
 
 
 class DiskGuard:

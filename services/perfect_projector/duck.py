@@ -16,6 +16,7 @@ import duckdb
 
 from perfect_projector import opening, run_row, task_row
 from perfect_projector.batch import Batch, Row, columns
+from perfect_projector.database import connect, log_file
 from perfect_projector.months import Months
 from perfect_projector.rollup import Pair
 from perfect_projector.sql import statement
@@ -73,10 +74,6 @@ class Duck:
     def close(self) -> None:
         self.connection.close()
 
-    @property
-    def _log_file(self) -> Path:
-        return self.file.with_name(self.file.name + ".wal")
-
     # -- opening
 
     def _open(self) -> opening.Opened[Months]:
@@ -84,23 +81,17 @@ class Duck:
         return opening.opened(self.file, self._connect, self._prepare)
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(
-            str(self.file),
-            config={
-                "threads": 2,
-                "memory_limit": MEMORY_LIMIT,
-                "checkpoint_threshold": CHECKPOINT_LIVE,
-                "autoinstall_known_extensions": False,
-                "autoload_known_extensions": False,
-                "python_enable_replacements": False,
-                "preserve_insertion_order": True,
-                "temp_directory": str(self.file.with_name(self.file.name + ".tmp")),
-            },
+        return connect(
+            self.file,
+            threads=2,
+            memory_limit=MEMORY_LIMIT,
+            checkpoint_threshold=CHECKPOINT_LIVE,
+            preserve_insertion_order=True,
+            temp_directory=str(self.file.with_name(self.file.name + ".tmp")),
         )
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> Months:
         self.connection = connection
-        connection.execute("SET TimeZone = 'UTC'")
         self._check_version()
         with self.transaction():
             self.make_tables()
@@ -173,7 +164,7 @@ class Duck:
     def _committed(self, took_s: float) -> None:
         """A commit that leaves less of a write-ahead log than there was has made a checkpoint."""
         try:
-            size = self._log_file.stat().st_size
+            size = log_file(self.file).stat().st_size
         except FileNotFoundError:
             size = 0
         if size < self._log_bytes:

@@ -9,6 +9,9 @@ from perfect_projector.log_row import decode
 from perfect_projector.project import Draft, Projection
 from perfect_projector.statistic import of_flow_row, of_task_row
 
+# Python's garbage collector, while folding: rows are many small tuples that hold no cycles, and looking for some is a
+# fifth of all work
+GC_THRESHOLDS = (50_000, 20, 50)
 KEEP_BATCHES = 8
 MAX_RUNS = 20_000
 MAX_TASKS = 50_000

@@ -11,10 +11,11 @@ from pathlib import Path
 import duckdb
 
 from perfect_projector.batch import Batch
+from perfect_projector.database import quoted
 
 LOGS = ("events", "logs")
 TABLES = (*LOGS, "runs", "task_runs")  # what an archive has files of
-_TABLE = re.compile(r"(events|logs)_(\d{4}_\d{2})")
+MONTH_TABLE = re.compile(r"(events|logs)_(\d{4}_\d{2})")
 
 
 class Months:
@@ -28,7 +29,7 @@ class Months:
         self.unreadable: dict[Path, str] = {}
         self.known: dict[str, set[str]] = {name: set() for name in LOGS}
         for (table,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall():
-            if found := _TABLE.fullmatch(table):
+            if found := MONTH_TABLE.fullmatch(table):
                 self.known[found[1]].add(found[2])
 
     def missing(self, batch: Batch) -> list[tuple[str, str]]:
@@ -108,8 +109,3 @@ def _ddl(name: str, month: str) -> str:
 
 def archive_file(archive: Path, table: str, month: str) -> Path:
     return archive / f"{table}_{month}.parquet"
-
-
-def quoted(file: Path) -> str:
-    """As a string in SQL."""
-    return "'" + str(file).replace("'", "''") + "'"

@@ -16,6 +16,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import duckdb
 
+from perfect_projector.database import log_file
 from perfect_schemas.errors import Failed
 
 T = TypeVar("T")
@@ -73,8 +74,8 @@ def opened(file: Path, connect: Callable[[], Connection], prepare: Callable[[Con
     except duckdb.Error as error:
         _refuse(file, error)
         why = _line(error)
-        if _log(file).exists():
-            log_aside = _set_aside(_log(file))
+        if log_file(file).exists():
+            log_aside = _set_aside(log_file(file))
         elif not is_damage(error):
             raise Failed(f"{file} cannot be opened: {error}") from error
     if log_aside is not None:
@@ -90,8 +91,8 @@ def opened(file: Path, connect: Callable[[], Connection], prepare: Callable[[Con
                     f"a backup, or move both away to have it made again from the bus: {error}"
                 ) from error
     file_aside = _set_aside(file)
-    if _log(file).exists():
-        log_aside = _set_aside(_log(file))
+    if log_file(file).exists():
+        log_aside = _set_aside(log_file(file))
     _mark(file).unlink(missing_ok=True)
     return _result(*_attempt(file, connect, prepare), log_aside=log_aside, file_aside=file_aside, why=why)
 
@@ -149,10 +150,6 @@ def _read_all(connection: Connection) -> None:
     """Every block of every table. Raises duckdb.Error for one that is damaged."""
     for (table,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall():
         connection.execute(f'SELECT bit_xor(hash(rows)) FROM "{table}" AS rows').fetchall()  # noqa: S608
-
-
-def _log(file: Path) -> Path:
-    return file.with_name(file.name + ".wal")
 
 
 def _mark(file: Path) -> Path:

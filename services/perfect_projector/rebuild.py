@@ -15,17 +15,18 @@ import duckdb
 import msgspec
 
 from perfect_projector.batch import Batch, Message
+from perfect_projector.database import connect, quoted
 from perfect_projector.duck import Duck
-from perfect_projector.folding import fold, restore
-from perfect_projector.months import quoted
+from perfect_projector.folding import GC_THRESHOLDS, fold, restore
+from perfect_projector.months import Months
 from perfect_projector.project import Projection
 from perfect_projector.refold import message_of
 from perfect_projector.sql import statement
+from perfect_schemas import subjects
 from perfect_schemas.errors import InvalidInput, Rejected
 
 REBUILD = "rebuild"
 BATCH = 20_000
-GC_THRESHOLDS = (50_000, 20, 50)  # rows are many small tuples that hold no cycles
 SHOWN = 20  # differences of each table that are told one by one
 TOLERANCE = 1e-9
 KEYS = {
@@ -41,13 +42,7 @@ KEYS = {
 """The tables that are made from the log, and what tells their rows apart."""
 
 Cursor = duckdb.DuckDBPyConnection
-CONFIG = {
-    "threads": 2,
-    "memory_limit": "1GB",
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "python_enable_replacements": False,
-}
+MEMORY_LIMIT = "1GB"
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -70,8 +65,7 @@ class Outcome(msgspec.Struct, kw_only=True):
 def rebuild(file: Path, scratch: Path, *, tell: Callable[[int], None] = lambda _: None) -> Outcome:
     """Fold the log of `file`, which nobody writes, into the new file `scratch`, and compare. Raises Rejected."""
     outcome = Outcome()
-    with duckdb.connect(str(file), read_only=True, config=CONFIG) as log:
-        log.execute("SET TimeZone = 'UTC'")
+    with connect(file, read_only=True, threads=2, memory_limit=MEMORY_LIMIT) as log:
         check_whole(log)
         rebuilt = Duck(scratch)
         before = gc.get_threshold()
@@ -143,20 +137,14 @@ def _write(scratch: Duck, batch: Batch) -> None:
 
 def _batches(log: Cursor, scratch: Duck) -> Iterator[list[Message]]:
     offsets = {stream: seq for stream, (seq, _) in scratch.offsets().items()}
-    found = log.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE regexp_matches(table_name, '^events_[0-9]{4}_[0-9]{2}$') ORDER BY 1"
-    )
-    for (table,) in found.fetchall():
+    for month in sorted(Months(log, None).known["events"]):
         log.execute(
-            statement("log_of_month").replace("{table}", table),
-            {
-                "defs": offsets["DEFS"],
-                "events": offsets["EVENTS"],
-            },
+            statement("log_of_month").replace("{month}", month),
+            {"defs": offsets["DEFS"], "events": offsets["EVENTS"]},
         )
         while rows := log.fetchmany(BATCH):
             yield [
-                message_of(stream, seq, f"perfect.evt.run.{run_id}" if run_id else "", at_us, payload)
+                message_of(stream, seq, subjects.run(run_id) if run_id else "", at_us, payload)
                 for stream, seq, run_id, at_us, payload in rows
             ]
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import duckdb
 
+from perfect_projector.database import quoted
 from perfect_projector.duck import Duck
-from perfect_projector.months import LOGS, Months, archive_file, quoted
+from perfect_projector.months import LOGS, Months, archive_file
 from perfect_projector.sql import statement
 from perfect_runtime.service import Context
 

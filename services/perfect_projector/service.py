@@ -15,7 +15,7 @@ from perfect_projector.continuity import FILE, compare
 from perfect_projector.copier import Copier
 from perfect_projector.disk import DiskGuard
 from perfect_projector.duck import Duck
-from perfect_projector.folding import restore
+from perfect_projector.folding import GC_THRESHOLDS, restore
 from perfect_projector.integrity import Inspector
 from perfect_projector.journal import STREAMS, Journal, stream_state
 from perfect_projector.project import Draft, Projection
@@ -34,11 +34,6 @@ from perfect_schemas.codec import encode
 from perfect_schemas.commands import Done, Health, ReplaceReadModel, Reply
 from perfect_schemas.errors import Failed
 
-GC_THRESHOLDS = (
-    50_000,
-    20,
-    50,
-)  # rows are many small tuples that hold no cycles: looking for some is a fifth of all work
 SWITCH_S = 0.0005  # who comes back from DuckDB or the bus waits as long for a thread that folds: 5 ms are Python's default
 
 
@@ -209,9 +204,10 @@ class ProjectorService(Service):
             raise Failed("the projector has not opened its file yet")
         async with self._replacing, loop.paused():
             await loop.in_writer(replace, self._open_duck, file)
-            self.projection = Projection()
+            self.projection = Projection(Book(thresholds_of(self.settings)))
             await loop.in_writer(self._restore)
             loop.projection = self.projection
+            self._watch.book = self.projection.completions.book
         self.log.warning("the read model was replaced by one that was rebuilt from the log")
         return Reply(value=msgspec.Raw(encode(Done())))
 

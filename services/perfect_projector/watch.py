@@ -50,7 +50,7 @@ class Watched(msgspec.Struct, frozen=True):
 
 
 class Watch:
-    """watched: what would be said something of in time, by (run id, task key)."""
+    """watched: what would be said something of in time, by (run id, task key). book: what is usual."""
 
     def __init__(self, context: Context, book: Book) -> None:
         self.watched: dict[tuple[str, str], Watched] = {}
@@ -58,7 +58,7 @@ class Watch:
         self._bus: Bus = context.bus
         self._clock = context.clock
         self._log = context.log
-        self._book = book
+        self.book = book
         self._due: list[tuple[datetime, str, str]] = []
         self._first_changed = asyncio.Event()
 
@@ -126,8 +126,8 @@ class Watch:
             self._first_changed.set()
 
     def _limit_ms(self, watched: Watched) -> float | None:
-        known = self._book.statistics.get(watched.task_id)
-        return None if known is None else outlier.running_limit(known.summary, self._book.thresholds)
+        known = self.book.statistics.get(watched.task_id)
+        return None if known is None else outlier.running_limit(known.summary, self.book.thresholds)
 
     async def _look(self, watched: Watched) -> None:
         """Its time has come, unless more has been learned since of how long the task takes."""
@@ -160,9 +160,9 @@ class Watch:
         return not any(getattr(event, "task_key", None) == watched.task_key for _, event in later)
 
     async def _say(self, watched: Watched, elapsed: timedelta) -> None:
-        summary = self._book.statistics[watched.task_id].summary
+        summary = self.book.statistics[watched.task_id].summary
         elapsed_ms = elapsed // timedelta(milliseconds=1)
-        message = outlier.running_long(elapsed_ms, summary, self._book.thresholds)
+        message = outlier.running_long(elapsed_ms, summary, self.book.thresholds)
         if message is None:
             return
         event = PerformanceRunningLong(

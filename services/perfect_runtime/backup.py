@@ -21,6 +21,7 @@ from perfect_bus.copying import Copied, copy_stream
 from perfect_bus.purging import missing
 from perfect_runtime import manifest
 from perfect_runtime.manifest import NAMES, READ_MODEL, STREAMS, Manifest
+from perfect_runtime.space import shown
 from perfect_schemas import ids, subjects
 from perfect_schemas.commands import CopyReadModel, ReadModelCopy
 from perfect_schemas.envelope import utc_now
@@ -67,7 +68,7 @@ async def _copy_all(bus: Bus, folder: Path, say: Callable[[str], None]) -> Manif
 
 async def _copy_once(bus: Bus, folder: Path, say: Callable[[str], None]) -> Manifest:
     read_model = await _copy_read_model(bus, folder / READ_MODEL)
-    say(f"read model: {_size(read_model.bytes)}")
+    say(f"read model: {shown(read_model.bytes)}")
     (folder / STREAMS).mkdir(mode=0o700)  # one call, and nobody else is on this loop
     copies: list[Copied] = []
     for name in NAMES:
@@ -153,7 +154,3 @@ def _pack(folder: Path, target: Path) -> None:
         partial.rename(target)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**20:.1f} MB"

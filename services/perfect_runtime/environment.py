@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import platform
 import re
-import shutil
 import stat
 import time
 from datetime import datetime
@@ -20,12 +19,13 @@ from perfect_bus import Bus
 from perfect_bus.settings import Settings
 from perfect_runtime.errors import CannotStart
 from perfect_runtime.nats_binary import MINIMUM, find_nats_server, read_version
+from perfect_runtime.service import SERVICES
+from perfect_runtime.space import needed, shown, space
 from perfect_schemas import streams, subjects
 from perfect_schemas.commands import Health
 from perfect_schemas.errors import PerfectError
 from perfect_schemas.queries import IntegrityCheck
 
-SERVICES = ("registry", "engine", "projector", "gateway", "launcher")
 PRIVATE = ("connection.json", "nats.json", "nats.conf")
 FULL = 0.9  # of what a stream may hold
 MOST_SKEW_S = 1.0
@@ -91,14 +91,15 @@ def _disk(settings: Settings) -> IntegrityCheck:
     folder = settings.data_dir.absolute()
     while not folder.exists():
         folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    total, free = space(folder)
+    wanted = needed(total, settings.min_free_bytes)
     lines = (
-        [f"less than {_size(settings.min_free_bytes)} are free: the read model waits for room; free some"]
-        if free < settings.min_free_bytes
+        [f"less than {shown(wanted)} are free: the read model waits for room; free some"]
+        if free < wanted
         else []
     )
     return _check(
-        "disk", "There is room on the disk.", lines, f"{_size(free)} are free on the disk of {folder}"
+        "disk", "There is room on the disk.", lines, f"{shown(free)} are free on the disk of {folder}"
     )
 
 
@@ -124,10 +125,10 @@ async def _streams(bus: Bus) -> IntegrityCheck:
             lines.append(f"the stream {wanted.name} is missing: `perfect up` makes it")
             continue
         state, most = info.state, info.config.max_bytes or -1
-        said.append(f"{wanted.name} {state.messages:,} messages, {_size(state.bytes)}")
+        said.append(f"{wanted.name} {state.messages:,} messages, {shown(state.bytes)}")
         if wanted.discard == "new" and most > 0 and state.bytes > most * FULL:
             lines.append(
-                f"the stream {wanted.name} holds {_size(state.bytes)} of at most {_size(most)}: when it is full, runs "
+                f"the stream {wanted.name} holds {shown(state.bytes)} of at most {shown(most)}: when it is full, runs "
                 f"stand still; raise PERFECT_{wanted.name}_MAX_BYTES, or have ended runs leave the bus sooner "
                 "(PERFECT_PURGE_AFTER_S)"
             )
@@ -180,7 +181,3 @@ async def _services(bus: Bus, settings: Settings) -> IntegrityCheck:
 
 def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.1f} MB"

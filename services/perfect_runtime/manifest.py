@@ -17,15 +17,14 @@ from typing import Any
 import msgspec
 
 from perfect_bus.copying import Copied
+from perfect_bus.settings import READ_MODEL
 from perfect_schemas import streams, subjects
 from perfect_schemas.errors import InvalidInput
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
-READ_MODEL = "perfect.duckdb"
 STREAMS = "streams"
-BLOCK = 1024 * 1024
 
 NAMES = (
     f"KV_{subjects.IDEMPOTENCY}",

@@ -71,7 +71,6 @@ class NatsServer:
         self.settings = settings
         self.data_dir = settings.data_dir.absolute()
         self._lock = DataDirLock(self.data_dir)
-        self._locked = False
         self._binary: Path | None = None
         self._access: Access | None = None
         self._process: subprocess.Popen[bytes] | None = None

@@ -27,6 +27,8 @@ from perfect_schemas.codec import encode
 from perfect_schemas.commands import Health, Reply
 from perfect_schemas.envelope import utc_now
 
+SERVICES = ("registry", "engine", "launcher", "projector", "gateway")
+"""The services of a whole system, in the order in which their health is told."""
 CANCEL_AGAIN_S = 0.1
 
 

@@ -21,8 +21,8 @@ from perfect_bus import Bus
 from perfect_bus.settings import Settings
 from perfect_gateway.service import GatewayService
 from perfect_projector.continuity import FILE
-from perfect_projector.disk import MB
 from perfect_runtime.natsd import NatsServer
+from perfect_runtime.space import MB
 from perfect_runtime.verify import verify
 from perfect_schemas import queries, subjects
 from perfect_schemas.commands import Health

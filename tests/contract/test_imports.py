@@ -4,9 +4,14 @@ import ast
 import subprocess
 import sys
 import sysconfig
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+
+from perfect_runtime.run import GROUP
+from perfect_runtime.service import SERVICES
+from perfect_runtime.up import GROUPS
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "schemas" / "perfect_schemas"
@@ -23,12 +28,18 @@ PURE = [
             "perfect_registry/flows.py",
             "perfect_launcher/process.py",
             "perfect_gateway/listeners/report.py",
+            "perfect_gateway/attribution.py",
+            "perfect_gateway/comparison.py",
+            "perfect_gateway/phases.py",
+            "perfect_gateway/record.py",
             "perfect_projector/welford.py",
             "perfect_projector/outlier.py",
             "perfect_projector/rollup.py",
             "perfect_projector/forecast.py",
             "perfect_projector/completion.py",
             "perfect_projector/project.py",
+            "perfect_projector/purge.py",
+            "perfect_projector/slot_log.py",
         )
     ),
 ]
@@ -59,6 +70,11 @@ def test_pure_modules_import_nothing_impure(file: Path) -> None:
 @pytest.mark.parametrize("file", sorted(SCHEMAS.rglob("*.py")), ids=lambda file: file.stem)
 def test_the_schemas_import_msgspec_and_the_standard_library_only(file: Path) -> None:
     assert imported(file) <= {*sys.stdlib_module_names, "msgspec", "perfect_schemas"}
+
+
+def test_every_service_is_started_and_asked_for_its_health() -> None:
+    started = sorted(name for group in GROUPS for name in group)
+    assert started == sorted(SERVICES) == sorted(point.name for point in entry_points(group=GROUP))
 
 
 def test_the_schemas_are_imported_without_the_rest() -> None:

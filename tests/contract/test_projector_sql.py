@@ -58,7 +58,6 @@ def test_every_statement_runs(duck: Duck, name: str) -> None:
     import re
 
     text = statements()[name].replace("{month}", MONTH).replace("{direction}", "ASC")
-    text = text.replace("{table}", f"events_{MONTH}")
     text = text.replace("{where}", "").replace("{order}", statements().get(f"{name}.order.start", "1"))
     if named := set(re.findall(r"\$([a-z_]+)", text)):
         samples = {

@@ -16,6 +16,7 @@ from perfect_projector.log_row import decode
 from perfect_projector.project import Projection
 from perfect_projector.service import ProjectorService
 from perfect_runtime import environment
+from perfect_runtime.space import MB, Space
 from perfect_schemas import codec, ids, subjects
 from perfect_schemas import events as e
 from perfect_schemas.envelope import utc_now
@@ -190,7 +191,7 @@ async def test_holes_against_the_bus(bus: Bus, start_service, settings: Settings
     assert "EVENTS: 1 messages between 1 and 3" in check.lines[0]
 
 
-def test_the_host(settings: Settings) -> None:
+def test_the_host(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.data_dir.mkdir(mode=0o700)
     (settings.data_dir / "nats.json").write_text("{}")
     (settings.data_dir / "nats.json").chmod(0o644)
@@ -201,9 +202,13 @@ def test_the_host(settings: Settings) -> None:
     assert checks["disk"].ok
     settings.data_dir.chmod(0o755)
     (settings.data_dir / "nats.json").chmod(0o600)
-    wrong = msgspec.structs.replace(settings, nats_server="/nowhere", min_free_bytes=2**62)
-    found = {check.name: check.ok for check in environment.of_host(wrong)}
-    assert found == {"versions": False, "permissions": False, "disk": False}
+    wrong = msgspec.structs.replace(settings, nats_server="/nowhere")
+    monkeypatch.setattr(environment, "space", lambda _: Space(total=10_000 * MB, free=199 * MB))
+    checks = {check.name: check for check in environment.of_host(wrong)}
+    assert {name: check.ok for name, check in checks.items()} == {
+        "versions": False, "permissions": False, "disk": False,
+    }  # fmt: skip
+    assert "less than 200.0 MB are free" in checks["disk"].lines[0]  # of so small a disk, 2 %
 
 
 async def test_the_system(bus: Bus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from perfect_bus import Bus
 from perfect_bus.settings import Settings
 from perfect_projector.batch import Batch
 from perfect_projector.continuity import FILE
+from perfect_projector.database import quoted
 from perfect_projector.duck import Duck
-from perfect_projector.months import quoted
 from perfect_projector.retention import Retention, ends
 from perfect_projector.service import ProjectorService
 from perfect_runtime.service import Context

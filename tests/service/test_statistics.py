@@ -5,6 +5,7 @@ import json
 import math
 import statistics as python
 from datetime import timedelta
+from pathlib import Path
 
 import duckdb
 import msgspec
@@ -15,9 +16,11 @@ from said_world import World
 
 from perfect_bus import Bus
 from perfect_bus.settings import Settings
+from perfect_projector.rebuild import REBUILD, rebuild
 from perfect_projector.service import FILE, ProjectorService
 from perfect_schemas import codec, ids, queries, subjects, views
 from perfect_schemas import events as e
+from perfect_schemas.commands import CopyReadModel, ReadModelCopy, ReplaceReadModel
 from perfect_schemas.envelope import utc_now
 
 FLOW = ids.flow_id("paced")
@@ -234,3 +237,37 @@ async def test_a_task_that_runs_long_is_spoken_of_once(
     await bus.outbox.flush()
     await caught_up(bus, last)
     assert await shown() is None
+
+
+async def test_after_the_tables_were_replaced_it_warns_as_before(
+    bus: Bus, settings: Settings, start_service
+) -> None:
+    heard: asyncio.Queue[e.Event] = asyncio.Queue()
+
+    async def on_event(msg, _) -> None:
+        event = codec.decode(msg.data)
+        if isinstance(event, e.PerformanceWarned | e.PerformanceRunningLong):
+            heard.put_nowait(event)
+
+    await bus.follow("EVENTS", on_event, after=0)
+    own = msgspec.structs.replace(
+        settings,
+        warn_min_samples=3, warn_running_ms=0, warn_delta_ms=1e9, warn_times=1e9, warn_times_critical=1e9,
+    )  # fmt: skip
+    await start_service(ProjectorService, settings=own)
+    copied = await bus.ask(subjects.command("projector", "copy"), CopyReadModel(copy_id=ids.uuid7()))
+    copy = Path(msgspec.json.decode(copied.value, type=ReadModelCopy).file)
+    scratch = own.data_dir / REBUILD / "rebuilt.duckdb"
+    scratch.parent.mkdir()
+    assert rebuild(copy, scratch).is_equal
+    await bus.ask(subjects.command("projector", "replace"), ReplaceReadModel(file=str(scratch)))
+
+    for duration_ms in (100, 110, 990, 120):  # the third would be critical by the defaults
+        run = Paced(bus)
+        run.start()
+        run.complete(duration_ms)
+    long = Paced(bus)
+    long.start()
+    await bus.outbox.flush()
+    said = await asyncio.wait_for(heard.get(), 10)
+    assert (type(said), said.run_id) == (e.PerformanceRunningLong, long.run_id)

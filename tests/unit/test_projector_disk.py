@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from perfect_projector.disk import LEAST, MB, DiskGuard, Space, needed, space
+from perfect_projector.disk import DiskGuard
+from perfect_runtime.space import LEAST, MB, Space, needed, space
 
 
 @pytest.mark.parametrize(

@@ -110,13 +110,17 @@ def pausing_key(epoch: int) -> str:
     return f"{_PAUSING}{epoch}"
 
 
+def is_pausing_key(key: str | None) -> bool:
+    return (key or "").startswith(_PAUSING)
+
+
 def is_pausing(life: RunLife) -> bool:
     """It runs still, and is to stop at its next call of a task, a child flow or a wait."""
     return life.state is S.RUNNING and life.pausing_by is not None
 
 
 def is_paused_from_outside(life: RunLife) -> bool:
-    return life.state is S.PAUSED and (life.wait_key or "").startswith(_PAUSING)
+    return life.state is S.PAUSED and is_pausing_key(life.wait_key)
 
 
 def open_waits(life: RunLife | None) -> list[e.OpenWait]:

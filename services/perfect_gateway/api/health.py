@@ -7,8 +7,9 @@ import msgspec
 from litestar import Response, get
 
 from perfect_gateway import metrics
-from perfect_gateway.parts import SERVICES, Parts
+from perfect_gateway.parts import Parts
 from perfect_gateway.wire import json
+from perfect_runtime.service import SERVICES
 from perfect_schemas.commands import Health
 
 

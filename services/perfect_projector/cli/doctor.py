@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 SAMPLE = 200
 ALL_S = 3600.0
 NOTHING = 4
-_CONFIG = {
-    "threads": 2,
-    "memory_limit": "512MB",
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "python_enable_replacements": False,
-}
+MEMORY_LIMIT = "512MB"
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -155,14 +149,14 @@ def _of_file(settings: Settings, sample: int) -> list[IntegrityCheck] | None:
     import duckdb
 
     from perfect_projector.continuity import FILE
+    from perfect_projector.database import connect
     from perfect_projector.integrity import report
 
     file = settings.data_dir / FILE
     if not file.exists():
         return None
     try:
-        with duckdb.connect(str(file), read_only=True, config=_CONFIG) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+        with connect(file, read_only=True, threads=2, memory_limit=MEMORY_LIMIT) as connection:
             return report(connection, Integrity(conduct=True, sample=sample))[0].checks
     except duckdb.Error as error:
         meaning = "The file of the read model can be read."

@@ -54,7 +54,7 @@ def answer(order: Order, out: object) -> Verdict:
     except Refused as error:
         return Verdict(outcome="refused", message=str(error))
     except duckdb.InterruptException:
-        return Verdict(outcome="exceeded", message=too_long(order.deadline_s))
+        return Verdict(outcome="exceeded", message=order.too_long)
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         return Verdict(outcome="exceeded", message=too_large(order.memory_bytes, error))
     except duckdb.Error as error:
@@ -81,10 +81,6 @@ def check(order: Order) -> None:
         )
     if order.format == "parquet" and kind != duckdb.StatementType.SELECT:
         raise Refused(f"{kind.name} gives no Parquet: only SELECT does")
-
-
-def too_long(deadline_s: float) -> str:
-    return f"the query was stopped after {deadline_s:g} s: narrow it, by time for example"
 
 
 def too_large(memory_bytes: int, why: Exception) -> str:

@@ -37,10 +37,7 @@ async def run(order: Order) -> tuple[bytes, Verdict]:
                 if whole:
                     await process.wait()
         except TimeoutError:
-            return b"", Verdict(
-                outcome="exceeded",
-                message=f"the query was stopped after {order.deadline_s:g} s: narrow it, by time for example",
-            )
+            return b"", Verdict(outcome="exceeded", message=order.too_long)
         finally:
             await _end(process)
     if not whole:

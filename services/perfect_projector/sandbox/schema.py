@@ -1,24 +1,16 @@
 """What a snapshot has beyond a copy: the views for people, and a comment on everything."""
 
-import re
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 
-from perfect_projector.months import TABLES, Months
+from perfect_projector.database import connect
+from perfect_projector.months import MONTH_TABLE, TABLES, Months
 from perfect_schemas.queries import SqlColumn, SqlTable
 
-_MONTH = re.compile(r"^(events|logs)_\d{4}_\d{2}$")
-_CONFIG = {
-    "threads": 1,
-    "memory_limit": "128MB",
-    "temp_directory": "",
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "python_enable_replacements": False,
-}
+MEMORY_LIMIT = "128MB"
 
 
 def view_files() -> dict[str, str]:
@@ -39,17 +31,13 @@ class Contents(NamedTuple):
 
 def complete(file: Path, archive: Path | None = None) -> Contents:
     """Add the views to the copy, by a DuckDB of its own."""
-    connection = duckdb.connect(str(file), config=_CONFIG)
-    try:
-        connection.execute("SET TimeZone = 'UTC'")
+    with connect(file, threads=1, memory_limit=MEMORY_LIMIT, temp_directory="") as connection:
         archived = join_months(connection, archive)
         for name, rows in (("archived_runs", "runs"), ("archived_task_runs", "task_runs")):
             connection.execute(f"CREATE VIEW IF NOT EXISTS {name} AS FROM {rows} LIMIT 0")
         for sql in view_files().values():
             connection.execute(sql)
         return Contents(tables(connection), archived)
-    finally:
-        connection.close()
 
 
 def join_months(connection: duckdb.DuckDBPyConnection, archive: Path | None = None) -> list[Path]:
@@ -88,5 +76,5 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[SqlTable]:
     return [
         SqlTable(name=name, kind=kind, comment=comment or "", columns=columns.get(name, []))
         for name, kind, comment in connection.execute(_TABLES).fetchall()
-        if not _MONTH.match(name) and not name.endswith("_none")
+        if not MONTH_TABLE.fullmatch(name) and not name.endswith("_none")
     ]

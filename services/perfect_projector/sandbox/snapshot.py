@@ -15,10 +15,10 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
+from perfect_projector import database
 from perfect_projector.sandbox.schema import Contents, complete
 from perfect_projector.sandbox.walls import NICE
 from perfect_schemas.envelope import utc_now
@@ -156,36 +156,17 @@ class Snapshots:
         self._check_room()
         taken_at = utc_now()
         file = self.folder / f"perfect-{taken_at:%Y%m%dT%H%M%S%f}.duckdb"
-        partial = file.with_suffix(".partial")
         try:
-            self._copy_to(partial)
-            contents = complete(partial, self._archive)
-            partial.chmod(MODE)
-            partial.rename(file)
+            with database.whole(file, MODE) as partial:
+                database.copy(self._cursor, partial, "snapshot")
+                contents = complete(partial, self._archive)
         except duckdb.Error as error:
             raise Failed(f"no snapshot could be made for SQL: {error}") from error
-        finally:
-            partial.unlink(missing_ok=True)
-            partial.with_name(partial.name + ".wal").unlink(missing_ok=True)
         return Snapshot(file, taken_at, position, contents, months)
 
-    def _copy_to(self, partial: Path) -> None:
-        """In one transaction of the live file: consistent, and the writer goes on."""
-        execute = self._cursor.execute
-        (live,) = execute("SELECT current_database()").fetchone() or ("",)
-        execute(f"ATTACH '{_quoted(partial)}' AS snapshot")
-        try:
-            execute(f'COPY FROM DATABASE "{live}" TO snapshot')
-        finally:
-            with contextlib.suppress(duckdb.Error):
-                execute("DETACH snapshot")
-
     def _check_room(self) -> None:
-        size = sum(
-            part.stat().st_size
-            for part in (self._live, self._live.with_name(self._live.name + ".wal"))
-            if part.exists()
-        )
+        parts = (self._live, database.log_file(self._live))
+        size = sum(part.stat().st_size for part in parts if part.exists())
         free = shutil.disk_usage(self.folder).free
         if free < size + MIN_FREE_BYTES:
             raise ServiceUnavailable(
@@ -205,7 +186,3 @@ def _yield_to_others() -> None:
     """Of this thread alone, where the system can tell threads apart."""
     with contextlib.suppress(OSError, AttributeError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-
-
-def _quoted(path: Path) -> Any:
-    return str(path).replace("'", "''")

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from perfect_projector.database import connect
 from perfect_projector.sandbox import landlock
 
 NICE = 10
@@ -64,8 +65,7 @@ def locked(
     some. DuckDB itself would also write to them; what keeps it from that are the limits of the process.
     to_stdout: DuckDB itself may write to this process's stdout (to make Parquet), to nothing else.
     """
-    connection = duckdb.connect(file, read_only=True, config=_settings(memory_bytes))
-    connection.execute("SET TimeZone = 'UTC'")
+    connection = connect(file, read_only=True, **_settings(memory_bytes))
     connection.execute(f"SET max_execution_time = {int(deadline_s * 1000)}")
     if allowed := [*archived, STDOUT] if to_stdout else list(archived):
         connection.execute("SET allowed_paths = $1", [allowed])
@@ -80,9 +80,6 @@ def _settings(memory_bytes: int) -> dict[str, Any]:
         "memory_limit": f"{memory_bytes // 1024}KiB",
         "temp_directory": "",
         "max_temp_directory_size": "0KiB",
-        "python_enable_replacements": False,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
         "allow_community_extensions": False,
         "preserve_insertion_order": True,
     }

@@ -14,8 +14,8 @@ Format = Literal["json", "csv", "ndjson", "parquet"]
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """file: the snapshot. archived: further files that its views read. max_bytes: of the body. deadline_s: for the statement. memory_bytes: DuckDB's own limit; that
-    of the address space follows from it.
+    """file: the snapshot. archived: further files that its views read. max_bytes: of the body. deadline_s: for the
+    statement. memory_bytes: DuckDB's own limit; that of the address space follows from it.
     """
 
     file: str
@@ -27,6 +27,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int
     deadline_s: float
     memory_bytes: int
+
+    @property
+    def too_long(self) -> str:
+        """What is said of a query that was still running at its deadline."""
+        return f"the query was stopped after {self.deadline_s:g} s: narrow it, by time for example"
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,5 +1,6 @@
--- What must hold in the file at any commit (integrity), and what everybody who says events has promised (conduct). Each statement answers (ok, detail, lines); the comment under its name says
--- what it means. lines: the first five of what offends.
+-- What must hold in the file at any commit (integrity), and what everybody who says events has promised (conduct). Each
+-- statement answers (ok, detail, lines); the comment under its name says what it means. lines: the first five of what
+-- offends.
 
 -- name: integrity.offsets
 -- What the read model says it has read of each stream is the last message in its log.
@@ -116,9 +117,7 @@ FROM bad;
 -- name: integrity.task_statistics
 -- The samples of each task are as many as its completions that count.
 WITH counted AS (
-  SELECT task_id, count(*) AS n, avg(duration_ms) AS mean, var_pop(duration_ms) * count(*) AS m2,
-    min(duration_ms) AS least, max(duration_ms) AS most
-  FROM task_runs WHERE counted GROUP BY task_id
+  SELECT task_id, count(*) AS n, avg(duration_ms) AS mean FROM task_runs WHERE counted GROUP BY task_id
 ),
 bad AS (
   SELECT coalesce(kept.flow_name || ' / ' || kept.task_name, counted.task_id::VARCHAR) || ': ' || coalesce(kept.sample_count, 0)
@@ -229,5 +228,5 @@ ORDER BY run_id, seq;
 
 -- name: log_of_month
 -- What a table of the log holds beyond these sequences, in the order in which it was written.
-SELECT stream, seq, run_id::VARCHAR, epoch_us(ts), payload FROM {table}
+SELECT stream, seq, run_id::VARCHAR, epoch_us(ts), payload FROM events_{month}
 WHERE seq > CASE stream WHEN 'DEFS' THEN $defs::UBIGINT ELSE $events::UBIGINT END;
