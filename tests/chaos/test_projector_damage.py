@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chaos import FULL
 from eventually import eventually
 from projector_process import Projector
 from said_runs import Runs
@@ -22,7 +23,7 @@ from perfect_runtime.natsd import NatsServer
 from perfect_runtime.verify import verify
 from perfect_schemas import subjects
 
-CASES = 20
+CASES = 20 if FULL else 8
 LOG = FILE + ".wal"
 
 

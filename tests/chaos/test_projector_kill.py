@@ -1,4 +1,4 @@
-"""20 kills of the projector (SIGKILL, at random instants) while runs are being said.
+"""Kills of the projector (SIGKILL, at random instants) while runs are being said.
 
 Afterwards the file holds every event once, its offsets are the last sequences, and what it answers is a fold of the
 streams. The seed is printed; set PERFECT_TEST_SEED to repeat one (the instants, that is).
@@ -9,7 +9,7 @@ import signal
 
 import duckdb
 import pytest
-from chaos import seeded
+from chaos import FULL, seeded
 from projected import check_statistics, histories
 from projector_process import Projector
 from said_world import World
@@ -20,10 +20,10 @@ from perfect_projector.service import FILE
 from perfect_runtime.natsd import NatsServer
 from perfect_runtime.verify import verify
 
-KILLS = 20
+KILLS = 100 if FULL else 12
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400 if FULL else 120)
 async def test_kill_9_at_any_instant_loses_and_doubles_nothing(
     bus: Bus, settings: Settings, nats_server: NatsServer
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from journaled import Run
+from signals import stop
 
 from perfect_bus.bus import Connection
 from perfect_bus.wire import Wire, WireLost
@@ -61,7 +62,7 @@ def test_one_thread_speaks_over_the_wire(run: Run) -> None:
 
 def test_an_emitted_event_that_was_lost_with_the_server_is_sent_again(run: Run, nats_server) -> None:
     """Nothing is said after it: the wire is looked at all the same."""
-    os.kill(nats_server.pid, signal.SIGSTOP)
+    stop(nats_server.pid)
     event = run.started(1)
     run.journal.emit(event)
     assert run.io.direct.wire is not None
@@ -117,7 +118,7 @@ def test_a_commit_on_a_server_that_dies_is_stored_once(run: Run, nats_server) ->
         nats_server.start()
         seen.wait(30)  # the server ends with the thread that has started it
 
-    os.kill(nats_server.pid, signal.SIGSTOP)
+    stop(nats_server.pid)
     died = Calls(run.io.direct.wire, "wait", die)
     run.journal.emit(run.started(1))
     run.journal.commit(run.completed(1))
@@ -130,7 +131,7 @@ def test_a_commit_on_a_server_that_dies_is_stored_once(run: Run, nats_server) ->
 def test_a_server_that_is_silent_gets_it_again_and_stores_it_once(run: Run, nats_server) -> None:
     """The wire is given up while the server has the messages unread: it reads them twice."""
     server = nats_server.pid
-    os.kill(server, signal.SIGSTOP)
+    stop(server)
     gave_up = Calls(run.io.direct, "give_up", lambda: os.kill(server, signal.SIGCONT), after=True)
     for n in range(1, 9):
         run.journal.emit(run.started(n))
