@@ -56,7 +56,7 @@ def main(runs: int, folder: Path) -> None:
         figures = {name: {"idle": quantiles(idle[name]), "busy": quantiles(busy[name])} for name in questions}
         end_mb, most_mb = resident_mb(pid, "VmRSS"), resident_mb(pid, "VmHWM")
     for name, pair in figures.items():
-        print(f"  {name:14} idle {pair['idle']}  at {EVENTS_PER_S:,} events/s {pair['busy']}")
+        print(f"  {name:15} idle {pair['idle']}  at {EVENTS_PER_S:,} events/s {pair['busy']}")
     slow = [
         name for name, pair in figures.items() if pair["busy"]["p50_ms"] > 20 or pair["busy"]["p95_ms"] > 60
     ]
@@ -99,23 +99,28 @@ def questions_of(history: History) -> dict[str, Any]:
 
     return {
         "list": lambda: f"{runs}?limit=50",
+        "of_flow": lambda: f"{runs}?limit=50&flow={any_flow()}",
         "flow_and_state": lambda: f"{runs}?limit=50&flow={any_flow()}&state=FAILED",
         "state": lambda: f"{runs}?limit=50&state=problem",
         "active": lambda: f"{runs}?limit=50&state=active",
         "tag": lambda: f"{runs}?limit=50&tag=nightly",
         "rare_tag": lambda: f"{runs}?limit=50&tag=rare",
+        "configuration": lambda: f"{runs}?limit=50&configuration=release",
         "days": lambda: f"{runs}?limit=50&{week()}",
         "deep_page": lambda: f"{runs}?limit=50&cursor={deep()}",
         "text": lambda: f"{runs}?limit=50&text=bench%2049",
+        "rare_text": lambda: f"{runs}?limit=50&text={any_run()[9:]}",
         "run": lambda: f"{runs}/{any_run()}",
         "tasks": lambda: f"{runs}/{any_run()}/tasks?limit=1000",
         "logs": lambda: f"{runs}/{any_run()}/logs?limit=1000",
         "events": lambda: f"{runs}/{any_run()}/events?limit=1000",
         "run_page": lambda: f"/runs/{any_run()}",
+        "list_page": lambda: "/runs",
         "home_page": lambda: "/",
         "statistics": lambda: f"/api/statistics?flow={any_flow()}",
         "flow": lambda: f"/api/engine/flows/{any_flow()}",
         "flow_page": lambda: f"/flows/{any_flow()}",
+        "statistics_page": lambda: "/statistics",
     }
 
 

@@ -15,7 +15,7 @@ from perfect_schemas.folds.history import History
 from perfect_schemas.folds.run import is_paused_from_outside
 from perfect_schemas.states import RunState
 from perfect_sdk import failures, results
-from perfect_sdk.context import Frame, current
+from perfect_sdk.context import Frame, current, tagged
 from perfect_sdk.effects import Sleep, Steps, drive, drive_async
 from perfect_sdk.exceptions import CancelledRun, CrashedRun
 from perfect_sdk.execution import Call, returns_of
@@ -141,7 +141,7 @@ class Child:
             flow_version=flow.definition.flow_version,
             configuration=of.configuration,
             parameters=flow.signature.json(values),
-            tags=flow.tags,
+            tags=tagged(flow.tags),
             name=flow.run_name(values),
             client_id=of.client_id,
             client_name=of.client_name,

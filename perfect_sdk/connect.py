@@ -194,6 +194,7 @@ class LocalClient:
                 session.journal.is_pausing = True
 
     async def _ask_registry(self, definition: RegisterFlow) -> None:
+        definition = msgspec.structs.replace(definition, client_id=self.client_id, client_name=self.name)
         await self.io.bus.ask(subjects.command("registry", "register"), definition, timeout_s=REGISTER_S)
 
     async def _start_run(self, run: "RunContext") -> "RunContext":

@@ -6,7 +6,7 @@ keys follow the order of creation (`keys.py`).
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,21 @@ if TYPE_CHECKING:
     import asyncio
 
     from perfect_sdk.execution import Call
+    from perfect_sdk.run_context import FlowRunContext, TaskRunContext, get_run_context
     from perfect_sdk.session import RunSession
+
+__all__ = [
+    "FlowRunContext",
+    "Frame",
+    "TaskRunContext",
+    "branching",
+    "current",
+    "entered",
+    "get_run_context",
+    "require",
+    "tagged",
+    "tags",
+]
 
 
 class Frame:
@@ -98,6 +112,35 @@ def require(what: str) -> Frame:
     return frame
 
 
+_tags: ContextVar[frozenset[str]] = ContextVar("perfect_tags", default=frozenset())
+
+
+@contextmanager
+def tags(*new_tags: str) -> Iterator[set[str]]:
+    """Tasks and flows that are called inside carry these tags, those of the `tags` around it, and their own.
+
+    Raises InvalidInput for what is no text.
+    """
+    if not all(isinstance(tag, str) and tag for tag in new_tags):
+        from perfect_sdk.exceptions import InvalidInput
+
+        raise InvalidInput(f"tags() takes texts, not {new_tags!r}")
+    everything = _tags.get() | frozenset(new_tags)
+    token = _tags.set(everything)
+    try:
+        yield set(everything)
+    finally:
+        with suppress(ValueError):
+            _tags.reset(token)
+
+
+def tagged(own: Iterable[str]) -> list[str]:
+    """The tags of something that is called now: its own, and those around it."""
+    around = _tags.get()
+    own = list(own)
+    return [*own, *sorted(around.difference(own))] if around else own
+
+
 _branching: "dict[int, tuple[int, Any]]" = {}
 
 
@@ -145,3 +188,11 @@ def _plain_task(kind: Any) -> Callable[..., Any]:
 def _name_of(coro: Any) -> str:
     code = getattr(coro, "cr_code", None) or getattr(coro, "gi_code", None)
     return code.co_name if code is not None else getattr(coro, "__name__", "task")
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("FlowRunContext", "TaskRunContext", "get_run_context"):
+        from perfect_sdk import run_context
+
+        return getattr(run_context, name)
+    raise AttributeError(f"perfect_sdk.context has no {name!r}")

@@ -79,7 +79,8 @@ def run_deployment(
 ) -> Any:
     """Start a run of the flow `name` on whichever worker serves it, and wait for its end. Returns its FlowRun.
 
-    name: of the flow; of "flow/deployment" the first part counts. scheduled_time: when it is to start.
+    name: of the flow, or "flow/deployment" as `flow.serve(name="deployment")` has made it: its parameters and tags are
+    defaults for the run's. scheduled_time: when it is to start.
     timeout: seconds after which it is returned as it is then; 0 does not wait, None waits for ever.
     as_subflow=False: not a child of the calling run, so it is not cancelled with it.
     poll_interval: has no effect, nothing is polled.
@@ -159,7 +160,7 @@ def _refuse(**options: Any) -> None:
 
 def _run_here(wanted: Wanted) -> FlowRun:
     system = System.of_process()
-    run_id = _trigger_now(system, wanted)
+    run_id = _run_id(_ask(system, _command(wanted, ids.uuid7())).result())
     life: RunLife | None = None
     if wanted.timeout is None or wanted.timeout > 0:
         following = system.until_final(run_id)
@@ -171,17 +172,6 @@ def _run_here(wanted: Wanted) -> FlowRun:
     assert life is not None
     ended = _ended(life)
     return _flow_run(ended, _value_now(ended) if ended.state == "COMPLETED" else None)
-
-
-def _trigger_now(system: System, wanted: Wanted) -> str:
-    run_id = ids.uuid7()
-    missing = NotFound(f"there is no flow {wanted.name!r}")
-    for flow in _names(wanted.name):
-        try:
-            return _run_id(_ask(system, _command(wanted, flow, run_id)).result())
-        except NotFound as error:
-            missing = error
-    raise missing
 
 
 def _value_now(ended: Ended) -> Any:
@@ -213,7 +203,7 @@ class DeploymentCall(Call):
 
 
 def _of(frame: Frame, wanted: Wanted, *, is_async: bool) -> Steps[FlowRun]:
-    name = _names(wanted.name)[-1]
+    name = wanted.name.rpartition("/")[0] or wanted.name
     call = DeploymentCall(frame, wanted, Policy(name=name), lambda _: None, (wanted,), {})
 
     def body(_: Wanted) -> Ended:
@@ -249,34 +239,22 @@ def _child(call: Call, frame: Frame, wanted: Wanted) -> Steps[Ended]:
 
 def _trigger(call: Call, frame: Frame, wanted: Wanted, run_id: str) -> Steps[str]:
     session = frame.session
-    missing = NotFound(f"there is no flow {wanted.name!r}")
-    for flow in _names(wanted.name):
-        command = _command(wanted, flow, run_id)
-        command = msgspec.structs.replace(command, configuration=session.run.configuration)
-        if wanted.as_subflow:
-            command = msgspec.structs.replace(
-                command, parent_run_id=session.run.run_id, parent_task_key=call.place.key
-            )
-        try:
-            return _run_id((yield Future(session, _ask(session.journal, command))))
-        except NotFound as error:
-            missing = error
-    raise missing
+    command = _command(wanted, run_id)
+    command = msgspec.structs.replace(command, configuration=session.run.configuration)
+    if wanted.as_subflow:
+        command = msgspec.structs.replace(
+            command, parent_run_id=session.run.run_id, parent_task_key=call.place.key
+        )
+    return _run_id((yield Future(session, _ask(session.journal, command))))
 
 
 # -- both
 
 
-def _names(name: str) -> list[str]:
-    """The flow's names to try: a flow may have a slash in its own."""
-    flow = name.partition("/")[0]
-    return [name] if flow == name else [name, flow]
-
-
-def _command(wanted: Wanted, flow: str, run_id: str) -> TriggerRun:
+def _command(wanted: Wanted, run_id: str) -> TriggerRun:
     return TriggerRun(
         run_id=run_id,
-        flow=flow,
+        flow=wanted.name,
         parameters=wanted.parameters,
         tags=wanted.tags,
         idempotency_key=wanted.idempotency_key,

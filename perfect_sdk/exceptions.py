@@ -7,8 +7,13 @@ PerfectError (perfect_schemas.errors)
 │   ├── SignatureMismatchError    parameters by name do not fit the flow's signature
 │   ├── MappingLengthMismatch     iterables given to `map` differ in length
 │   ├── MappingMissingIterable    `map` got nothing to iterate over
+│   ├── NotJSON                   a value that is to be kept has no JSON form
 │   ├── UnsendableArguments       a task runs on another worker, and its arguments cannot be sent there
 │   └── NotSupported              an option that does not exist here; says what to use instead
+├── NotFound
+│   └── ObjectNotFound            there is no secret of that name
+├── Conflicting
+│   └── ObjectAlreadyExists       there is one of that name, and it was not to be overwritten
 ├── FlowPauseTimeout              nobody resumed a paused run in time
 ├── FlowRunWaitTimeout            a run did not end in time
 ├── AcquireConcurrencySlotTimeoutError   no slot became free in time
@@ -24,7 +29,7 @@ PerfectError (perfect_schemas.errors)
 TaskTimeoutError, FlowTimeoutError (TimeoutError)   `timeout_seconds` has passed
 """
 
-from perfect_schemas.errors import FieldError, InvalidInput, PerfectError
+from perfect_schemas.errors import Conflicting, FieldError, InvalidInput, NotFound, PerfectError
 
 
 class ParameterTypeError(InvalidInput, TypeError):
@@ -37,6 +42,18 @@ class ParameterBindError(InvalidInput, TypeError):
 
 class SignatureMismatchError(InvalidInput, TypeError):
     title = "Wrong parameters"
+
+
+class NotJSON(InvalidInput, ValueError):
+    title = "No JSON form"
+
+
+class ObjectNotFound(NotFound, ValueError):
+    title = "Not found"
+
+
+class ObjectAlreadyExists(Conflicting, ValueError):
+    title = "There is one already"
 
 
 class UnsendableArguments(InvalidInput, TypeError):
@@ -161,7 +178,10 @@ __all__ = [
     "MissingContextError",
     "MissingResult",
     "NonDeterministicFlowError",
+    "NotJSON",
     "NotSupported",
+    "ObjectAlreadyExists",
+    "ObjectNotFound",
     "ParameterBindError",
     "ParameterTypeError",
     "PerfectError",

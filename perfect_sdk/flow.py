@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 from perfect_schemas import ids
 from perfect_sdk import options
 from perfect_sdk.context import current
+from perfect_sdk.deployable import Deployable
 from perfect_sdk.exceptions import NotSupported
 from perfect_sdk.policy import Delays, Hook, Hooks, Policy, delays_of
 from perfect_sdk.results import serializer_of
@@ -21,7 +22,7 @@ P = ParamSpec("P")
 R = TypeVar("R", covariant=True)  # noqa: PLC0105  the one that all decorators have
 
 
-class Flow(Generic[P, R]):
+class Flow(Deployable, Generic[P, R]):
     """What `@flow` makes of a function; see `flow` for the options. Attributes are not to be changed: `with_options`
     makes another one.
 
@@ -209,14 +210,6 @@ class Flow(Generic[P, R]):
     def on_running(self, fn: Hook) -> Hook:
         self.policy.hooks.running.append(fn)
         return fn
-
-    def serve(self, *_: Any, **__: Any) -> Any:
-        raise NotSupported(
-            f"flow {self.name!r}: serve() is not supported: run `perfect worker FILE.py`, and give the flow its "
-            "schedule with @flow(schedule=CronSchedule(…))"
-        )
-
-    deploy = to_deployment = serve
 
     def run_name(self, values: Mapping[str, Any]) -> str | None:
         """`flow_run_name` with the parameters filled in."""

@@ -50,6 +50,16 @@ class Scope:
             self._ordinal = ordinal + 1
         return Place(self.path, f"{prefix}{n}", ordinal)
 
+    def mark(self, name: str) -> str:
+        """A place of something that is no call, made now: counted by itself, so that it moves no call's place."""
+        name = name + "#"
+        with _lock:
+            if self._counts is None:
+                self._counts = {}
+            n = self._counts.get(name, 0)
+            self._counts[name] = n + 1
+        return f"{self.path}/{name}{n}" if self.path else f"{name}{n}"
+
     @property
     def has_branches(self) -> bool:
         return self._counts is not None and any(name.endswith("~") for name in list(self._counts))

@@ -10,6 +10,7 @@ import msgspec
 from perfect_schemas import ids
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.events import LogLine, RunScheduled, RunStarted
+from perfect_sdk.context import tagged
 from perfect_sdk.journal import RunCancelledError
 from perfect_sdk.memory import MemoryJournal
 from perfect_sdk.session import Outcome, RunContext, RunSession
@@ -83,7 +84,7 @@ def local_run(flow: "Flow[..., Any]", values: dict[str, Any]) -> RunContext:
         flow_name=flow.name,
         configuration=_configuration(),
         parameters=flow.signature.json(values),
-        tags=flow.tags,
+        tags=tagged(flow.tags),
         name=flow.run_name(values),
         created_at=utc_now(),
     )

@@ -134,7 +134,7 @@ def _begin(flow: "Flow[..., Any]", parameters: Mapping[str, Any], configuration:
         flow_name=flow.name,
         configuration=configuration,
         parameters=dict(parameters),
-        tags=flow.tags,
+        tags=tagged(flow.tags),
         source="testing",
         created_at=utc_now(),
         suspends=True,

@@ -5,7 +5,7 @@ from typing import Any
 
 from perfect_sdk.cli.exits import OK
 from perfect_sdk.cli.gateway import Gateway
-from perfect_sdk.cli.output import print_json, print_table, show_time
+from perfect_sdk.cli.output import print_done, print_json, print_table, show_time
 from perfect_sdk.cli.parameters import add_system
 
 
@@ -32,6 +32,10 @@ def list_clients(arguments: argparse.Namespace) -> int:
     connected = [client for client in gateway.get("/api/clients") if client["state"] == "CONNECTED"]
     if arguments.json:
         print_json({"processes": processes, "connected": connected})
+        return OK
+    if arguments.quiet:
+        for name in [one["file"] for one in processes] + [client["name"] for client in connected]:
+            print(name)
         return OK
     print_table(
         ["FILE", "STATE", "PID", "SINCE", "RESTARTS", "DETAIL"],
@@ -79,13 +83,9 @@ def stop(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace, one: dict[str, Any]) -> int:
-    if arguments.json:
-        print_json(one)
-    else:
-        pid = f", pid {one['pid']}" if one["pid"] else ""
-        detail = f" ({one['detail']})" if one["detail"] else ""
-        print(f"{one['file']}: {_state(one)}{pid}{detail}")
-    return OK
+    pid = f", pid {one['pid']}" if one["pid"] else ""
+    detail = f" ({one['detail']})" if one["detail"] else ""
+    return print_done(arguments, one, f"{one['file']}: {_state(one)}{pid}{detail}")
 
 
 def _state(one: dict[str, Any]) -> str:

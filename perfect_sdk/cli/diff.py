@@ -4,11 +4,13 @@ import argparse
 import json
 from typing import Any
 
+from perfect_sdk.cli import run_reference
 from perfect_sdk.cli.exits import OK
 from perfect_sdk.cli.gateway import Gateway
 from perfect_sdk.cli.output import print_json, print_table, show_duration, show_time
 from perfect_sdk.cli.parameters import add_system
 
+PREVIOUS = "previous"
 VALUE_CHARACTERS = 60
 TASKS_SHOWN = 40
 NOTHING_MS = 1.0
@@ -27,7 +29,10 @@ def register(commands: Any) -> None:
 
 
 def diff(arguments: argparse.Namespace) -> int:
-    found = Gateway.of(arguments).get(f"/api/engine/runs/{arguments.a}/diff/{arguments.b}")
+    gateway = Gateway.of(arguments)
+    a_id = PREVIOUS if arguments.a == PREVIOUS else run_reference.find(gateway, arguments.a)
+    b_id = run_reference.find(gateway, arguments.b)
+    found = gateway.get(f"/api/engine/runs/{a_id}/diff/{b_id}")
     if arguments.json:
         print_json(found)
         return OK

@@ -17,4 +17,7 @@ class Exit(Exception):
 
 
 def not_running() -> Exit:
-    return Exit(NOT_RUNNING, "no Perfect system found: start one with `perfect up`")
+    return Exit(
+        NOT_RUNNING,
+        "no Perfect system found: start one with `perfect up`, or name one by --data-dir or --url",
+    )

@@ -7,13 +7,29 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from perfect_sdk.cli.exits import NOT_RUNNING, Exit, not_running
 
 TIMEOUT_S = 15.0
 DOWNLOAD_TIMEOUT_S = 3600.0
 STREAM_TIMEOUT_S = 60.0  # the server sends a comment well before
+
+
+class Message(NamedTuple):
+    """Server-sent. data: JSON of an unnamed one ("message"), text of a signal. position: `<EVENTS sequence>.<LOGS
+    sequence>` of the last event so far.
+    """
+
+    name: str
+    data: Any
+    position: str
+
+    @property
+    def sequences(self) -> tuple[int, int]:
+        """Of EVENTS and of LOGS."""
+        events, _, logs = self.position.partition(".")
+        return int(events or 0), int(logs or 0)
 
 
 class Gateway:
@@ -68,8 +84,8 @@ class Gateway:
         self._json("DELETE", path)
 
     @contextmanager
-    def stream(self, path: str, **query: Any) -> Iterator[Iterator[tuple[str, Any]]]:
-        """Server-sent events as (event name, data): JSON for unnamed ones ("message"), text for signals."""
+    def stream(self, path: str, **query: Any) -> Iterator[Iterator["Message"]]:
+        """Server-sent events as they come."""
         with self._open("GET", self._path(path, query), None, STREAM_TIMEOUT_S) as response:
             yield _events(response)
 
@@ -113,15 +129,18 @@ def _problem(error: urllib.error.HTTPError) -> Exception:
         return Failed(f"{error.url} answered {error.code} {error.reason}")
 
 
-def _events(response: Any) -> Iterator[tuple[str, Any]]:
-    name, data = "message", []
+def _events(response: Any) -> Iterator["Message"]:
+    name, data, position = "message", [], ""
     for raw in response:
         line = raw.decode().rstrip("\r\n")
         if not line:
             if data:
-                yield name, json.loads("\n".join(data)) if name == "message" else "\n".join(data)
+                text = "\n".join(data)
+                yield Message(name, json.loads(text) if name == "message" else text, position)
             name, data = "message", []
         elif line.startswith("event:"):
             name = line[6:].strip()
+        elif line.startswith("id:"):
+            position = line[3:].strip()
         elif line.startswith("data:"):
             data.append(line[5:].removeprefix(" "))

@@ -4,9 +4,8 @@ import argparse
 from typing import Any
 from urllib.parse import quote
 
-from perfect_sdk.cli.exits import OK
 from perfect_sdk.cli.gateway import Gateway
-from perfect_sdk.cli.output import print_json, print_table, show_time
+from perfect_sdk.cli.output import print_done, print_list, show_run, show_time
 from perfect_sdk.cli.parameters import add_system
 
 RUNS_SHOWN = 3
@@ -25,15 +24,12 @@ def register(subparsers: Any) -> None:
     one.set_defaults(run=set_limit)
     one = commands.add_parser("rm", help="remove a limit: whoever waits goes on")
     one.add_argument("name", metavar="NAME")
-    add_system(one, as_json=False)
+    add_system(one)
     one.set_defaults(run=remove)
 
 
 def list_limits(arguments: argparse.Namespace) -> int:
     limits = Gateway.of(arguments).get("/api/engine/limits")
-    if arguments.json:
-        print_json(limits)
-        return OK
     rows = [
         [
             limit["name"],
@@ -44,23 +40,25 @@ def list_limits(arguments: argparse.Namespace) -> int:
         ]
         for limit in limits
     ]
-    print_table(["LIMIT", "TAKEN", "HELD BY", "WAITING", "NEXT"], rows, empty="no limits")
-    return OK
+    return print_list(
+        arguments,
+        limits,
+        key="name",
+        head=["LIMIT", "TAKEN", "HELD BY", "WAITING", "NEXT"],
+        rows=rows,
+        empty="no limits: `perfect limits set NAME SLOTS` sets one",
+    )
 
 
 def set_limit(arguments: argparse.Namespace) -> int:
     limit = Gateway.of(arguments).put(_path(arguments.name), {"slots": arguments.slots})
-    if arguments.json:
-        print_json(limit)
-    else:
-        print(f"{limit['name']}: {limit['slots']} at once")
-    return OK
+    return print_done(arguments, limit, f"{limit['name']}: {limit['slots']} at once")
 
 
 def remove(arguments: argparse.Namespace) -> int:
     Gateway.of(arguments).delete(_path(arguments.name))
-    print(f"{arguments.name}: no limit any more")
-    return OK
+    removed = {"name": arguments.name, "removed": True}
+    return print_done(arguments, removed, f"{arguments.name}: no limit any more")
 
 
 def _path(name: str) -> str:
@@ -68,6 +66,9 @@ def _path(name: str) -> str:
 
 
 def _runs(slots: list[dict[str, Any]]) -> str:
-    shown = [f"{slot['holder']['run_id']} since {show_time(slot['since'])}" for slot in slots[:RUNS_SHOWN]]
+    shown = [
+        f"{show_run(slot['holder']['run_id'])} since {show_time(slot['since'])}"
+        for slot in slots[:RUNS_SHOWN]
+    ]
     more = len(slots) - RUNS_SHOWN
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "") or "–"

@@ -7,6 +7,8 @@ from typing import Any
 
 from perfect_sdk.cli.exits import USAGE, Exit
 
+RUN_HELP = "id, six or more characters of its beginning or end, or @last for the newest"
+
 
 def add_parameters(parser: argparse.ArgumentParser, help: str = "a parameter of the flow") -> None:  # noqa: A002
     parser.add_argument(
@@ -39,3 +41,16 @@ def add_system(parser: argparse.ArgumentParser, *, as_json: bool = True) -> None
     parser.add_argument("--data-dir", type=Path, help="data folder of the local system (default .perfect)")
     if as_json:
         parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.add_argument(
+        "-q", "--quiet", action="store_true", help="print only what a script needs: ids, values"
+    )
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_id", metavar="RUN", help=RUN_HELP)
+
+
+def add_watch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-w", "--watch", action="store_true", help="follow the run; the exit code tells how it ended"
+    )

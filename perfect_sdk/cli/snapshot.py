@@ -28,5 +28,6 @@ def snapshot(arguments: argparse.Namespace) -> int:
         print_json({name: made[name] for name in ("file", "bytes", "taken_at")})
         return OK
     print(made["file"])
-    print(f"{made['bytes'] / 2**20:.1f} MB, as of {show_time(made['taken_at'])}", file=sys.stderr)
+    if not arguments.quiet:
+        print(f"{made['bytes'] / 2**20:.1f} MB, as of {show_time(made['taken_at'])}", file=sys.stderr)
     return OK

@@ -10,7 +10,7 @@ from typing import Any
 
 from perfect_sdk.cli.exits import FAILED, OK, USAGE, Exit
 from perfect_sdk.cli.gateway import Gateway
-from perfect_sdk.cli.output import print_json, print_table
+from perfect_sdk.cli.output import print_columns, print_json
 from perfect_sdk.cli.parameters import add_system, parse_parameters
 
 WIDEST = 80
@@ -146,7 +146,7 @@ def _table(found: dict[str, Any], room: int | None) -> None:
         ]
         for row in [head, *rows]
     ]
-    print_table(cells[0], cells[1:], empty="no rows")
+    print_columns(cells[0], cells[1:], empty="no rows")
 
 
 def fitted(widths: list[int], numeric: list[bool], room: int) -> list[int] | None:

@@ -4,21 +4,22 @@ import argparse
 import json
 from typing import Any
 
-from perfect_sdk.cli.exits import OK, USAGE, Exit
+from perfect_sdk.cli import run_reference
+from perfect_sdk.cli.exits import USAGE, Exit
 from perfect_sdk.cli.gateway import Gateway
-from perfect_sdk.cli.output import print_json
-from perfect_sdk.cli.parameters import add_parameters, add_system, parse_parameters
+from perfect_sdk.cli.output import print_done
+from perfect_sdk.cli.parameters import add_parameters, add_run, add_system, add_watch, parse_parameters
 
 
 def register(commands: Any) -> None:
     """Into the commands of `perfect runs`."""
     one = commands.add_parser("pause", help="stop a running run at its next call, until it is resumed")
-    one.add_argument("run_id", metavar="RUN")
+    add_run(one)
     add_system(one)
     one.set_defaults(run=pause, watch=False)
 
     one = commands.add_parser("resume", help="end a pause that waits for input")
-    one.add_argument("run_id", metavar="RUN")
+    add_run(one)
     one.add_argument("--input", metavar="VALUE", help="read as JSON where it is JSON, as text otherwise")
     one.add_argument(
         "--key", metavar="KEY", help="which pause, when the run waits for several inputs at once"
@@ -27,21 +28,19 @@ def register(commands: Any) -> None:
     _finish(one, resume)
 
     one = commands.add_parser("retry", help="try a failed run again: what completed is not done again")
-    one.add_argument("run_id", metavar="RUN")
+    add_run(one)
     one.add_argument("--from", dest="from_key", metavar="TASK", help="the key of the first task to run again")
     _finish(one, retry)
 
     one = commands.add_parser("fork", help="a new run that takes over the results of a run up to a task")
-    one.add_argument("run_id", metavar="RUN")
+    add_run(one)
     one.add_argument("--from", dest="from_key", metavar="TASK", help="the key of the first task to run again")
     add_parameters(one)
     _finish(one, fork)
 
 
 def _finish(parser: argparse.ArgumentParser, run: Any) -> None:
-    parser.add_argument(
-        "--watch", action="store_true", help="follow the run; the exit code tells how it ended"
-    )
+    add_watch(parser)
     add_system(parser)
     parser.set_defaults(run=run)
 
@@ -73,19 +72,15 @@ def fork(arguments: argparse.Namespace) -> int:
     body: dict[str, Any] = {"from_key": arguments.from_key}
     if arguments.parameters:
         body["parameters"] = parse_parameters(arguments.parameters)
-    return _act(arguments, "fork", body, f"is forked from {arguments.run_id}")
+    return _act(arguments, "fork", body, "is forked from {}")
 
 
 def _act(arguments: argparse.Namespace, verb: str, body: dict[str, Any], done: str) -> int:
     gateway = Gateway.of(arguments)
-    run = gateway.post(f"/api/engine/runs/{arguments.run_id}/{verb}", body)
-    code = OK
+    run_id = run_reference.find(gateway, arguments.run_id)
+    run = gateway.post(f"/api/engine/runs/{run_id}/{verb}", body)
     if arguments.watch:
-        from perfect_sdk.cli.watching import watch
+        from perfect_sdk.cli.watching import watch_as_asked
 
-        run, code = watch(gateway, run["id"], quiet=arguments.json)
-    if arguments.json:
-        print_json(run)
-    elif not arguments.watch:
-        print(f"run {run['id']} {done}")
-    return code
+        return watch_as_asked(gateway, run["id"], arguments)
+    return print_done(arguments, run, f"run {run['id']} {done.format(run_id)}", value=run["id"])

@@ -4,10 +4,11 @@ import argparse
 from typing import Any
 from urllib.parse import quote
 
-from perfect_sdk.cli.exits import OK
 from perfect_sdk.cli.gateway import Gateway
-from perfect_sdk.cli.output import print_json
-from perfect_sdk.cli.parameters import add_parameters, add_system, parse_parameters
+from perfect_sdk.cli.moment import coming
+from perfect_sdk.cli.output import print_done
+from perfect_sdk.cli.parameters import add_parameters, add_system, add_watch, parse_parameters
+from perfect_sdk.cli.suggestion import naming_flow
 
 
 def register(subparsers: Any) -> None:
@@ -18,23 +19,25 @@ def register(subparsers: Any) -> None:
     add_parameters(parser)
     parser.add_argument(
         "--config",
+        "--configuration",
         dest="configuration",
         choices=["development", "debug", "release"],
         default="development",
         help="how much is logged (default: development)",
     )
     parser.add_argument("--tag", dest="tags", action="append", default=[], help="may be given several times")
+    parser.add_argument("--name", metavar="TEXT", help="a name for the run")
+    parser.add_argument("--priority", type=int, metavar="N", help="higher ones go first (default 0)")
     parser.add_argument(
         "--idempotency-key", metavar="KEY", help="the same key starts one run only, for 24 hours"
     )
     parser.add_argument(
         "--at",
+        type=coming,
         metavar="TIME",
-        help="start it then: ISO 8601 with a time zone, as 2026-05-01T12:00:00+02:00 (default: now)",
+        help="start it then: 2026-05-01T12:00, with or without a zone, 09:30, or 10m, 2h from now (default: now)",
     )
-    parser.add_argument(
-        "--watch", action="store_true", help="follow the run; the exit code tells how it ended"
-    )
+    add_watch(parser)
     add_system(parser)
     parser.set_defaults(run=run)
 
@@ -45,21 +48,19 @@ def run(arguments: argparse.Namespace) -> int:
         "parameters": parse_parameters(arguments.parameters),
         "tags": arguments.tags,
     }
-    if arguments.idempotency_key:
-        body["idempotency_key"] = arguments.idempotency_key
-    if arguments.at:
-        body["scheduled_for"] = arguments.at
+    for name, value in (
+        ("idempotency_key", arguments.idempotency_key),
+        ("scheduled_for", arguments.at),
+        ("name", arguments.name),
+        ("priority", arguments.priority),
+    ):
+        if value:
+            body[name] = value
     gateway = Gateway.of(arguments)
-    triggered = gateway.post(f"/api/engine/trigger/{quote(arguments.flow, safe='')}", body)
-    code = OK
+    with naming_flow(gateway, arguments.flow):
+        triggered = gateway.post(f"/api/engine/trigger/{quote(arguments.flow, safe='')}", body)
     if arguments.watch:
-        from perfect_sdk.cli.watching import watch
+        from perfect_sdk.cli.watching import watch_as_asked
 
-        if not arguments.json:
-            print(f"run {triggered['id']}")
-        triggered, code = watch(gateway, triggered["id"], quiet=arguments.json)
-    if arguments.json:
-        print_json(triggered)
-    elif not arguments.watch:
-        print(triggered["id"])
-    return code
+        return watch_as_asked(gateway, triggered["id"], arguments)
+    return print_done(arguments, triggered, triggered["id"], value=triggered["id"])

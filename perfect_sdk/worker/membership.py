@@ -8,6 +8,8 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
+
 from perfect_bus import Bus
 from perfect_bus.presence import keep, withdraw
 from perfect_schemas import codec, ids, subjects
@@ -24,7 +26,10 @@ RETRY_S = 0.5
 
 
 class Membership:
-    """`spawn(coroutine)`: runs it in the background; its failure ends the worker."""
+    """`spawn(coroutine)`: runs it in the background; its failure ends the worker.
+
+    registered(definition): called once the registry knows the flow.
+    """
 
     def __init__(
         self,
@@ -34,8 +39,10 @@ class Membership:
         client_id: str,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
         say: Callable[[str], None],
+        registered: Callable[[RegisterFlow], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._bus = bus
+        self._registered = registered
         self._options = options
         self._client_id = client_id
         self._spawn = spawn
@@ -89,10 +96,15 @@ class Membership:
     async def _register(self, definition: RegisterFlow) -> None:
         """Again until the registry answers."""
         subject = subjects.command("registry", "register")
+        definition = msgspec.structs.replace(
+            definition, client_id=self._client_id, client_name=self._options.name
+        )
         said = False
         while True:
             try:
                 await self._bus.ask(subject, definition)
+                if self._registered is not None:
+                    await self._registered(definition)
             except Rejected as error:
                 self._say(f"flow {definition.name!r} was not registered: {error.detail}")
                 return

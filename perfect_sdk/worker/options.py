@@ -7,16 +7,28 @@ import msgspec
 
 from perfect_bus.bus import Connection
 from perfect_bus.settings import Settings
+from perfect_schemas.events.flow import Deployment
+from perfect_schemas.schedule import ScheduleSpec
 
 DEFAULT_CONCURRENCY = 10
 DEFAULT_DRAIN_S = 3.0
 
 
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment of the flow called `flow`, with its schedules."""
+
+    flow: str
+    deployment: Deployment
+    schedules: list[ScheduleSpec] = []
+
+
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """targets: files and modules with flows. slots = processes × concurrency.
+    """targets: files and modules with flows. slots = processes × concurrency, at most `limit`.
 
     suspend_after_s: how long the code of a run that waits stays in memory.
     drain_s: how long held runs may go on after SIGTERM before they are left to other workers.
+    served: deployments that are registered with the flows. pause_on_shutdown: their schedules pause when it ends.
+    announces: whether it says how their runs are started.
     """
 
     targets: list[str]
@@ -30,10 +42,15 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     presence_every_s: float = 1.5
     cancel_grace_s: float = 10.0
     suspend_after_s: float = 10.0
+    limit: int | None = None
+    served: list[Served] = []
+    pause_on_shutdown: bool = True
+    announces: bool = True
 
     @property
     def slots(self) -> int:
-        return self.processes * self.concurrency
+        slots = self.processes * self.concurrency
+        return slots if self.limit is None else min(slots, self.limit)
 
     def with_settings(self, settings: Settings) -> "WorkerOptions":
         return msgspec.structs.replace(

@@ -27,6 +27,7 @@ from perfect_sdk.worker.held_tasks import HeldTasks
 from perfect_sdk.worker.membership import Membership
 from perfect_sdk.worker.options import WorkerOptions
 from perfect_sdk.worker.runs import Runs
+from perfect_sdk.worker.served import Deployments
 
 CONNECT_S = 3.0  # then it says that it is waiting
 GOODBYE_S = 1.0
@@ -58,6 +59,7 @@ class Supervisor:
         self._runs: Runs
         self._intake: Intake
         self._membership: Membership
+        self._deployments: Deployments
         self._held_tasks: HeldTasks
         self._task_intake: Intake
 
@@ -150,8 +152,14 @@ class Supervisor:
         self._task_intake = Intake(
             self._bus, free=self._free_for_tasks, take=self._held_tasks.take, say=say, kind=TaskHandOver
         )
+        self._deployments = Deployments(self._bus, options, say)
         self._membership = Membership(
-            self._bus, options, client_id=self.client_id, spawn=self._spawn, say=say
+            self._bus,
+            options,
+            client_id=self.client_id,
+            spawn=self._spawn,
+            say=say,
+            registered=self._deployments.declare,
         )
         await self._intake.start()
         await self._task_intake.start()
@@ -172,6 +180,7 @@ class Supervisor:
 
     async def _end(self) -> None:
         self._draining = True
+        await self._deployments.pause()
         self._intake.stop()
         self._task_intake.stop()
         self._membership.drain()
@@ -205,7 +214,7 @@ class Supervisor:
             if not frame.flows:
                 self._give_up("nothing to serve")
                 return
-            for definition in frame.flows:
+            for definition in map(self._deployments.with_deployments, frame.flows):
                 flow_id = ids.flow_id(definition.name)
                 self.flows[flow_id] = definition
                 self._runs.versions[flow_id] = definition.flow_version or None

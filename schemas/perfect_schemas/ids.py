@@ -78,6 +78,16 @@ def limit_id(name: str) -> str:
     return str(uuid.uuid5(NAMESPACE, f"limit\x1f{name}"))
 
 
+def schedule_id(flow: str, name: str) -> str:
+    """The id of the schedule called `name` of the flow with the id `flow`."""
+    return str(uuid.uuid5(uuid.UUID(flow), f"schedule\x1f{name}"))
+
+
+def scheduled_run_id(schedule: str, instant: datetime) -> str:
+    """The id of the run that the schedule with the id `schedule` starts for `instant`, the same whenever it is asked for."""
+    return uuid7_for(instant, schedule, instant.astimezone(UTC).isoformat())
+
+
 def query_id(name: str) -> str:
     """The id of the SQL query that is kept under that name."""
     return str(uuid.uuid5(NAMESPACE, f"query\x1f{name}"))
@@ -95,6 +105,16 @@ def child_run_id(parent_run_id: str, task_key: str) -> str:
 def task_run_id(run_id: str, task_key: str) -> str:
     """The id of the task run at `task_key`: one per (run, key), the same on every replay, in the run's order of time."""
     return child_run_id(run_id, "task\x1f" + task_key)
+
+
+def artifact_id(run_id: str, place: str) -> str:
+    """The id of the artifact that the code of the run makes at `place`: the same on every replay."""
+    return child_run_id(run_id, "artifact\x1f" + place)
+
+
+def variable_id(name: str) -> str:
+    """The id of the variable called `name`."""
+    return str(uuid.uuid5(NAMESPACE, f"variable\x1f{name}"))
 
 
 def is_id(text: str) -> bool:

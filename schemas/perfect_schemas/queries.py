@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from perfect_schemas.schedule import ScheduleSpec
 from perfect_schemas.views import EventView, LogView, RunView, TaskRunView
 
 
@@ -151,6 +152,26 @@ class IntegrityReport(msgspec.Struct, frozen=True, kw_only=True):
 
     offsets: dict[str, int]
     checks: list[IntegrityCheck]
+
+
+class SchedulePreview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`schedule_preview`, answered by the engine. Answer: list[ScheduledInstant] in order of time, fewer than `count` when
+    the rule ends. schedule_id, or spec: of one that need not be kept. after: the instants after it; None: after now.
+    count: at most 1,000. InvalidInput names what is wrong with the spec.
+    """
+
+    schedule_id: str | None = None
+    spec: ScheduleSpec | None = None
+    after: datetime | None = None
+    count: int = 10
+
+
+class ScheduledInstant(msgspec.Struct, frozen=True, kw_only=True):
+    """at: as the rule says. due_at: that and the jitter. local: in the schedule's zone, with its offset."""
+
+    at: datetime
+    due_at: datetime
+    local: str
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,8 +25,16 @@ def limit(limit_id: str) -> str:
     return f"perfect.evt.limit.{limit_id}"
 
 
+def schedule(schedule_id: str) -> str:
+    return f"perfect.evt.schedule.{schedule_id}"
+
+
 def saved_query(query_id: str) -> str:
     return f"perfect.evt.query.{query_id}"
+
+
+def variable(variable_id: str) -> str:
+    return f"perfect.evt.variable.{variable_id}"
 
 
 def log(run_id: str) -> str:
@@ -93,12 +101,26 @@ def idempotency(flow_id: str, digest: str) -> str:
     return f"$KV.{IDEMPOTENCY}.{flow_id}.{digest}"
 
 
+def secret(name: str) -> str:
+    """The raw subject of a secret's key in its KV bucket; names of secrets fit into subjects."""
+    return f"$KV.{SECRETS}.{name}"
+
+
+def cached(digest: str) -> str:
+    """The raw subject of a cached result, by the hex SHA-256 of its cache key, in the KV bucket CACHE."""
+    return f"$KV.{CACHE}.{digest}"
+
+
+CACHE = "CACHE"
 CLIENTS = "CLIENTS"
 IDEMPOTENCY = "IDEMPOTENCY"
 RESULTS = "RESULTS"
+SECRETS = "SECRETS"
 ALL_RUNS = "perfect.evt.run.*"
 ALL_FLOWS = "perfect.evt.flow.*"
 ALL_CLIENTS = "perfect.evt.client.*"
 ALL_PROCESSES = "perfect.evt.process.*"
 ALL_LIMITS = "perfect.evt.limit.*"
+ALL_SCHEDULES = "perfect.evt.schedule.*"
 ALL_SAVED_QUERIES = "perfect.evt.query.*"
+ALL_VARIABLES = "perfect.evt.variable.*"

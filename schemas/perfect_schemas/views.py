@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from perfect_schemas.envelope import ErrorInfo
-from perfect_schemas.events.flow import TaskDefinition
+from perfect_schemas.events.flow import Deployment, TaskDefinition
 from perfect_schemas.events.run import OpenWait
 from perfect_schemas.folds.run import RunLife, is_paused_from_outside, is_pausing, open_waits
 from perfect_schemas.folds.task import TaskLife
@@ -65,11 +65,13 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     eta_p90: datetime | None = None
     outlook: Outlook | None = None
     result: Any = None
+    deployment: str | None = None
 
 
 class TaskRunView(msgspec.Struct, frozen=True, kw_only=True):
     """origin_run_id: the run whose result was taken over; the task did not run in this one.
-    queue: of a distributed task, whose workers run it.
+    queue: of a distributed task, whose workers run it. run_name: what people call it (`task_run_name`), if anything.
+    state_name, state_message: of a state with a name of its own that it returned.
     """
 
     id: str
@@ -89,6 +91,9 @@ class TaskRunView(msgspec.Struct, frozen=True, kw_only=True):
     weight: float = 1.0
     origin_run_id: str | None = None
     queue: str | None = None
+    run_name: str | None = None
+    state_name: str | None = None
+    state_message: str | None = None
 
 
 class LogView(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,6 +193,7 @@ class FlowView(msgspec.Struct, frozen=True, kw_only=True):
     recent: list[RecentRun] = []
     expected_counts: dict[str, float] = {}
     curves: list[Curve] = []
+    deployments: list[Deployment] = []
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True):
@@ -317,6 +323,7 @@ def run_view(
         name=run.name,
         origin=run.origin,
         parent_run_id=run.parent_run_id,
+        deployment=run.deployment,
         origin_run_id=run.fork_of or run.origin_run_id,
         waits_for=shown.waits_for if shown else None,
         input_schema=shown.input_schema if shown else None,
@@ -353,4 +360,7 @@ def task_run_view(task: TaskLife, *, weight: float = 1.0, expected_ms: float | N
         weight=weight,
         origin_run_id=task.origin_run_id,
         queue=task.queue,
+        run_name=task.run_name,
+        state_name=task.state_name,
+        state_message=task.state_message,
     )

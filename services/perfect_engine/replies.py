@@ -3,7 +3,7 @@
 import msgspec
 
 from perfect_bus.append import check_size
-from perfect_engine import idempotency
+from perfect_engine import deployment, idempotency
 from perfect_engine import run as rules
 from perfect_engine.invalid import TEXT_LENGTH, of_message, refuse
 from perfect_engine.parameters import Checker
@@ -39,27 +39,42 @@ class Replies:
     async def trigger(self, data: bytes) -> Reply:
         with of_message(REFUSED):
             command = _trigger(data)
-        flow = self._flows.get(command.flow)
-        if flow is None or flow.hidden:
-            flow = await self._flows.find(command.flow)
-        if flow is None or flow.hidden:
-            raise NotFound(
-                f"there is no flow {command.flow[:TEXT_LENGTH]!r}: "
-                + ("it was removed" if flow else "start a worker that serves it, or register it first")
-            )
+        given = command.parameters
+        flow, command = await self._flow_of(command)
         _check(command)
-        flow = await self._check_parameters(flow, command)
+        if deployment.checks_parameters(command, flow):
+            flow = await self._check_parameters(flow, command)
         if len(data) > MAX_PAYLOAD_BYTES // 2:
             [event] = rules.schedule(None, command, flow, self._process.stamp())
             check_size(subjects.run(command.run_id), encode(event))
         is_first = True
         if command.idempotency_key is not None:
             run_id = await idempotency.reserve(
-                self._bus, flow.id, command.idempotency_key, command.run_id, command.parameters
+                self._bus, flow.id, command.idempotency_key, command.run_id, given
             )
             is_first = run_id == command.run_id
             command = msgspec.structs.replace(command, run_id=run_id)
         return await self._schedule(command, flow, is_first=is_first)
+
+    async def _flow_of(self, command: TriggerRun) -> tuple[Flow, TriggerRun]:
+        """The flow, and the command with what its deployment adds. Raises NotFound."""
+        flow = await self._known(command.flow)
+        named = deployment.split(command.flow) if flow is None and command.deployment is None else None
+        if named is not None:
+            flow = await self._known(named[0])
+            command = msgspec.structs.replace(command, deployment=named[1])
+        if flow is None or flow.hidden:
+            raise NotFound(
+                f"there is no flow {command.flow[:TEXT_LENGTH]!r}: "
+                + ("it was removed" if flow else "start a worker that serves it, or register it first")
+            )
+        if command.deployment is not None and command.deployment not in flow.deployments:
+            flow = await self._flows.find(flow.id) or flow
+        return flow, deployment.applied(command, flow)
+
+    async def _known(self, name: str) -> Flow | None:
+        flow = self._flows.get(name)
+        return await self._flows.find(name) if flow is None or flow.hidden else flow
 
     async def _check_parameters(self, flow: Flow, command: TriggerRun) -> Flow:
         """Raises InvalidInput. A newer version may have been registered a moment ago: then that one counts."""
@@ -102,6 +117,9 @@ class Replies:
                 state=life.state.value,
                 created_at=life.created_at,
                 new=is_first,
+                parameters=life.parameters,
+                tags=life.tags,
+                deployment=life.deployment,
             ),
             seq=run.seq,
         )

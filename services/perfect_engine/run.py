@@ -66,6 +66,7 @@ def schedule(life: RunLife | None, command: TriggerRun, flow: Flow, stamp: Stamp
             idempotency_key=command.idempotency_key,
             parent_run_id=command.parent_run_id,
             parent_task_key=command.parent_task_key,
+            deployment=command.deployment,
         ),
     )
 

@@ -22,6 +22,7 @@ from perfect_gateway.api import (
     sql,
     statistics,
     steering,
+    versions,
 )
 from perfect_gateway.outermost import LOOPBACK_NAMES, Outermost
 from perfect_gateway.pages import diff as diff_pages
@@ -45,6 +46,7 @@ def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
         handler
         for module in (
             flows,
+            versions,
             runs,
             steering,
             limits,

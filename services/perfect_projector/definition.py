@@ -11,8 +11,11 @@ from perfect_schemas.events import (
     ClientConnected,
     ClientDisconnected,
     ClientLost,
+    Deployment,
+    FlowDeployed,
     FlowRegistered,
     FlowRemoved,
+    FlowUndeployed,
     TaskDefinition,
 )
 from perfect_schemas.folds import flow as flow_fold
@@ -21,6 +24,8 @@ from perfect_schemas.ids import is_id
 
 _decode_tasks = msgspec.json.Decoder(list[TaskDefinition]).decode
 _decode_parameters = msgspec.json.Decoder(dict).decode
+_decode_deployments = msgspec.json.Decoder(dict[str, Deployment]).decode
+_FlowEvent = FlowRegistered | FlowDeployed | FlowUndeployed | FlowRemoved
 
 
 class Definitions:
@@ -35,12 +40,12 @@ class Definitions:
 
     def fold(self, batch: Batch, message: Message, event: Event) -> None:
         match event:
-            case FlowRegistered() | FlowRemoved():
+            case FlowRegistered() | FlowDeployed() | FlowUndeployed() | FlowRemoved():
                 self._flow(batch, message, event)
             case ClientConnected() | ClientDisconnected() | ClientLost():
                 self._client(batch, message, event)
 
-    def _flow(self, batch: Batch, message: Message, event: FlowRegistered | FlowRemoved) -> None:
+    def _flow(self, batch: Batch, message: Message, event: _FlowEvent) -> None:
         tasks = event.tasks if isinstance(event, FlowRegistered) else []
         if not (is_id(event.flow_id) and all(is_id(task.id) for task in tasks)):
             self.invalid += 1
@@ -114,6 +119,7 @@ def row_of(flow: Flow) -> Row:
         timestamp(flow.created_at),
         timestamp(flow.registered_at),
         flow.last_seq,
+        text(flow.deployments),
     )
 
 
@@ -132,6 +138,7 @@ def flow_of(row: Row) -> Flow:
         created_at,
         registered_at,
         last_seq,
+        deployments,
     ) = row
     return Flow(
         id=flow_id,
@@ -147,6 +154,7 @@ def flow_of(row: Row) -> Flow:
         created_at=instant(created_at),  # type: ignore[arg-type]
         registered_at=instant(registered_at),  # type: ignore[arg-type]
         last_seq=last_seq,
+        deployments=_decode_deployments(deployments) if deployments else {},
     )
 
 

@@ -239,7 +239,7 @@ class Duck:
             fixed += self._replace_invalid(rows, {14: "{}", 20: "null", 21: "null", 22: "null"})
         for rows in (batch.new_task_runs, batch.task_runs):
             fixed += self._replace_invalid(rows, {12: "null", 13: "null", 14: "null"})
-        return fixed + self._replace_invalid(batch.flows, {5: "{}", 6: "[]"})
+        return fixed + self._replace_invalid(batch.flows, {5: "{}", 6: "[]", 13: "{}"})
 
     def _replace_invalid(self, rows: list[Row], places: dict[int, str | None]) -> int:
         fixed = 0

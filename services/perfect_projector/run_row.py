@@ -51,6 +51,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     schedule_id: str | None = None
     idempotency_key: str | None = None
     archived: bool = False
+    deployment: str | None = None
 
 
 class Measured(msgspec.Struct, kw_only=True):

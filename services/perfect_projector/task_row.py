@@ -33,6 +33,9 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True):
     losses: int = 0
     queue: str | None = None
     queued_seq: int = 0
+    run_name: str | None = None
+    state_name: str | None = None
+    state_message: str | None = None
 
 
 _decode_details = msgspec.json.Decoder(Details).decode
@@ -70,6 +73,9 @@ def row_of(run_id: str, life: TaskLife, counted: bool, first_seq: int) -> Row:
                 life.losses,
                 life.queue,
                 life.queued_seq,
+                life.run_name,
+                life.state_name,
+                life.state_message,
             )
         ),
         counted,
@@ -128,5 +134,8 @@ def life_of(row: Row) -> tuple[TaskLife, bool, int]:
         losses=rest.losses,
         queue=rest.queue,
         queued_seq=rest.queued_seq,
+        run_name=rest.run_name,
+        state_name=rest.state_name,
+        state_message=rest.state_message,
     )
     return life, counted, first_seq

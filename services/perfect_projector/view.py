@@ -83,8 +83,8 @@ def statistic_of(row: Row) -> StatisticView:
 
 
 def flow_of(row: Row, recent: list[RecentRun]) -> FlowView:
-    flow = definition.flow_of(row[:13])
-    mean, m2, count, least, greatest, updated = row[13:]
+    flow = definition.flow_of(row[:14])
+    mean, m2, count, least, greatest, updated = row[14:]
     statistics = (
         None
         if count is None
@@ -102,6 +102,7 @@ def flow_of(row: Row, recent: list[RecentRun]) -> FlowView:
         hidden=flow.hidden,
         statistics=statistics,
         recent=recent,
+        deployments=list(flow.deployments.values()),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from perfect_registry import deployments
 from perfect_schemas import ids
 from perfect_schemas.commands import RegisterFlow
 from perfect_schemas.errors import FieldError, InvalidInput, NotFound
@@ -42,6 +43,8 @@ def register(
             parameters=command.parameters,
             entrypoint=command.entrypoint,
             schedule=command.schedule,
+            client_id=command.client_id,
+            client_name=command.client_name,
         ),
     )
 
@@ -87,6 +90,7 @@ def check(command: RegisterFlow) -> None:
             errors.append(FieldError(f"tasks.{n}.estimated_time", "must be 0 or more milliseconds"))
     errors += [error for n, tag in enumerate(command.tags) for error in _name_errors(f"tags.{n}", tag)]
     errors += _schema_errors(command.parameters)
+    errors += deployments.errors_of(command.deployments)
     if errors:
         raise InvalidInput(
             f"flow {command.name[:NAME_LENGTH]!r} cannot be registered: "

@@ -2,17 +2,28 @@
 
 import msgspec
 
-from perfect_registry import flows
-from perfect_runtime.decider import handle
+from perfect_registry import deployments, flows, versions
+from perfect_runtime.decider import handle, read
 from perfect_runtime.definitions import Flows
 from perfect_runtime.service import Context
 from perfect_schemas import ids, subjects
 from perfect_schemas.codec import encode
-from perfect_schemas.commands import Done, LiveRuns, Registered, RegisterFlow, RemoveFlow, Reply
+from perfect_schemas.commands import (
+    Done,
+    LiveRuns,
+    Registered,
+    RegisterFlow,
+    RemoveDeployment,
+    RemoveFlow,
+    Reply,
+    ShowVersions,
+)
 from perfect_schemas.errors import Conflicting, InvalidInput, NotFound
 
 _decode_register = msgspec.json.Decoder(RegisterFlow).decode
 _decode_remove = msgspec.json.Decoder(RemoveFlow).decode
+_decode_undeploy = msgspec.json.Decoder(RemoveDeployment).decode
+_decode_versions = msgspec.json.Decoder(ShowVersions).decode
 _decode_ids = msgspec.json.Decoder(list[str]).decode
 
 
@@ -23,8 +34,13 @@ class Replies:
         self._flows = known
 
     async def start(self) -> None:
-        await self._bus.answer(subjects.command("registry", "register"), self.register, queue="registry")
-        await self._bus.answer(subjects.command("registry", "remove"), self.remove, queue="registry")
+        for verb, reply in (
+            ("register", self.register),
+            ("remove", self.remove),
+            ("undeploy", self.undeploy),
+            ("versions", self.versions),
+        ):
+            await self._bus.answer(subjects.command("registry", verb), reply, queue="registry")
 
     async def register(self, data: bytes) -> Reply:
         try:
@@ -40,6 +56,18 @@ class Replies:
         )
         if stored:
             self._context.log.info("flow registered", flow=command.name, version=stored[0][1].flow_version)
+        for wanted in command.deployments:
+            await handle(
+                self._bus,
+                aggregate,
+                lambda flow, wanted=wanted: deployments.deploy(
+                    flow,
+                    ids.flow_id(command.name),
+                    wanted,
+                    event_id=ids.uuid7(),
+                    now=self._context.clock(),
+                ),
+            )
         return _reply(
             Registered(
                 flow_id=ids.flow_id(command.name),
@@ -70,6 +98,31 @@ class Replies:
             )
             self._context.log.info("flow removed", flow=flow.name)
         return _reply(Done())
+
+    async def undeploy(self, data: bytes) -> Reply:
+        command = _decode_undeploy(data)
+        aggregate = self._flows.aggregate(_id_of(command.flow))
+        await read(self._bus, aggregate, stream="DEFS")
+        await handle(
+            self._bus,
+            aggregate,
+            lambda flow: deployments.undeploy(
+                flow, command.name, event_id=ids.uuid7(), now=self._context.clock()
+            ),
+        )
+        return _reply(Done())
+
+    async def versions(self, data: bytes) -> Reply:
+        command = _decode_versions(data)
+        subject = subjects.flow(_id_of(command.flow))
+        found = versions.versions(event for _, event in await self._bus.read(subject, stream="DEFS"))
+        if not found:
+            raise NotFound(f"there is no flow {command.flow!r}")
+        return _reply(found)
+
+
+def _id_of(flow: str) -> str:
+    return flow if ids.is_id(flow) else ids.flow_id(flow)
 
 
 def _reply(value: object) -> Reply:

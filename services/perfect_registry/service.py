@@ -1,8 +1,12 @@
-"""The registry: which flows there are, which clients were lost, which SQL queries people keep."""
+"""The registry: which flows there are, which clients were lost, which SQL queries, variables and secrets
+people keep.
+"""
 
 from perfect_registry.presence import Roll
 from perfect_registry.query_replies import QueryReplies
 from perfect_registry.replies import Replies
+from perfect_registry.secret_replies import SecretReplies
+from perfect_registry.variable_replies import VariableReplies
 from perfect_runtime.definitions import Flows
 from perfect_runtime.service import Context, Service
 
@@ -16,14 +20,20 @@ class RegistryService(Service):
         self.roll = Roll(context)
         self.replies = Replies(context, self.flows)
         self.query_replies = QueryReplies(context)
+        self.variable_replies = VariableReplies(context)
+        self.secret_replies = SecretReplies(context)
 
     async def start(self) -> None:
         await self.flows.start()
         await self.roll.start()
         await self.replies.start()
         await self.query_replies.start()
+        await self.variable_replies.start()
+        await self.secret_replies.start()
 
     async def stop(self) -> None:
+        await self.secret_replies.stop()
+        await self.variable_replies.stop()
         await self.query_replies.stop()
         await self.roll.stop()
         await self.flows.stop()

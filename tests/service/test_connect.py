@@ -222,10 +222,9 @@ def test_two_calls_share_a_client(
 
 STEERED = """
 import time
-import time
 
-from perfect_sdk.context import current
 from perfect_sdk import flow, get_run_logger, sleep, task
+from perfect_sdk.context import current
 
 @task
 def say(n: int) -> None:

@@ -9,7 +9,8 @@ from perfect_schemas.envelope import Configuration
 
 
 class TriggerRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`perfect.cmd.engine.trigger`. Answer: Triggered. `flow`: id or name. `run_id`: made by the caller.
+    """`perfect.cmd.engine.trigger`. Answer: Triggered. `flow`: id or name, or FLOW/DEPLOYMENT by name. `run_id`: made by the
+    caller. deployment: of the flow; its parameters and tags are the run's defaults.
 
     scheduled_for: with its time zone; InvalidInput without.
     parent_run_id, parent_task_key: the run that waits for this one, and the place in it.
@@ -27,10 +28,14 @@ class TriggerRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     origin: Literal["api", "schedule"] = "api"
     parent_run_id: str | None = None
     parent_task_key: str | None = None
+    deployment: str | None = None
+    schedule_id: str | None = None
 
 
 class Triggered(msgspec.Struct, frozen=True, kw_only=True):
-    """new: False when the idempotency key had already made this run."""
+    """new: False when the idempotency key had already made this run. parameters, tags: the run's, with what its
+    deployment adds.
+    """
 
     run_id: str
     flow_id: str
@@ -39,6 +44,9 @@ class Triggered(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     created_at: datetime
     new: bool = True
+    parameters: dict[str, Any] | None = None
+    tags: list[str] | None = None
+    deployment: str | None = None
 
 
 class LiveRuns(msgspec.Struct, frozen=True, kw_only=True):

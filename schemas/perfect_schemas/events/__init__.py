@@ -2,8 +2,16 @@
 
 from perfect_schemas.envelope import Event
 from perfect_schemas.events.archive import RunArchived, RunRestored
+from perfect_schemas.events.artifact import ArtifactSaved
 from perfect_schemas.events.client import ClientConnected, ClientDisconnected, ClientLost
-from perfect_schemas.events.flow import FlowRegistered, FlowRemoved, TaskDefinition
+from perfect_schemas.events.flow import (
+    Deployment,
+    FlowDeployed,
+    FlowRegistered,
+    FlowRemoved,
+    FlowUndeployed,
+    TaskDefinition,
+)
 from perfect_schemas.events.limit import (
     LimitCondensed,
     LimitRemoved,
@@ -39,6 +47,17 @@ from perfect_schemas.events.run import (
     RunSuspended,
 )
 from perfect_schemas.events.saved_query import QueryRemoved, QuerySaved
+from perfect_schemas.events.schedule import (
+    ScheduleCondensed,
+    ScheduleCreated,
+    ScheduleDeferred,
+    ScheduleFired,
+    SchedulePaused,
+    ScheduleRemoved,
+    ScheduleResumed,
+    ScheduleSkipped,
+    ScheduleUpdated,
+)
 from perfect_schemas.events.statistic import PerformanceRunningLong, PerformanceWarned
 from perfect_schemas.events.task import (
     TaskAdopted,
@@ -50,6 +69,7 @@ from perfect_schemas.events.task import (
     TaskSkipped,
     TaskStarted,
 )
+from perfect_schemas.events.variable import VariableRemoved, VariableSet
 
 RunEvent = (
     RunScheduled
@@ -82,6 +102,8 @@ TaskEvent = (
 )
 DefinitionEvent = (
     FlowRegistered
+    | FlowDeployed
+    | FlowUndeployed
     | FlowRemoved
     | ClientConnected
     | ClientDisconnected
@@ -92,24 +114,50 @@ DefinitionEvent = (
     | ProcessStopped
     | QuerySaved
     | QueryRemoved
+    | VariableSet
+    | VariableRemoved
 )
 LimitEvent = LimitSet | LimitRemoved | SlotGranted | SlotReleased | LimitCondensed
+ScheduleEvent = (
+    ScheduleCreated
+    | ScheduleUpdated
+    | SchedulePaused
+    | ScheduleResumed
+    | ScheduleRemoved
+    | ScheduleFired
+    | ScheduleDeferred
+    | ScheduleSkipped
+    | ScheduleCondensed
+)
 PerformanceEvent = PerformanceWarned | PerformanceRunningLong
-AnyEvent = RunEvent | TaskEvent | DefinitionEvent | LimitEvent | PerformanceEvent | LogBatch
+AnyEvent = (
+    RunEvent
+    | TaskEvent
+    | DefinitionEvent
+    | LimitEvent
+    | ScheduleEvent
+    | PerformanceEvent
+    | LogBatch
+    | ArtifactSaved
+)
 
 FINAL_TASK_EVENTS = (TaskCompleted, TaskCached, TaskFailed, TaskSkipped, TaskAdopted)
 
 __all__ = [
     "FINAL_TASK_EVENTS",
     "AnyEvent",
+    "ArtifactSaved",
     "AwaitedTasks",
     "ClientConnected",
     "ClientDisconnected",
     "ClientLost",
     "DefinitionEvent",
+    "Deployment",
     "Event",
+    "FlowDeployed",
     "FlowRegistered",
     "FlowRemoved",
+    "FlowUndeployed",
     "LimitCondensed",
     "LimitEvent",
     "LimitRemoved",
@@ -144,6 +192,16 @@ __all__ = [
     "RunScheduled",
     "RunStarted",
     "RunSuspended",
+    "ScheduleCondensed",
+    "ScheduleCreated",
+    "ScheduleDeferred",
+    "ScheduleEvent",
+    "ScheduleFired",
+    "SchedulePaused",
+    "ScheduleRemoved",
+    "ScheduleResumed",
+    "ScheduleSkipped",
+    "ScheduleUpdated",
     "SlotGranted",
     "SlotHeld",
     "SlotReleased",
@@ -157,4 +215,6 @@ __all__ = [
     "TaskRetrying",
     "TaskSkipped",
     "TaskStarted",
+    "VariableRemoved",
+    "VariableSet",
 ]

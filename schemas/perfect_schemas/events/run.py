@@ -18,6 +18,7 @@ class RunScheduled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="ru
     origin: how it came about. parent_run_id, parent_task_key: the run (and place in it) that called a child run.
     fork_of, from_key: for a fork, the run that it takes its first results from, and the task that is the first to
         run again; it is queued when all of them are taken over (`run.forked`).
+    deployment: the name of the one that it was started by.
     """
 
     flow_id: str
@@ -36,6 +37,7 @@ class RunScheduled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="ru
     idempotency_key: str | None = None
     fork_of: str | None = None
     from_key: str | None = None
+    deployment: str | None = None
 
 
 class RunQueued(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.queued"):

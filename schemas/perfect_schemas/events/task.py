@@ -36,7 +36,7 @@ class TaskQueued(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag=
     """Handed over to another worker by `queue`; said by the worker that holds the run, guarded on the run.
 
     replaces: the dispatch that was lost with the worker `client_id`, whose place this one takes. losses: how many of
-    this task were lost so far.
+    this task were lost so far. run_name: what people call this task run.
     """
 
     queue: str
@@ -44,12 +44,16 @@ class TaskQueued(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag=
     replaces: str | None = None
     client_id: str | None = None
     losses: int = 0
+    run_name: str | None = None
 
 
 class TaskStarted(_Executed, frozen=True, kw_only=True, omit_defaults=True, tag="task.started"):
-    """client_id: who runs it. With a dispatch_id it is a claim: the first one of the dispatch holds it."""
+    """client_id: who runs it. With a dispatch_id it is a claim: the first one of the dispatch holds it.
+    run_name: what people call this task run, when that is not its key.
+    """
 
     client_id: str | None = None
+    run_name: str | None = None
 
 
 class TaskRetrying(_Executed, frozen=True, kw_only=True, omit_defaults=True, tag="task.retrying"):
@@ -60,10 +64,14 @@ class TaskRetrying(_Executed, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 class TaskCompleted(_Executed, frozen=True, kw_only=True, omit_defaults=True, tag="task.completed"):
-    """result: None when the value could not be stored; the task runs again on a resume."""
+    """result: None when the value could not be stored; the task runs again on a resume. state_name, state_message: of
+    the state that the task returned, when it has a name of its own.
+    """
 
     duration_ms: int
     result: StoredValue | None = None
+    state_name: str | None = None
+    state_message: str | None = None
 
 
 class TaskCached(_Executed, frozen=True, kw_only=True, omit_defaults=True, tag="task.cached"):
@@ -71,6 +79,7 @@ class TaskCached(_Executed, frozen=True, kw_only=True, omit_defaults=True, tag="
 
     cache_key: str
     result: StoredValue | None = None
+    run_name: str | None = None
 
 
 class TaskFailed(_Executed, frozen=True, kw_only=True, omit_defaults=True, tag="task.failed"):

@@ -6,11 +6,18 @@ from typing import Any
 import msgspec
 
 from perfect_schemas.envelope import Event
-from perfect_schemas.events.flow import FlowRegistered, FlowRemoved, TaskDefinition
+from perfect_schemas.events.flow import (
+    Deployment,
+    FlowDeployed,
+    FlowRegistered,
+    FlowRemoved,
+    FlowUndeployed,
+    TaskDefinition,
+)
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest version of a flow. hidden: removed by a person; history stays."""
+    """The newest version of a flow. hidden: removed by a person; history stays. deployments: by name."""
 
     id: str
     name: str
@@ -25,6 +32,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     entrypoint: str | None = None
     schedule: str | None = None
     hidden: bool = False
+    deployments: dict[str, Deployment] = {}
 
 
 def evolve(flow: Flow | None, event: Event, seq: int) -> Flow | None:
@@ -42,7 +50,16 @@ def evolve(flow: Flow | None, event: Event, seq: int) -> Flow | None:
             parameters=event.parameters,
             entrypoint=event.entrypoint,
             schedule=event.schedule,
+            deployments=flow.deployments if flow else {},
         )
-    if isinstance(event, FlowRemoved) and flow is not None:
-        return msgspec.structs.replace(flow, hidden=True, last_seq=seq)
+    if flow is None:
+        return None
+    if isinstance(event, FlowDeployed):
+        deployments = flow.deployments | {event.deployment.name: event.deployment}
+        return msgspec.structs.replace(flow, deployments=deployments, last_seq=seq)
+    if isinstance(event, FlowUndeployed):
+        deployments = {name: one for name, one in flow.deployments.items() if name != event.name}
+        return msgspec.structs.replace(flow, deployments=deployments, last_seq=seq)
+    if isinstance(event, FlowRemoved):
+        return msgspec.structs.replace(flow, hidden=True, deployments={}, last_seq=seq)
     return flow

@@ -82,6 +82,7 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
     ran_ms: int = 0
     executing_since: datetime | None = None
     interrupted: bool = False
+    deployment: str | None = None
 
 
 _decode_life = msgspec.json.Decoder(RunLife).decode
@@ -161,6 +162,7 @@ def _scheduled(_: RunLife | None, event: e.RunScheduled, state: S, seq: int) -> 
         parent_run_id=event.parent_run_id,
         parent_task_key=event.parent_task_key,
         schedule_id=event.schedule_id,
+        deployment=event.deployment,
         idempotency_key=event.idempotency_key,
         fork_of=event.fork_of,
         from_key=event.from_key,

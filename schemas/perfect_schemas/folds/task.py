@@ -39,7 +39,8 @@ class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
 
     dispatch_id: of a distributed task: its last dispatch. client_id: who has taken that, None as long as nobody has.
     losses: how many dispatches were lost with their workers. queue: whose workers may take it. queued_seq: where its
-    first dispatch stands on EVENTS, 0 for a task that is not distributed.
+    first dispatch stands on EVENTS, 0 for a task that is not distributed. run_name: what people call it. state_name,
+    state_message: of a completed one that returned a state with a name of its own.
     """
 
     id: str
@@ -67,6 +68,9 @@ class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
     queued_seq: int = 0
     reason: str | None = None
     performance_warning: dict[str, str] | None = None
+    run_name: str | None = None
+    state_name: str | None = None
+    state_message: str | None = None
 
 
 def evolve(life: TaskLife | None, event: Event, seq: int) -> TaskLife | None:
@@ -138,6 +142,9 @@ def _again(life: TaskLife) -> TaskLife:
         queue=None,
         queued_seq=0,
         performance_warning=None,
+        run_name=None,
+        state_name=None,
+        state_message=None,
     )
 
 
@@ -155,6 +162,7 @@ def _queued(life: TaskLife, event: e.TaskQueued, state: S, seq: int) -> TaskLife
         losses=event.losses,
         queue=event.queue,
         queued_seq=life.queued_seq if event.replaces is not None else seq,
+        run_name=event.run_name or life.run_name,
     )
 
 
@@ -175,6 +183,7 @@ def _started(life: TaskLife, event: e.TaskStarted, state: S, seq: int) -> TaskLi
         input_digest=event.input_digest,
         dispatch_id=event.dispatch_id,
         client_id=event.client_id if event.dispatch_id is not None else None,
+        run_name=event.run_name or life.run_name,
     )
 
 
@@ -203,6 +212,8 @@ def _completed(life: TaskLife, event: e.TaskCompleted, state: S, seq: int) -> Ta
         result=event.result,
         error=None,
         next_at=None,
+        state_name=event.state_name,
+        state_message=event.state_message,
     )
 
 
@@ -242,6 +253,7 @@ def _cached(life: TaskLife, event: e.TaskCached, state: S, seq: int) -> TaskLife
         epoch=event.epoch or life.epoch,
         end_time=event.at,
         result=event.result,
+        run_name=event.run_name or life.run_name,
     )
 
 

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS consumer_offsets (
 -- logs; with a month of events go the runs that had ended in it, and their task runs.
 CREATE TABLE IF NOT EXISTS archives (name VARCHAR NOT NULL, month VARCHAR NOT NULL);
 
--- The newest version of each flow. task_list: its tasks as they were registered.
+-- The newest version of each flow. task_list: its tasks as they were registered. deployments: by name.
 CREATE TABLE IF NOT EXISTS flows (
   id UUID NOT NULL,
   name VARCHAR NOT NULL,
@@ -32,8 +32,10 @@ CREATE TABLE IF NOT EXISTS flows (
   hidden BOOLEAN NOT NULL,
   created_at TIMESTAMP NOT NULL,
   registered_at TIMESTAMP NOT NULL,
-  last_seq UBIGINT NOT NULL
+  last_seq UBIGINT NOT NULL,
+  deployments JSON
 );
+ALTER TABLE flows ADD COLUMN IF NOT EXISTS deployments JSON;
 
 -- Every task that a registered version of a flow could reach. position: its place in the newest version, from 0;
 -- NULL when the newest version has it no more.

@@ -49,7 +49,8 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 class TriggerBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """idempotency_key: for 24 h, the same key with the same parameters answers with the first run (200).
-    scheduled_for: when the run may start, with its time zone; now without.
+    scheduled_for: when the run may start, with its time zone; now without. deployment: of the flow, its parameters and
+    tags are defaults.
     """
 
     configuration: Configuration = "development"
@@ -59,6 +60,7 @@ class TriggerBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     scheduled_for: datetime | None = None
     name: str | None = None
     priority: int = 0
+    deployment: str | None = None
 
 
 class _Page(msgspec.Struct):
@@ -110,8 +112,9 @@ def triggered_view(triggered: commands.Triggered, wanted: TriggerBody) -> RunVie
         duration_ms=None,
         queued_ms=None,
         configuration=wanted.configuration,
-        parameters=wanted.parameters,
-        tags=wanted.tags,
+        parameters=wanted.parameters if triggered.parameters is None else triggered.parameters,
+        tags=wanted.tags if triggered.tags is None else triggered.tags,
+        deployment=triggered.deployment,
         client_name=None,
         attempt=1,
         error=None,
@@ -138,6 +141,7 @@ async def trigger_run(parts: Parts, flow: str, wanted: TriggerBody) -> commands.
             scheduled_for=wanted.scheduled_for,
             name=wanted.name,
             priority=wanted.priority,
+            deployment=wanted.deployment,
         ),
         commands.Triggered,
     )
@@ -181,14 +185,17 @@ def routes(parts: Parts) -> list[Any]:
         return page(request, bytes(found.events), found.next)
 
     @post(
-        "/api/engine/trigger/{flow_id:str}",
+        ["/api/engine/trigger/{flow_id:str}", "/api/engine/trigger/{flow_id:str}/{deployment:str}"],
         status_code=202,
         opt={"body": TriggerBody, "optional": True, "answers": {202: RunView, 200: RunView}},
     )
     async def trigger(request: AnyRequest) -> Response[bytes]:
-        """Run a flow, by id or name. 202 with the run; 200 when its idempotency key had made it before."""
+        """Run a flow, by id or name, or one of its deployments. 202 with the run; 200 when its idempotency key had made it before."""
         wanted = await body(request, TriggerBody, optional=True)
-        triggered = await trigger_run(parts, request.path_params["flow_id"], wanted)
+        flow = "/".join(
+            request.path_params[part] for part in ("flow_id", "deployment") if part in request.path_params
+        )
+        triggered = await trigger_run(parts, flow, wanted)
         return json(
             triggered_view(triggered, wanted),
             status=202 if triggered.new else 200,

@@ -28,7 +28,7 @@ ORDER BY first_seq;
 -- name: load_flows
 SELECT
   id::VARCHAR, name, version, description, tags, parameters, task_list, entrypoint, schedule, hidden, created_at,
-  registered_at, last_seq
+  registered_at, last_seq, deployments
 FROM flows;
 
 -- name: load_task_statistics

@@ -158,7 +158,7 @@ SELECT count(*) FROM logs WHERE run_id = $run_id::UUID;
 -- name: flows
 SELECT
   flows.id::VARCHAR, name, version, description, tags, parameters, task_list, entrypoint, schedule, hidden, created_at,
-  registered_at, flows.last_seq,
+  registered_at, flows.last_seq, deployments,
   avg_duration_ms, m2, sample_count, min_duration_ms, max_duration_ms, last_updated
 FROM flows
 LEFT JOIN flow_statistics ON flow_statistics.id = flows.id

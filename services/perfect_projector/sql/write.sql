@@ -188,7 +188,8 @@ MERGE INTO flows USING (
     unnest($10::BOOLEAN[]) AS hidden,
     unnest($11::TIMESTAMP[]) AS created_at,
     unnest($12::TIMESTAMP[]) AS registered_at,
-    unnest($13::UBIGINT[]) AS last_seq
+    unnest($13::UBIGINT[]) AS last_seq,
+    unnest($14::JSON[]) AS deployments
 ) AS new ON flows.id = new.id
 WHEN MATCHED THEN UPDATE BY NAME
 WHEN NOT MATCHED THEN INSERT BY NAME;

@@ -1,0 +1,85 @@
+"""Variables: what may be set, and the fold. Pure."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from perfect_schemas.commands import RemoveVariable, SetVariable, VariableView
+from perfect_schemas.envelope import Event
+from perfect_schemas.errors import Conflicting, FieldError, InvalidInput, NotFound
+from perfect_schemas.events.variable import VariableRemoved, VariableSet
+
+SOURCE = "registry"
+NAME_LENGTH = 255
+VALUE_BYTES = 64 * 1024
+_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{NAME_LENGTH}}}", re.ASCII).fullmatch
+
+
+def evolve(state: VariableView | None, event: Event, _: int) -> VariableView | None:
+    if isinstance(event, VariableSet):
+        return VariableView(
+            name=event.name, value=event.value, tags=event.tags, updated_at=event.at, by=event.by
+        )
+    return None if isinstance(event, VariableRemoved) else state
+
+
+def put(
+    kept: VariableView | None, command: SetVariable, *, event_id: str, now: datetime
+) -> Sequence[VariableSet]:
+    """Nothing when it is set like this already. Raises InvalidInput, Conflicting."""
+    check(command)
+    if kept is not None:
+        if bytes(kept.value) == bytes(command.value) and kept.tags == command.tags:
+            return ()
+        if not command.overwrite:
+            raise Conflicting(
+                f"there is a variable {command.name!r} already: overwrite it, or remove it first"
+            )
+    return (
+        VariableSet(
+            id=event_id,
+            at=now,
+            source=SOURCE,
+            name=command.name,
+            value=command.value,
+            tags=command.tags,
+            by=command.by,
+        ),
+    )
+
+
+def remove(
+    kept: VariableView | None, command: RemoveVariable, *, event_id: str, now: datetime
+) -> Sequence[VariableRemoved]:
+    """Raises NotFound."""
+    if kept is None:
+        raise NotFound(f"there is no variable {command.name[:NAME_LENGTH]!r}")
+    return (VariableRemoved(id=event_id, at=now, source=SOURCE, name=command.name, by=command.by),)
+
+
+def check(command: SetVariable) -> None:
+    errors = name_errors(command.name)
+    if len(command.value) > VALUE_BYTES:
+        errors.append(FieldError("value", f"is larger than {VALUE_BYTES // 1024} KiB as JSON"))
+    try:
+        msgspec.json.decode(command.value)
+    except msgspec.DecodeError:
+        errors.append(FieldError("value", "is not JSON"))
+    if not all(tag.strip() and tag.isprintable() and len(tag) <= NAME_LENGTH for tag in command.tags):
+        errors.append(FieldError("tags", f"must be 1 to {NAME_LENGTH} printable characters each"))
+    refuse("the variable cannot be set", errors)
+
+
+def name_errors(name: str) -> list[FieldError]:
+    """Of a variable or a secret."""
+    if _NAME(name):
+        return []
+    return [FieldError("name", f"must be 1 to {NAME_LENGTH} letters, digits, dashes or underscores")]
+
+
+def refuse(what: str, errors: list[FieldError]) -> None:
+    """Raises InvalidInput when there are any."""
+    if errors:
+        raise InvalidInput(f"{what}: " + "; ".join(f"{one.field} {one.message}" for one in errors), errors)
