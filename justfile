@@ -21,6 +21,7 @@ lint:
     lint-imports
     python docs/generate_states.py --check
     python docs/generate_settings.py --check
+    python docs/generate_command_line.py --check
 
 # Types
 types:
@@ -51,6 +52,7 @@ bench name="":
 docs:
     python docs/generate_states.py
     python docs/generate_settings.py
+    python docs/generate_command_line.py
 
 # Take additions to events, commands and queries up into the committed snapshots; refuses other changes
 snapshots:

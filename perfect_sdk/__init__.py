@@ -21,6 +21,7 @@ from perfect_sdk.task import Task, task
 
 if TYPE_CHECKING:
     from perfect_sdk.annotations import allow_failure, quote, unmapped
+    from perfect_sdk.context import tags
     from perfect_sdk.deployments import arun_deployment, run_deployment
     from perfect_sdk.futures import (
         PerfectFuture,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from perfect_sdk.pool import ThreadPoolTaskRunner
     from perfect_sdk.progress import update_progress
     from perfect_sdk.schedule import Cron, CronSchedule, Interval, IntervalSchedule
+    from perfect_sdk.serving import aserve, serve
     from perfect_sdk.states import State
 
     __version__: str
@@ -63,6 +65,7 @@ _HOME = {
     "aresume_flow_run": "pausing",
     "arun_deployment": "deployments",
     "as_completed": "futures",
+    "aserve": "serving",
     "asleep": "pausing",
     "asuspend_flow_run": "pausing",
     "create_client": "http_client",
@@ -74,8 +77,10 @@ _HOME = {
     "quote": "annotations",
     "resume_flow_run": "pausing",
     "run_deployment": "deployments",
+    "serve": "serving",
     "sleep": "pausing",
     "suspend_flow_run": "pausing",
+    "tags": "context",
     "unmapped": "annotations",
     "update_progress": "progress",
     "wait": "futures",
@@ -99,6 +104,7 @@ __all__ = [
     "aresume_flow_run",
     "arun_deployment",
     "as_completed",
+    "aserve",
     "asleep",
     "asuspend_flow_run",
     "create_client",
@@ -111,8 +117,10 @@ __all__ = [
     "quote",
     "resume_flow_run",
     "run_deployment",
+    "serve",
     "sleep",
     "suspend_flow_run",
+    "tags",
     "task",
     "unmapped",
     "update_progress",

@@ -21,6 +21,8 @@ from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event, StoredValue
 from perfect_schemas.errors import BusUnavailable, Failed
 from perfect_schemas.folds.history import History
+from perfect_sdk.cache_bucket import get_entry, put_entry
+from perfect_sdk.cache_entry import CacheEntry
 from perfect_sdk.following import first
 from perfect_sdk.io import IO
 from perfect_sdk.journal import RunCancelledError, RunSupersededError
@@ -258,6 +260,12 @@ class BusJournal(System):
         if stored.ref is None:
             return bytes(stored.value)
         return self._io.call(get_object, self._io.bus, stored.ref)
+
+    def recall(self, digest: str) -> CacheEntry | None:
+        return self._io.call(get_entry, self._io.bus, digest)
+
+    def remember(self, digest: str, entry: CacheEntry) -> None:
+        self._io.call(put_entry, self._io.bus, digest, entry)
 
     def steers(self, session: "RunSession") -> None:
         """The supervisor is told, and passes it on."""

@@ -180,15 +180,6 @@ class RunId(CachePolicy):
         return str(task_ctx.task_run.flow_run_id or task_ctx.task_run.id)
 
 
-INPUTS = Inputs()
-TASK_SOURCE = TaskSource()
-FLOW_PARAMETERS = FlowParameters()
-RUN_ID = RunId()
-NONE = _None()
-NO_CACHE = _None()
-DEFAULT = INPUTS + TASK_SOURCE + RUN_ID
-
-
 def is_none(policy: CachePolicy) -> bool:
     return isinstance(policy, _None)
 
@@ -238,3 +229,12 @@ def _check_name(name: str) -> str:
     if not isinstance(name, str):
         raise TypeError(f"only the name of an argument can be taken from a cache policy, not {name!r}")
     return name
+
+
+INPUTS = Inputs()
+TASK_SOURCE = TaskSource()
+FLOW_PARAMETERS = FlowParameters()
+RUN_ID = RunId()
+NONE = _None()
+NO_CACHE = _None()
+DEFAULT = INPUTS + TASK_SOURCE + RUN_ID

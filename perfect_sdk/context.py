@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from perfect_sdk.execution import Call
     from perfect_sdk.run_context import FlowRunContext, TaskRunContext, get_run_context
     from perfect_sdk.session import RunSession
+    from perfect_sdk.transaction import Transaction
 
 __all__ = [
     "FlowRunContext",
@@ -38,9 +39,10 @@ __all__ = [
 class Frame:
     """call: the task that runs, None in the flow's body. deadline: of the call or of the one around it that ends
     first, on the monotonic clock; `limited` is that one. prints: whether `print` becomes log lines.
+    transaction: the `with transaction()` that the code is in.
     """
 
-    __slots__ = ("call", "deadline", "limited", "prints", "scope", "session")
+    __slots__ = ("call", "deadline", "limited", "prints", "scope", "session", "transaction")
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class Frame:
         self.scope = scope
         self.call = call
         self.prints = prints
+        self.transaction: Transaction | None = None
         self.deadline = deadline
         self.limited = self
         if (
@@ -87,7 +90,9 @@ class Frame:
         )
 
     def with_scope(self, scope: Scope) -> "Frame":
-        return Frame(self.session, scope, self.call, parent=self, prints=self.prints)
+        frame = Frame(self.session, scope, self.call, parent=self, prints=self.prints)
+        frame.transaction = self.transaction
+        return frame
 
 
 current: ContextVar[Frame | None] = ContextVar("perfect_frame", default=None)
@@ -137,7 +142,7 @@ def tags(*new_tags: str) -> Iterator[set[str]]:
 def tagged(own: Iterable[str]) -> list[str]:
     """The tags of something that is called now: its own, and those around it."""
     around = _tags.get()
-    own = list(own)
+    own = own if isinstance(own, list) else sorted(own)
     return [*own, *sorted(around.difference(own))] if around else own
 
 

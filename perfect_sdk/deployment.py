@@ -168,17 +168,17 @@ def _limit(given: Any, owner: str) -> int | None:
 
 
 def _rules(owner: str, **given: Any) -> list[Any]:
-    from perfect_sdk.schedule import Cron, Interval, RRule
+    from perfect_sdk import schedule as rules
 
     named = [name for name in _RULES if given[name] is not None]
     if len(named) > 1:
         raise ValueError(f"{owner}: give one of {', '.join(_RULES)}, not {' and '.join(named)}")
     if given["cron"] is not None:
-        return [Cron(one) for one in _many(given["cron"], str)]
+        return [rules.Cron(one) for one in _many(given["cron"], str)]
     if given["rrule"] is not None:
-        return [RRule(one) for one in _many(given["rrule"], str)]
+        return [rules.RRule(one) for one in _many(given["rrule"], str)]
     if given["interval"] is not None:
-        return [Interval(one) for one in _many(given["interval"], (int, float, timedelta))]
+        return [rules.Interval(one) for one in _many(given["interval"], (int, float, timedelta))]
     return [given["schedule"]] if given["schedule"] is not None else list(given["schedules"] or ())
 
 

@@ -10,6 +10,10 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from perfect_sdk.clock import taken
+
+from perfect_sdk.hooks import finish
+
 if TYPE_CHECKING:
     from perfect_schemas.envelope import Event
     from perfect_sdk.session import RunSession
@@ -90,12 +94,19 @@ class Sleep:
         self.seconds = seconds
 
     def run(self) -> None:
-        self.session.stop.sleep(self.seconds)
+        clock = taken()
+        if clock is not None:
+            clock.sleep(self.seconds, self.session.stop)
+        else:
+            self.session.stop.sleep(self.seconds)
 
     async def run_async(self) -> None:
         import asyncio
 
-        if self.seconds > 0:
+        clock = taken()
+        if clock is not None:
+            await clock.sleep_async(self.seconds, self.session.stop)
+        elif self.seconds > 0:
             await asyncio.sleep(self.seconds)
         if self.session.stop.kind is not None:
             self.session.stop.raise_()
@@ -208,11 +219,7 @@ class CallHook:
 
     def run(self) -> None:
         try:
-            made = self.hook(*self.arguments)
-            if hasattr(made, "__await__"):
-                import asyncio
-
-                asyncio.run(_awaited(made))
+            finish(self.hook(*self.arguments))
         except Exception as error:
             self._failed(error)
 
@@ -227,10 +234,6 @@ class CallHook:
     def _failed(self, error: Exception) -> None:
         name = getattr(self.hook, "__name__", repr(self.hook))
         self.session.say(40, f"hook {name!r} failed: {type(error).__name__}: {error}", error=error)
-
-
-async def _awaited(work: Any) -> Any:
-    return await work
 
 
 def settle(future: "concurrent.futures.Future[Any]", steps: Steps[Any]) -> None:

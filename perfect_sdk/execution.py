@@ -4,8 +4,6 @@
 its `task.completed` is stored, so whatever the flow does next builds on what a resume will find.
 """
 
-import functools
-import hashlib
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,21 +12,22 @@ from typing import TYPE_CHECKING, Any
 from perfect_schemas import ids
 from perfect_schemas.envelope import StoredValue, utc_now
 from perfect_schemas.events import TaskCompleted, TaskFailed, TaskRetrying, TaskSkipped, TaskStarted
-from perfect_schemas.folds.task import TaskLife
+from perfect_schemas.folds.task import BEGINS, TaskLife
 from perfect_schemas.states import FINAL_TASK_STATES, KEPT_TASK_STATES, TaskState
-from perfect_sdk import failures, results
+from perfect_sdk import ending, failures, results
 from perfect_sdk.annotations import Annotation
-from perfect_sdk.context import Frame, current, entered
+from perfect_sdk.context import Frame, tagged
 from perfect_sdk.effects import Blocking, CallHook, Commit, Sleep, Steps, WaitFor
-from perfect_sdk.exceptions import NonDeterministicFlowError, TaskTimeoutError, UpstreamTaskError
+from perfect_sdk.exceptions import NonDeterministicFlowError, UpstreamTaskError
 from perfect_sdk.floor import inside
-from perfect_sdk.keys import Scope
 from perfect_sdk.policy import Policy
-from perfect_sdk.states import Completed, Failed, Running, State, raise_state_exception
-from perfect_sdk.values import encode_ordered
+from perfect_sdk.states import Completed, Running, State, failed_by, raise_state_exception
+from perfect_sdk.task_body import Body
+from perfect_sdk.task_result import digest_of, keep, returns_of
 
 if TYPE_CHECKING:
     from perfect_sdk.session import RunSession
+    from perfect_sdk.transaction import Transaction
 
 _WARNING, _ERROR = 30, 40
 
@@ -38,15 +37,21 @@ class Call:
 
     what: the Task, as hooks get it. id: of the task run, the same on every execution. seq: of the recorded end, when
     it is replayed. is_submitted: its caller goes on beside it. args, kwargs: futures among them are replaced by their results before anything else happens.
+    stored: its result as the history keeps it. state: the one that it returned, or `Cached`. cache_key: under which
+    others find its result. transaction: its own, once there is something to commit or undo.
     """
 
     __slots__ = (
+        "_run_name",
         "args",
         "attempt",
+        "cache",
+        "cache_key",
         "digest",
         "fn",
         "frame",
         "id",
+        "is_cached",
         "is_submitted",
         "kwargs",
         "place",
@@ -54,7 +59,11 @@ class Call:
         "record",
         "seq",
         "session",
+        "state",
+        "stored",
+        "tags",
         "task_id",
+        "transaction",
         "wait_for",
         "what",
     )
@@ -81,13 +90,26 @@ class Call:
         self.place = frame.scope.take(policy.name)
         self.id = ids.task_run_id(session.run.run_id, self.place.key)
         self.task_id = session.task_id(policy.name)
+        self.tags = tagged(getattr(what, "tags", ()))
         self.attempt = 1
         self.digest: str | None = None
         self.record: TaskLife | None = None
         self.seq: int | None = None
         self.is_submitted = False
+        self.begins_anew()
+
+    def begins_anew(self) -> None:
+        self._run_name: str | None = None
+        policy = self.policy
+        self.cache = policy.cache or (self.session.cache if policy.caches_as_flow else None)
+        self.cache_key: str | None = None
+        self.is_cached = False
+        self.state: State[Any] | None = None
+        self.stored: StoredValue | None = None
+        self.transaction: Transaction | None = None
 
     is_flow = False  # a child flow's call
+    is_hook = False  # of a transaction: sync code waits for what it returns, if that is awaitable
 
     # -- the rules
 
@@ -103,8 +125,11 @@ class Call:
             if record is not None and record.state in FINAL_TASK_STATES:
                 self.seq = record.last_seq
                 if record.state in KEPT_TASK_STATES and record.result is not None:
-                    return (yield from self._recorded(record.result))
+                    value = yield from self._recorded(record.result)
+                    yield from self._replayed(record, value)
+                    return value
                 if record.state is TaskState.FAILED and record.error and record.epoch > session.retry_epoch:
+                    yield from self._undone()
                     raise failures.restore(record.error)
                 self.seq = None
         if session.is_pausing:
@@ -113,15 +138,30 @@ class Call:
             yield from before(self)
         session.floor.opened(self)
         try:
-            if self.is_remote:
-                from perfect_sdk.remote.call import dispatched
+            if self.cache is not None:
+                from perfect_sdk import caching
 
-                return (yield from dispatched(self))
-            if self.record is not None and self.record.state not in FINAL_TASK_STATES:
-                yield from self._resume(self.record)
-            return (yield from self._attempts())
+                value = yield from caching.look_up(self)
+                if value is not caching.MISS:
+                    return value
+            value = yield from self._work()
+            yield from self._ended(value)
+        except Exception:
+            yield from self._undone()
+            raise
+        else:
+            return value
         finally:
             session.floor.closed(self)
+
+    def _work(self) -> Steps[Any]:
+        if self.is_remote:
+            from perfect_sdk.remote.call import dispatched
+
+            return (yield from dispatched(self))
+        if self.record is not None and self.record.state not in FINAL_TASK_STATES:
+            yield from self._resume(self.record)
+        return (yield from self._attempts())
 
     def _inputs(self) -> Steps[None]:
         """Wait for the futures among the inputs and put their results in their places."""
@@ -167,6 +207,15 @@ class Call:
             return results.decode_result(stored, kind, load)
         return (yield Blocking(lambda: results.decode_result(stored, kind, load)))
 
+    def _replayed(self, record: TaskLife, value: Any) -> Steps[None]:
+        return ending.replayed(self, record, value)
+
+    def _ended(self, value: Any) -> Steps[None]:
+        return ending.ended(self, value)
+
+    def _undone(self) -> Steps[None]:
+        return ending.undone(self)
+
     def _resume(self, record: TaskLife) -> Steps[None]:
         """Go on where an open task stood: the same attempt again, or the next one when it is due."""
         self.attempt = record.attempt
@@ -182,12 +231,14 @@ class Call:
             self._begin()
             for hook in policy.hooks.running:
                 yield CallHook(session, hook, (self.what, self, Running()))
+            self.state = None
             body = Body(self)
             begin = time.perf_counter()
             try:
                 value = yield body
                 body.check_time()
                 if isinstance(value, State):
+                    self.state = value
                     raise_state_exception(value)
                     value = value.data
             except Exception as error:
@@ -205,15 +256,19 @@ class Call:
 
     def _begin(self) -> None:
         session = self.session
-        session.emit(self.event(TaskStarted, client_id=session.run.client_id or None))
+        session.emit(self.event(TaskStarted, client_id=session.run.client_id or None, run_name=self.run_name))
 
     def _completed(self, value: Any, duration_ms: int) -> Steps[None]:
         stored = None
         if self.policy.persist:
             stored = yield from keep(self.session, self.policy.name, value, self.policy.serializer)
-        yield Commit(self.session, self.event(TaskCompleted, duration_ms=duration_ms, result=stored))
+        self.stored = stored
+        more: dict[str, Any] = {}
+        if self.state is not None:
+            more = {"state_name": self.state.name, "state_message": self.state.message}
+        yield Commit(self.session, self.event(TaskCompleted, duration_ms=duration_ms, result=stored, **more))
         for hook in self.policy.hooks.completion:
-            yield CallHook(self.session, hook, (self.what, self, Completed(data=value)))
+            yield CallHook(self.session, hook, (self.what, self, self.state or Completed(data=value)))
 
     def _failed(self, error: Exception, duration_ms: int) -> Steps[None]:
         session = self.session
@@ -222,7 +277,7 @@ class Call:
         info = failures.describe(error, with_variables=session.shows_variables)
         yield Commit(session, self.event(TaskFailed, duration_ms=duration_ms, error=info))
         for hook in self.policy.hooks.failure:
-            yield CallHook(session, hook, (self.what, self, Failed(message=str(error), data=error)))
+            yield CallHook(session, hook, (self.what, self, self.state_by(error)))
 
     def _again(self, error: Exception) -> bool:
         policy = self.policy
@@ -231,7 +286,7 @@ class Call:
         if policy.retry_condition is None:
             return True
         try:
-            return bool(policy.retry_condition(self.what, self, Failed(message=str(error), data=error)))
+            return bool(policy.retry_condition(self.what, self, self.state_by(error)))
         except Exception as broken:
             self.session.say(
                 _ERROR, f"retry_condition_fn of task {self.place.key!r} failed", call=self, error=broken
@@ -256,7 +311,39 @@ class Call:
 
     @property
     def name(self) -> str:
-        return self.policy.name
+        return self._run_name or self.policy.name
+
+    @property
+    def flow_run_id(self) -> str:
+        return self.session.run.run_id
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The arguments by name."""
+        from perfect_sdk.caching import named
+
+        return named(self.fn, self.args, self.kwargs)
+
+    @property
+    def run_name(self) -> str | None:
+        """What people call it; made when it begins, and recorded."""
+        if self._run_name is None and self.policy.run_name is not None:
+            from perfect_sdk.naming import task_run_name
+
+            self._run_name = self.place.key  # for whoever asks while it is made
+            self._run_name = task_run_name(self)
+        return self._run_name
+
+    def state_of(self, value: Any) -> State[Any]:
+        """Of a call that has ended with `value`."""
+        return self.state or Completed(data=value)
+
+    def state_by(self, error: BaseException) -> State[Any]:
+        """Of a call that failed with `error`."""
+        state = self.state
+        if state is not None and not state.is_completed():
+            return state if state.data is not None else state.with_data(error)
+        return failed_by(error)
 
     @property
     def is_remote(self) -> bool:
@@ -274,6 +361,8 @@ class Call:
 
     def event(self, kind: type[Any], **fields: Any) -> Any:
         session = self.session
+        if self.tags and kind in BEGINS:
+            fields["tags"] = self.tags
         _, key, ordinal = self.place
         return kind(
             id=ids.uuid7(),
@@ -291,103 +380,3 @@ class Call:
             input_digest=self.digest,
             **fields,
         )
-
-
-class Body:
-    """Effect: call the task's function, in a frame of its own."""
-
-    __slots__ = ("call", "deadline", "frame")
-
-    def __init__(self, call: Call) -> None:
-        policy, caller = call.policy, call.frame
-        seconds = policy.timeout_seconds
-        self.call = call
-        self.deadline = None if seconds is None else time.monotonic() + seconds
-        self.frame = Frame(
-            call.session,
-            Scope(call.place.key),
-            call,
-            parent=caller,
-            deadline=self.deadline,
-            prints=caller.prints if policy.prints is None else policy.prints and call.session.captures_prints,
-        )
-
-    def run(self) -> Any:
-        call = self.call
-        token = current.set(self.frame)
-        try:
-            return call.fn(*call.args, **call.kwargs)
-        finally:
-            current.reset(token)
-
-    async def run_async(self) -> Any:
-        call = self.call
-        with entered(self.frame):
-            made = call.fn(*call.args, **call.kwargs)
-            if not hasattr(made, "__await__"):
-                return made
-            if self.deadline is None:
-                return await made
-            import asyncio
-
-            limit = asyncio.timeout(call.policy.timeout_seconds)
-            try:
-                async with limit:
-                    return await made
-            except TimeoutError:
-                if limit.expired():
-                    raise self._timed_out() from None
-                raise
-
-    def check_time(self) -> None:
-        """A sync function cannot be interrupted: that it took too long is seen when it is done."""
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            raise self._timed_out()
-
-    def _timed_out(self) -> TaskTimeoutError:
-        return TaskTimeoutError(
-            f"task {self.call.place.key!r} took longer than its {self.call.policy.timeout_seconds:g} s"
-        )
-
-
-def keep(
-    session: "RunSession", name: str, value: Any, serializer: results.Serializer
-) -> Steps[StoredValue | None]:
-    """The result as an event keeps it. None, with one warning, when it cannot be kept."""
-    if value is None:
-        return results.NOTHING
-    try:
-        data = results.encode_result(value, serializer)
-    except results.NotStorable as error:
-        if session.warn_once(("result", name)):
-            session.say(
-                _WARNING,
-                f"the result of {name!r} cannot be stored as {serializer} ({error}); it is not kept, and a resumed run "
-                'works it out again. Return builtins, dataclasses or Structs, or use result_serializer="pickle"',
-            )
-        return None
-    if not results.is_large(data):
-        return results.inline(data, serializer)
-    ref = yield Blocking(lambda: session.journal.store(f"{session.run.run_id}/{ids.uuid7()}", data))
-    return results.by_reference(ref, data, serializer)
-
-
-def digest_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
-    """Hex SHA-256 of the inputs as JSON; None when they have no JSON form that is always the same."""
-    if not args and not kwargs:
-        return _NO_INPUTS
-    try:
-        return hashlib.sha256(encode_ordered((args, kwargs))).hexdigest()
-    except Exception:
-        return None
-
-
-_NO_INPUTS = hashlib.sha256(b"[[],{}]").hexdigest()
-
-
-@functools.lru_cache(4096)
-def returns_of(fn: Callable[..., Any]) -> Any:
-    """The return annotation, Any when there is none (or one that cannot be resolved)."""
-    from perfect_sdk.parameters import type_hints
-
-    return type_hints(fn).get("return", Any)

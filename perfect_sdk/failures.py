@@ -13,6 +13,7 @@ import msgspec
 
 from perfect_schemas.envelope import ErrorInfo
 from perfect_sdk.exceptions import RecordedError
+from perfect_sdk.secrecy import conceal, conceal_in
 from perfect_sdk.values import encode
 
 MESSAGE_CHARS = 16_000
@@ -45,8 +46,8 @@ def describe(error: BaseException, *, with_variables: bool = False) -> ErrorInfo
         kind, message = kind_of(error), _message(error)
     return ErrorInfo(
         kind=kind,
-        message=_cut(message, MESSAGE_CHARS),
-        traceback=_cut_front(format_traceback(error), TRACEBACK_CHARS),
+        message=_cut(conceal(message), MESSAGE_CHARS),
+        traceback=_cut_front(conceal(format_traceback(error)), TRACEBACK_CHARS),
         args=_arguments(error),
         variables=local_variables(error.__traceback__) if with_variables else None,
     )
@@ -69,7 +70,7 @@ def _arguments(error: BaseException) -> list[Any] | None:
         encoded = encode(list(arguments))
     except Exception:
         return None
-    return msgspec.json.decode(encoded) if len(encoded) <= ARGS_BYTES else None
+    return conceal_in(msgspec.json.decode(encoded)) if len(encoded) <= ARGS_BYTES else None
 
 
 def format_traceback(error: BaseException) -> str:
@@ -116,7 +117,7 @@ def _representation(value: Any) -> str:
         text = repr(value)
     except Exception as broken:
         return f"<no representation: {type(broken).__name__}>"
-    text = _SECRET_ITEM.sub(r"\1<redacted>", text[: VARIABLE_CHARS * 20])
+    text = _SECRET_ITEM.sub(r"\1<redacted>", conceal(text[: VARIABLE_CHARS * 20]))
     return _cut(_IN_URL.sub(r"\1<redacted>@", text), VARIABLE_CHARS)
 
 

@@ -77,6 +77,7 @@ class Flow(Deployable, Generic[P, R]):
             serializer=serializer_of(result_serializer or serializer, owner),
             persist=persist_result is not False,
             prints=log_prints,
+            cache=options.cache(None, None, persist_result, owner),
             hooks=Hooks(
                 running=list(on_running or ()),
                 completion=list(on_completion or ()),

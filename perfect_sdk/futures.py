@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from perfect_sdk.context import current
 from perfect_sdk.exceptions import CancelledRun
 from perfect_sdk.floor import around
-from perfect_sdk.states import Cancelled, Completed, Failed, Pending, Running, State
+from perfect_sdk.states import Cancelled, Pending, Running, State
 
 if TYPE_CHECKING:
     from perfect_sdk.execution import Call
@@ -38,7 +38,7 @@ class PerfectFuture(Generic[R]):
         if done.cancelled():
             return Cancelled()
         error = done.exception()
-        return Completed(data=done.result()) if error is None else Failed(message=str(error), data=error)
+        return self._call.state_of(done.result()) if error is None else self._call.state_by(error)
 
     def done(self) -> bool:
         return self._job.future.done()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from perfect_schemas.events import RunResumed
     from perfect_schemas.folds.history import History
     from perfect_schemas.folds.run import RunLife
+    from perfect_sdk.cache_entry import CacheEntry
     from perfect_sdk.remote.dispatcher import Dispatcher
     from perfect_sdk.session import RunContext, RunSession
 
@@ -71,6 +72,14 @@ class Journal(Protocol):
 
     def load(self, stored: StoredValue) -> bytes:
         """The bytes behind a reference. Blocks."""
+        raise NotImplementedError
+
+    def recall(self, digest: str) -> "CacheEntry | None":
+        """What the cache has under the digest of a cache key. Blocks."""
+        raise NotImplementedError
+
+    def remember(self, digest: str, entry: "CacheEntry") -> None:
+        """Let later calls of any run have it. Blocks. Raises Failed when it cannot be kept."""
         raise NotImplementedError
 
     def live(self, payload: dict[str, Any]) -> None:

@@ -17,9 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.events import LogLine
-from perfect_sdk.context import Frame, current, require
+from perfect_sdk.context import Frame, current
+from perfect_sdk.exceptions import MissingContextError
+from perfect_sdk.keys import Scope
+from perfect_sdk.secrecy import conceal
 
 if TYPE_CHECKING:
+    from perfect_sdk.execution import Call
     from perfect_sdk.session import RunSession
 
 FLOW_LOGGER = "perfect.flow_runs"
@@ -35,18 +39,84 @@ _print = builtins.print
 
 
 class _Adapter(logging.LoggerAdapter):  # type: ignore[type-arg]
+    """What is logged carries the names and ids in `extra`, for formatters of the user's own."""
+
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
         return msg, kwargs
 
 
-def get_run_logger(context: Any = None, **_: Any) -> "logging.LoggerAdapter[logging.Logger]":
-    """The logger of the running flow or task. Raises MissingContextError outside of one."""
-    del context
+def get_run_logger(context: Any = None, **extra: Any) -> "logging.LoggerAdapter[logging.Logger]":
+    """The logger of the running flow or task. Raises MissingContextError outside of one.
+
+    context: a FlowRunContext or TaskRunContext, to log as that one. extra: for formatters of log records.
+    """
     if _disabled.get():
-        return _Adapter(_silent, {})
-    frame = require("get_run_logger()")
+        return _Adapter(_silent, extra)
+    frame = current.get()
+    if frame is None:
+        raise MissingContextError(
+            "get_run_logger() needs a running flow or task; it was called outside of one (get_logger() works everywhere)"
+        )
     frame.check()
-    return _Adapter(_flow_logger if frame.call is None else _task_logger, {})
+    call = frame.call if context is None or hasattr(context, "task_run") else None
+    return _adapter(frame.session, call, extra)
+
+
+def flow_run_logger(
+    flow_run: Any = None, flow: Any = None, flow_run_id: Any = None, **extra: Any
+) -> "logging.LoggerAdapter[logging.Logger]":
+    """The logger of a run that executes in this process, for hooks: `flow_run` is what they get. Of another run what is
+    logged goes to the standard library's handlers alone.
+    """
+    run_id = str(flow_run_id if flow_run is None else flow_run.id)
+    session = _session_of(run_id)
+    if session is not None:
+        return _adapter(session, None, {**extra, "perfect_frame": Frame(session, Scope())})
+    names = {
+        "flow_run_id": run_id,
+        "flow_run_name": getattr(flow_run, "name", None) or run_id,
+        "flow_name": getattr(flow, "name", None) or "<unknown>",
+    }
+    return _Adapter(_flow_logger, {**names, **extra})
+
+
+def task_run_logger(
+    task_run: Any, task: Any = None, flow_run: Any = None, flow: Any = None, **extra: Any
+) -> "logging.LoggerAdapter[logging.Logger]":
+    """The logger of a task run, for hooks: `task_run` is what they get."""
+    session = getattr(task_run, "session", None) or _session_of(str(getattr(task_run, "flow_run_id", "")))
+    call = task_run if getattr(task_run, "place", None) is not None else None
+    if session is not None and call is not None:
+        return _adapter(session, call, {**extra, "perfect_frame": Frame(session, Scope(), call)})
+    names = {
+        "task_run_id": str(getattr(task_run, "id", "")),
+        "task_run_name": getattr(task_run, "name", None) or "<unknown>",
+        "task_name": getattr(task, "name", None) or "<unknown>",
+        "flow_run_name": getattr(flow_run, "name", None) or "<unknown>",
+        "flow_name": getattr(flow, "name", None) or "<unknown>",
+    }
+    return _Adapter(_task_logger, {**names, **extra})
+
+
+def _adapter(
+    session: "RunSession", call: "Call | None", extra: dict[str, Any]
+) -> "logging.LoggerAdapter[logging.Logger]":
+    run = session.run
+    names = {
+        "flow_run_id": run.run_id,
+        "flow_run_name": run.name or run.run_id,
+        "flow_name": run.flow_name,
+    }
+    if call is None:
+        return _Adapter(_flow_logger, {**names, **extra})
+    names |= {"task_run_id": call.id, "task_run_name": call.place.key, "task_name": call.policy.name}
+    return _Adapter(_task_logger, {**names, **extra})
+
+
+def _session_of(run_id: str) -> "RunSession | None":
+    with _lock:
+        return next((session for session in _active if session.run.run_id == run_id), None)
 
 
 def get_logger(name: str | None = None) -> logging.Logger:
@@ -68,7 +138,7 @@ class RunHandler(logging.Handler):
     """On the root logger while any run executes."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        frame = current.get()
+        frame = getattr(record, "perfect_frame", None) or current.get()
         if frame is None:
             # As if this handler were not here: the standard library's handler of last resort.
             last = logging.lastResort
@@ -91,6 +161,7 @@ class RunHandler(logging.Handler):
 
 
 def write(frame: Frame, level: int, message: str, *, logger: str, at: datetime | None = None) -> None:
+    message = conceal(message)
     if len(message) > MAX_LINE_CHARS:
         message = f"{message[:MAX_LINE_CHARS]}… ({len(message):,} characters)"
     call = frame.call
@@ -110,8 +181,10 @@ def print_and_log(
     *values: Any, sep: str | None = " ", end: str | None = "\n", file: Any = None, flush: bool = False
 ) -> None:
     """`print`, and a log line if a run's code prints to stdout."""
-    _print(*values, sep=sep, end=end, file=file, flush=flush)
     frame = current.get()
+    if frame is not None:
+        values = tuple(conceal(str(value)) for value in values)
+    _print(*values, sep=sep, end=end, file=file, flush=flush)
     if frame is None or not frame.prints or _disabled.get() or (file is not None and file is not sys.stdout):
         return
     text = io.StringIO()

@@ -20,6 +20,7 @@ from perfect_sdk.journal import RunCancelledError, RunSupersededError
 if TYPE_CHECKING:
     from perfect_schemas.commands import Reply
     from perfect_schemas.events import RunResumed
+    from perfect_sdk.cache_entry import CacheEntry
     from perfect_sdk.session import RunContext, RunSession
 
 _RUN_EVENTS = frozenset(RunEvent.__args__)
@@ -116,6 +117,22 @@ class MemoryJournal:
             return self.shared.objects[stored.ref]
         except KeyError:
             raise NotFound(f"the stored result {stored.ref} is not in this journal") from None
+
+    def recall(self, digest: str) -> "CacheEntry | None":
+        from perfect_sdk.cache_entry import of_process
+
+        found = of_process.get(digest)
+        if found is None:
+            return None
+        entry, data = found
+        if data is not None and entry.result.ref is not None:
+            self.shared.objects[entry.result.ref] = data
+        return entry
+
+    def remember(self, digest: str, entry: "CacheEntry") -> None:
+        from perfect_sdk.cache_entry import of_process
+
+        of_process.put(digest, entry, self.load(entry.result) if entry.result.ref is not None else None)
 
     def steers(self, session: "RunSession") -> None:
         """Nobody knows of the run."""

@@ -4,9 +4,14 @@ Nothing is ignored silently: an option either works, or says what to use instead
 """
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from perfect_sdk.exceptions import NotSupported
+
+if TYPE_CHECKING:
+    from perfect_sdk.cache_policies import CachePolicy
 
 IGNORED = {
     "result_storage": "results are kept by the system itself",
@@ -14,14 +19,8 @@ IGNORED = {
     "viz_return_value": "flows are drawn from their history",
 }
 REFUSED = {
-    "cache_policy": "a completed task never runs twice within a run; across runs, keep the value yourself",
-    "cache_key_fn": "a completed task never runs twice within a run; across runs, keep the value yourself",
-    "cache_expiration": "a completed task never runs twice within a run; across runs, keep the value yourself",
-    "refresh_cache": "there is no cache between runs, so nothing needs to be refreshed",
     "result_storage_key": "results are kept under keys of the system's own; return a name of your choice instead",
     "asset_deps": "say what a task works on in its name or tags",
-    "on_rollback": "undo in an `except` block of the flow, or in an on_failure hook",
-    "on_commit": "act in a task that follows, or in an on_completion hook",
 }
 _warned: set[str] = set()
 
@@ -54,6 +53,51 @@ def count(value: int | None, name: str, owner: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise NotSupported(f"{owner}: {name} is a whole number from 0, not {value!r}")
     return value
+
+
+def cache(
+    policy: "CachePolicy | None",
+    key_fn: Callable[..., str | None] | None,
+    persist_result: bool | None,
+    owner: str,
+) -> "CachePolicy | None":
+    """What a task's results are cached by, None for not at all. Raises NotSupported for what is no policy."""
+    if policy is None and key_fn is None and not persist_result:
+        return None
+    from perfect_sdk import cache_policies
+
+    if policy is not None and not isinstance(policy, cache_policies.CachePolicy):
+        raise NotSupported(
+            f"{owner}: cache_policy is one of perfect_sdk.cache_policies (INPUTS, TASK_SOURCE + INPUTS …), not {policy!r}"
+        )
+    if key_fn is not None:
+        if policy is not None:
+            _warn(f"{owner}: it has both cache_policy and cache_key_fn; cache_key_fn is used")
+        policy = cache_policies.CacheKeyFnPolicy(key_fn)
+    if policy is None:
+        return cache_policies.DEFAULT
+    if cache_policies.is_none(policy):
+        return None
+    if persist_result is False:
+        _warn(f"{owner}: persist_result=False keeps no result, so its cache_policy has no effect")
+        return None
+    return policy
+
+
+def expiration(value: timedelta | None, owner: str) -> timedelta | None:
+    if value is not None and (not isinstance(value, timedelta) or value <= timedelta()):
+        raise NotSupported(f"{owner}: cache_expiration is a timedelta above 0, not {value!r}")
+    return value
+
+
+def namer(value: Any, name: str, owner: str) -> str | Callable[..., str] | None:
+    if value is not None and not isinstance(value, str) and not callable(value):
+        raise NotSupported(f"{owner}: {name} is a template of its parameters or a function, not {value!r}")
+    return value
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, UserWarning, stacklevel=5)
 
 
 def queue(value: str | None, owner: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from perfect_sdk.exceptions import FieldError, ParameterBindError, ParameterTypeError, SignatureMismatchError
+from perfect_sdk.secrecy import conceal_in
 from perfect_sdk.values import convert, encode, to_builtins
 
 _REFS = "#/$defs/{name}"
@@ -123,7 +124,7 @@ class Parameters:
         shown = {}
         for name, value in values.items():
             try:
-                shown[name] = to_builtins(value)
+                shown[name] = conceal_in(to_builtins(value))
                 encode(shown[name])
             except Exception:
                 shown[name] = f"<{type(value).__module__}.{type(value).__qualname__}>"

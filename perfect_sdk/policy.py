@@ -2,12 +2,18 @@
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from perfect_sdk.exceptions import NotSupported
 from perfect_sdk.results import Serializer
+
+if TYPE_CHECKING:
+    from perfect_sdk.cache_policies import CachePolicy
+else:
+    CachePolicy = Any
 
 Delays = float | Sequence[float] | Callable[[int], Sequence[float]] | None
 Hook = Callable[..., Any]
@@ -19,13 +25,17 @@ class Hooks(msgspec.Struct):
     failure: list[Hook] = []
     cancellation: list[Hook] = []
     crashed: list[Hook] = []
+    commit: list[Hook] = []
+    rollback: list[Hook] = []
 
 
 class Policy(msgspec.Struct, kw_only=True):
     """delays: seconds before each retry; the last one repeats. jitter: up to this share of a delay is added to it.
 
     queue: another worker, which serves this queue, runs it; None: whoever calls it. prints: whether `print` becomes log lines; None: as
-    the caller's.
+    the caller's. cache: None means that every call computes its result;
+    caches_as_flow: unless the flow has persist_result=True. cache_expiration: how long others may have it.
+    refresh_cache: compute it all the same; None: as the settings say. run_name: `task_run_name`.
     """
 
     name: str
@@ -39,6 +49,11 @@ class Policy(msgspec.Struct, kw_only=True):
     prints: bool | None = None
     hooks: Hooks = msgspec.field(default_factory=Hooks)
     queue: str | None = None
+    cache: CachePolicy | None = None
+    caches_as_flow: bool = False
+    cache_expiration: timedelta | None = None
+    refresh_cache: bool | None = None
+    run_name: str | Callable[..., str] | None = None
 
     def delay_before(self, retry: int) -> float:
         """Seconds before the `retry`-th retry, from 1."""

@@ -15,6 +15,7 @@ import msgspec
 from perfect_schemas.envelope import StoredValue
 from perfect_schemas.streams import CLAIM_CHECK_BYTES
 from perfect_sdk.exceptions import NotSupported
+from perfect_sdk.secrecy import holds
 from perfect_sdk.values import convert, encode
 
 Serializer = Literal["json", "pickle"]
@@ -36,10 +37,13 @@ def serializer_of(name: object, what: str) -> Serializer:
 def encode_result(value: Any, serializer: Serializer) -> bytes:
     """Raises NotStorable."""
     try:
-        return encode(value) if serializer == "json" else pickle.dumps(value, protocol=5)
+        data = encode(value) if serializer == "json" else pickle.dumps(value, protocol=5)
     except Exception as error:
         kind = type(value)
         raise NotStorable(f"{kind.__module__}.{kind.__qualname__}: {error}") from error
+    if holds(data):
+        raise NotStorable("it holds a secret that this run has loaded")
+    return data
 
 
 def inline(data: bytes, serializer: Serializer) -> StoredValue:

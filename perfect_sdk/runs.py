@@ -17,6 +17,7 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: what its events carry as source, "worker:<client id>" …
     engine_retries: an engine hands the run out again for the next try of a flow with `retries`.
     suspends: an engine hands the run out again when a wait is over: its code is unwound for the time.
+    scheduled_for: when it was to start, None for at once. deployment: the name of the one that it was started by.
     """
 
     run_id: str
@@ -37,6 +38,8 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: datetime | None = None
     engine_retries: bool = False
     suspends: bool = False
+    scheduled_for: datetime | None = None
+    deployment: str | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,3 +80,9 @@ class FlowRun(msgspec.Struct, frozen=True, kw_only=True):
     tags: list[str]
     run_count: int
     state: State[Any]
+    flow_name: str = ""
+    flow_version: str | None = None
+    created: datetime | None = None
+    expected_start_time: datetime | None = None
+    deployment: str | None = None
+    parent_run_id: str | None = None

@@ -39,8 +39,17 @@ def _collect(value: Any, found: set[str]) -> None:
         lines = [line for line in text.splitlines() if len(line) >= LONG_LINE]
         for one in (text, *lines):
             if len(one) >= SHORTEST:
-                found |= {one, repr(one)[1:-1], json.dumps(one)[1:-1], json.dumps(one, ensure_ascii=False)[1:-1]}
-                found |= {urllib.parse.quote(one), urllib.parse.quote(one, safe=""), urllib.parse.quote_plus(one)}
+                found |= {
+                    one,
+                    repr(one)[1:-1],
+                    json.dumps(one)[1:-1],
+                    json.dumps(one, ensure_ascii=False)[1:-1],
+                }
+                found |= {
+                    urllib.parse.quote(one),
+                    urllib.parse.quote(one, safe=""),
+                    urllib.parse.quote_plus(one),
+                }
 
 
 def conceal(text: str) -> str:

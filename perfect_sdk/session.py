@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfect_schemas import ids
-from perfect_schemas.envelope import Event, utc_now
-from perfect_schemas.events import LogLine, RunStarted
+from perfect_schemas.envelope import Event, StoredValue, utc_now
+from perfect_schemas.events import ArtifactSaved, LogLine, RunStarted
 from perfect_schemas.folds.history import History, Wait
 from perfect_schemas.folds.task import TaskLife
-from perfect_sdk import failures, resting
+from perfect_sdk import failures, resting, secrecy
 from perfect_sdk.context import Frame, branching
 from perfect_sdk.effects import Commit, Steps, Waiting, drive, drive_async
 from perfect_sdk.exceptions import NonDeterministicFlowError
@@ -40,6 +40,7 @@ from perfect_sdk.stopping import Stop
 from perfect_sdk.tries import Tries
 
 if TYPE_CHECKING:
+    from perfect_sdk.cache_policies import CachePolicy
     from perfect_sdk.execution import Call
     from perfect_sdk.flow import Flow
     from perfect_sdk.journal import Journal
@@ -62,8 +63,10 @@ class RunSession:
     epoch run again instead of raising their recorded error. reruns, lost: as in `History`. loop: that an async flow runs on.
     root: the session of the outermost run, which this one is a child of, or itself.
     keeper: called when the run is suspended and its code stays in memory; None: it never does.
+    artifacts: by id, those that this session has saved, as they are now.
     memory: what this session has written, for a next try that it starts itself. left: how the flow left its history;
-    fails the run, even if the flow catches the error.
+    fails the run, even if the flow catches the error. results_by_key: what is cached for this run only.
+    cache: of tasks that say nothing of it.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class RunSession:
         self.run = run
         self.flow = flow
         self.journal = journal
+        self.values = values
         self.caller = caller
         self.interruptible = interruptible
         self.stop = Stop()
@@ -98,8 +102,11 @@ class RunSession:
         self.captures_prints = run.configuration != "release"
         self.shows_variables = run.configuration == "debug"
         self.loop: Any = None
+        self.artifacts: dict[str, ArtifactSaved] = {}
         self.memory = (history or History()) if flow.policy.retries and not run.engine_retries else None
         self.left: NonDeterministicFlowError | None = None
+        self.results_by_key: dict[str, StoredValue] = {}
+        self.cache: CachePolicy | None = flow.policy.cache or (caller.session.cache if caller else None)
         self._tries = Tries(self, values, life.tries if life is not None else 0)
         self._task_ids: dict[str, str] = {}
         self._warned: set[object] = set()
@@ -312,12 +319,14 @@ class RunSession:
         """A log line of the SDK itself. `error`: with its traceback, unless an earlier line had it."""
         if level < self.level:
             return
+        message = secrecy.conceal(message)
         if error is not None:
             message = f"{message}: {type(error).__name__}: {error}"
             if getattr(error, "__perfect_said__", None) is None:
                 message = f"{message}\n{failures.format_traceback(error).rstrip()}"
                 with suppress(Exception):
                     error.__perfect_said__ = True  # type: ignore[attr-defined]
+            message = secrecy.conceal(message)
         self.journal.log(
             LogLine(
                 at=utc_now(),
@@ -357,13 +366,19 @@ class RunSession:
             tags=run.tags,
             run_count=self.epoch,
             state=state,
+            flow_name=run.flow_name,
+            flow_version=run.flow_version,
+            created=run.created_at,
+            expected_start_time=run.scheduled_for or run.created_at,
+            deployment=run.deployment,
+            parent_run_id=run.parent_run_id,
         )
 
     def close_pool(self) -> None:
         if self._pool is not None:
             self._pool.close()
 
-    def event(self, kind: type[Any], **fields: Any) -> Any:
+    def event(self, kind: type[Any], /, **fields: Any) -> Any:
         run = self.run
         return kind(
             id=ids.uuid7(),

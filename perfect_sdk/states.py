@@ -6,7 +6,15 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
 from perfect_schemas.envelope import utc_now
-from perfect_sdk.exceptions import CancelledRun, CrashedRun, FailedRun, MissingResult, UnfinishedRun
+from perfect_sdk.exceptions import (
+    CancelledRun,
+    CrashedRun,
+    FailedRun,
+    FlowTimeoutError,
+    MissingResult,
+    TaskTimeoutError,
+    UnfinishedRun,
+)
 
 R = TypeVar("R")
 
@@ -48,6 +56,9 @@ class State(Generic[R]):
 
     def __repr__(self) -> str:
         return f"{self.name}({self.message!r})" if self.message else f"{self.name}()"
+
+    def with_data(self, data: Any) -> "State[R]":
+        return State(self.type, self.name, self.message, data, self.timestamp)
 
     def is_completed(self) -> bool:
         return self.type is StateType.COMPLETED
@@ -110,6 +121,12 @@ def get_state_exception(state: State[Any]) -> BaseException:
 def raise_state_exception(state: State[Any]) -> None:
     if state.type in _RAISED:
         raise get_state_exception(state)
+
+
+def failed_by(error: BaseException) -> State[Any]:
+    """The state of what raised `error`."""
+    is_late = isinstance(error, (TaskTimeoutError, FlowTimeoutError))
+    return Failed(message=str(error), data=error, name="TimedOut" if is_late else "Failed")
 
 
 def _constructor(name: str, kind: StateType) -> Callable[..., State[Any]]:

@@ -1,6 +1,7 @@
 """`@task`: a function whose calls within a flow are recorded, retried, and never repeated once they completed."""
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from perfect_sdk import options
@@ -16,6 +17,8 @@ from perfect_sdk.policy import Delays, Hook, Hooks, Policy, delays_of, exponenti
 from perfect_sdk.results import serializer_of
 
 if TYPE_CHECKING:
+    from perfect_sdk.cache_policies import CachePolicy
+    from perfect_sdk.execution import Call
     from perfect_sdk.futures import PerfectFuture, PerfectFutureList
 
 P = ParamSpec("P")
@@ -43,7 +46,11 @@ class Task(Generic[P, R]):
         version: str | None = None,
         weight: float = 1.0,
         estimated_time: int | None = None,
-        task_run_name: str | Callable[[], str] | None = None,
+        cache_policy: "CachePolicy | None" = None,
+        cache_key_fn: Callable[..., str | None] | None = None,
+        cache_expiration: timedelta | None = None,
+        refresh_cache: bool | None = None,
+        task_run_name: str | Callable[..., str] | None = None,
         retries: int | None = None,
         retry_delay_seconds: Delays = None,
         retry_jitter_factor: float | None = None,
@@ -57,13 +64,13 @@ class Task(Generic[P, R]):
         on_completion: list[Hook] | None = None,
         on_failure: list[Hook] | None = None,
         on_running: list[Hook] | None = None,
+        on_rollback: list[Hook] | None = None,
+        on_commit: list[Hook] | None = None,
         **others: Any,
     ) -> None:
         self.name = name or getattr(fn, "__name__", None) or type(fn).__name__
         owner = f"task {self.name!r}"
         options.check(others, owner)
-        if task_run_name is not None:
-            raise NotSupported(f"{owner}: task_run_name= is not supported: a task run is named by its key")
         self.is_async = options.plain_function(fn, owner)
         self.fn = fn
         self.description = description if description is not None else (fn.__doc__ or "").strip()
@@ -72,6 +79,7 @@ class Task(Generic[P, R]):
         self.weight = _weight(weight, owner)
         self.estimated_time = _estimate(estimated_time, owner)
         tries = options.count(retries, "retries", owner)
+        cache = options.cache(cache_policy, cache_key_fn, persist_result, owner)
         self.policy = Policy(
             name=self.name,
             retries=tries,
@@ -86,8 +94,15 @@ class Task(Generic[P, R]):
                 running=list(on_running or ()),
                 completion=list(on_completion or ()),
                 failure=list(on_failure or ()),
+                rollback=list(on_rollback or ()),
+                commit=list(on_commit or ()),
             ),
             queue=options.queue(queue, owner),
+            cache=cache,
+            caches_as_flow=persist_result is None and cache_policy is None and cache_key_fn is None,
+            cache_expiration=options.expiration(cache_expiration, owner),
+            refresh_cache=refresh_cache,
+            run_name=options.namer(task_run_name, "task_run_name", owner),
         )
         self._options: dict[str, Any] = {
             "name": self.name,
@@ -96,6 +111,11 @@ class Task(Generic[P, R]):
             "version": version,
             "weight": weight,
             "estimated_time": estimated_time,
+            "cache_policy": cache_policy,
+            "cache_key_fn": cache_key_fn,
+            "cache_expiration": cache_expiration,
+            "refresh_cache": refresh_cache,
+            "task_run_name": task_run_name,
             "retries": retries,
             "retry_delay_seconds": retry_delay_seconds,
             "retry_jitter_factor": retry_jitter_factor,
@@ -143,7 +163,7 @@ class Task(Generic[P, R]):
         call = Call(frame, self, self.policy, self.fn, args, kwargs, wait_for)
         if self.is_async:
             made = drive_async(call.steps())
-            return _state_of_async(made) if return_state else made  # type: ignore[return-value]
+            return _state_of_async(call, made) if return_state else made  # type: ignore[return-value]
         return _state_of(call) if return_state else drive(call.steps())  # type: ignore[return-value]
 
     @overload
@@ -219,6 +239,8 @@ class Task(Generic[P, R]):
             "on_completion": hooks.completion,
             "on_failure": hooks.failure,
             "on_running": hooks.running,
+            "on_rollback": hooks.rollback,
+            "on_commit": hooks.commit,
         }
         return Task(self.fn, **(self._options | kept | changes))
 
@@ -235,36 +257,39 @@ class Task(Generic[P, R]):
         return fn
 
     def delay(self, *_: Any, **__: Any) -> Any:
-        raise NotSupported(f"task {self.name!r}: delay() is not supported: call submit() within a flow")
+        raise NotSupported(
+            f"task {self.name!r}: a task belongs to a run, so delay(), apply_async() and serve() are not supported: make "
+            "it the task of a flow and trigger that (run_deployment), or give it a queue= and submit() it within a flow "
+            "for the workers of that queue to run"
+        )
 
     apply_async = serve = delay
 
-    def on_rollback(self, _: Hook) -> Hook:
-        raise NotSupported(
-            f"task {self.name!r}: on_rollback is not supported: {options.REFUSED['on_rollback']}"
-        )
+    def on_rollback(self, fn: Hook) -> Hook:
+        self.policy.hooks.rollback.append(fn)
+        return fn
 
-    def on_commit(self, _: Hook) -> Hook:
-        raise NotSupported(f"task {self.name!r}: on_commit is not supported: {options.REFUSED['on_commit']}")
+    def on_commit(self, fn: Hook) -> Hook:
+        self.policy.hooks.commit.append(fn)
+        return fn
 
 
-def _state_of(call: Any) -> Any:
+def _state_of(call: "Call") -> Any:
     from perfect_sdk.effects import drive
-    from perfect_sdk.states import Completed, Failed
 
     try:
-        return Completed(data=drive(call.steps()))
+        value = drive(call.steps())
     except Exception as error:
-        return Failed(message=f"{type(error).__name__}: {error}", data=error)
+        return call.state_by(error)
+    return call.state_of(value)
 
 
-async def _state_of_async(work: Coroutine[Any, Any, Any]) -> Any:
-    from perfect_sdk.states import Completed, Failed
-
+async def _state_of_async(call: "Call", work: Coroutine[Any, Any, Any]) -> Any:
     try:
-        return Completed(data=await work)
+        value = await work
     except Exception as error:
-        return Failed(message=f"{type(error).__name__}: {error}", data=error)
+        return call.state_by(error)
+    return call.state_of(value)
 
 
 def _without_options(kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -322,6 +347,11 @@ def task(
     retry_jitter_factor: float | None = None,
     retry_condition_fn: Callable[..., Any] | None = None,
     timeout_seconds: float | None = None,
+    cache_policy: "CachePolicy | None" = None,
+    cache_key_fn: Callable[..., str | None] | None = None,
+    cache_expiration: timedelta | None = None,
+    refresh_cache: bool | None = None,
+    task_run_name: str | Callable[..., str] | None = None,
     persist_result: bool | None = None,
     result_serializer: str | None = None,
     serializer: str | None = None,
@@ -330,6 +360,8 @@ def task(
     on_completion: list[Hook] | None = None,
     on_failure: list[Hook] | None = None,
     on_running: list[Hook] | None = None,
+    on_rollback: list[Hook] | None = None,
+    on_commit: list[Hook] | None = None,
     **others: Any,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(fn: Callable[..., Any] | None = None, /, **given: Any) -> Any:
@@ -341,12 +373,20 @@ def task(fn: Callable[..., Any] | None = None, /, **given: Any) -> Any:
         (the last one repeats), or a function of `retries`, like exponential_backoff(10). retry_jitter_factor: up to
         this share of a delay is added to it. retry_condition_fn(task, task_run, state): whether to try again.
     timeout_seconds: an async task is cancelled when it has passed; a sync one fails at its next SDK call or its end.
+    cache_policy: what its result depends on (`perfect_sdk.cache_policies`): a call with the key of an earlier one takes
+        over its result, in other runs too. cache_key_fn(context, parameters): a key of your own, None for not cached.
+        cache_expiration: a timedelta, how long others may have the result; None: 180 days. refresh_cache=True: always
+        computed anew, for others to have; None: as the setting `refresh_cache`. Without any of these nothing is
+        cached; with persist_result=True, of the task or its flow, the same inputs are computed once a run.
+    task_run_name: what people call it: a template of its arguments ("{day}") or a function, without arguments or of
+        `parameters`.
     persist_result=False: its result is not kept, so the task runs again when the run is resumed.
     result_serializer: "json" (default) or "pickle".
     log_prints: whether `print` writes log lines, too; None: as the flow.
     queue: run it on another worker, one started with `--queue` and this name; its arguments and its result travel as
         its serializer has it, by the annotations of the function. Without a running system it runs here.
     on_completion, on_failure, on_running: hooks(task, task_run, state).
+    on_rollback, on_commit: hooks(transaction), see `perfect_sdk.transactions`.
     """
     if fn is None:
         return lambda fn: Task(fn, **given)

@@ -22,6 +22,7 @@ from perfect_schemas.folds.history import History
 from perfect_schemas.folds.run import RunLife, evolve
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import RunState
+from perfect_sdk.context import tagged
 from perfect_sdk.local import opening
 from perfect_sdk.memory import MemoryJournal
 from perfect_sdk.session import Outcome, RunContext, RunSession

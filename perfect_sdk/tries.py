@@ -60,6 +60,7 @@ class Tries:
         flow, policy = session.flow, session.flow.policy
         try:
             values = flow.convert_parameters(session.run.parameters) if self._values is None else self._values
+            session.values = values
             args, kwargs = flow.signature.arguments(values)
         except Exception as error:
             return (yield from self._failed(error))
@@ -139,7 +140,7 @@ class Tries:
     # -- the end
 
     def _completed(self, value: Any) -> Steps[Outcome]:
-        from perfect_sdk.execution import keep
+        from perfect_sdk.task_result import keep
 
         session, policy = self._session, self._session.flow.policy
         stored = (yield from keep(session, policy.name, value, policy.serializer)) if policy.persist else None

@@ -90,9 +90,7 @@ def _load(name: str) -> Steps[Secret]:
         raise MissingContextError(
             f"Secret.load({name!r}) needs a running flow or task: secrets are given to the client that executes a run"
         )
-    wanted = LoadSecret(
-        name=name, run_id=run.run_id if run else "", client_id=run.client_id if run else ""
-    )
+    wanted = LoadSecret(name=name, run_id=run.run_id if run else "", client_id=run.client_id if run else "")
     try:
         answer = None if run is None else (yield from command("registry", "load_secret", wanted))
     except NotFound as error:
@@ -113,9 +111,7 @@ def _save(name: str, value: Any, overwrite: bool) -> Steps[None]:
     except Exception:
         raise NotJSON(f"secret {name!r}: a {type(value).__qualname__} has no JSON form") from None
     secrecy.learn(value)
-    wanted = SaveSecret(
-        name=name, value=msgspec.Raw(data), save_id=ids.uuid7(), overwrite=overwrite, by=BY
-    )
+    wanted = SaveSecret(name=name, value=msgspec.Raw(data), save_id=ids.uuid7(), overwrite=overwrite, by=BY)
     try:
         answer = yield from command("registry", "save_secret", wanted)
     except Conflicting as error:

@@ -1,6 +1,7 @@
 """The command line. `perfect --help` imports neither NATS nor a service: each command imports what it needs.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part is not installed, 4 no running system, 130 interrupted.
+Exit codes are in `exits`. How to add a command: a module with `register(subparsers)`, its name in `main.COMMANDS`; lists are
+printed by `output.print_list`, what was done by `output.print_done`, so that `--json` and `--quiet` are the same everywhere.
 
 Other packages add commands by the entry point group `perfect.commands`: a function `register(subparsers)` whose parser
 sets `run`, a function from the parsed arguments to the exit code.

@@ -20,6 +20,7 @@ from perfect_sdk.cli.output import STATE_STYLES, show_duration
 REFRESHES_A_SECOND = 4
 LOOK_EVERY_S = 0.4  # at most so often the run is asked for, and only after something happened
 ROOM_FOR_THE_REST = 6  # lines of the terminal that are no tasks
+BAR = 22  # columns
 STATES = {
     "task.queued": "PENDING",
     "task.started": "RUNNING",
@@ -61,17 +62,18 @@ class LiveScreen:
         self._rows: dict[str, Row] = {}
         self._happened = threading.Event()
         self._closed = threading.Event()
+        self._live: Live | None = None
+        self._looking = threading.Thread(target=self._look, daemon=True)
+
+    def begin(self, run: dict[str, Any]) -> None:
+        self._run = run
+        self._console.print(Text.assemble((run["flow_name"], "bold"), f"  run {run['id']}"))
         self._live = Live(
             get_renderable=self._picture,
             console=self._console,
             refresh_per_second=REFRESHES_A_SECOND,
             transient=True,
         )
-        self._looking = threading.Thread(target=self._look, daemon=True)
-
-    def begin(self, run: dict[str, Any]) -> None:
-        self._run = run
-        self._console.print(Text.assemble((run["flow_name"], "bold"), f"  run {run['id']}"))
         self._live.start()
         self._looking.start()
 
@@ -94,7 +96,7 @@ class LiveScreen:
             return
         self._closed.set()
         self._happened.set()
-        if self._looking.is_alive():
+        if self._live is not None:
             self._live.stop()
             self._console.print(self._tasks())
 
@@ -121,7 +123,7 @@ class LiveScreen:
             self._closed.wait(LOOK_EVERY_S)
 
     def _say(self, text: str, style: str) -> None:
-        self._live.console.print(Text(text, style=style))
+        self._console.print(Text(text, style=style))
 
     def _picture(self) -> Group:
         run = self._run
@@ -134,7 +136,9 @@ class LiveScreen:
         if run.get("eta_p50"):
             left = -_since(run["eta_p50"])
             facts.append(f"  about {show_duration(left)} left" if left > 0 else "  about to be done")
-        parts: list[Any] = [self._tasks(), ProgressBar(total=100, completed=run["progress"]), facts]
+        bar = Table.grid(padding=(0, 2, 0, 0))
+        bar.add_row(ProgressBar(total=100, completed=run["progress"], width=BAR), facts)
+        parts: list[Any] = [self._tasks(), bar]
         if run.get("waiting_for"):
             parts.append(Text(run["waiting_for"], style="yellow"))
         return Group(*parts)

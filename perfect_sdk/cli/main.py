@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from perfect_sdk.cli.exits import FAILED, INTERRUPTED, NOT_INSTALLED, USAGE, Exit
+from perfect_sdk.cli.parser import Parser
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -20,11 +21,15 @@ COMMANDS = (
     "flows",
     "limits",
     "clients",
+    "stats",
+    "events",
     "report",
     "sql",
     "snapshot",
     "config",
+    "completion",
     "version",
+    "help",
 )
 SERVER_COMMANDS = {
     "up": "start everything: NATS, the services, the web page",
@@ -42,6 +47,10 @@ Subparsers = Any  # argparse._SubParsersAction[argparse.ArgumentParser], which i
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["__complete"]:  # asked by the shell at each press of the tab key
+        from perfect_sdk.cli.completing import main as complete
+
+        return complete(arguments[1:])
     parser = build(arguments[0] if arguments else "")
     try:
         parsed = parser.parse_args(arguments)
@@ -55,19 +64,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build(wanted: str = "") -> argparse.ArgumentParser:
-    """The parser with the command `wanted`, or with all of them when that is none of the built-in ones."""
-    parser = argparse.ArgumentParser(
-        prog="perfect", description="Durable Python workflows.", epilog="`perfect COMMAND --help` says more."
+    """The parser with the command `wanted`, or with all of them when that is none. Of the server's commands only the
+    wanted one is loaded, and of the others their sentence is shown: they import what takes long.
+    """
+    parser = Parser(
+        prog="perfect",
+        description="Durable Python workflows.",
+        epilog="`perfect COMMAND --help` says more, `perfect help exit-codes` how commands end.",
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
     if wanted in COMMANDS:
         _add(subparsers, wanted)
         return parser
+    extensions = _extensions()
+    if wanted in extensions:
+        _add_extension(subparsers, wanted, extensions[wanted])
+        return parser
     for name in COMMANDS:
         _add(subparsers, name)
-    for name, entry_point in _extensions().items():
-        _add_extension(subparsers, name, entry_point)
+    for name, entry_point in extensions.items():
+        if name in SERVER_COMMANDS:
+            subparsers.add_parser(name, help=SERVER_COMMANDS[name], add_help=False)
+        else:
+            _add_extension(subparsers, name, entry_point)
     return parser
+
+
+def names() -> list[str]:
+    """Of all commands."""
+    return [*COMMANDS, *_extensions()]
 
 
 def _add(subparsers: Subparsers, name: str) -> None:

@@ -84,7 +84,7 @@ def _written(gateway: Gateway, run_id: str, arguments: argparse.Namespace) -> It
 
 
 def _followed(gateway: Gateway, run_id: str, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """From the first line that the streams still have, to the end of the run; lines that stand behind it come from the read model."""
+    """From the first line that the streams still have; what stands behind the run's end comes from the read model."""
     from perfect_schemas.states import FINAL_RUN_STATES
     from perfect_sdk.cli.watching import ENDS, settled
 

@@ -48,14 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
         "parameters": parse_parameters(arguments.parameters),
         "tags": arguments.tags,
     }
-    for name, value in (
-        ("idempotency_key", arguments.idempotency_key),
-        ("scheduled_for", arguments.at),
-        ("name", arguments.name),
-        ("priority", arguments.priority),
-    ):
-        if value:
-            body[name] = value
+    also = {
+        "idempotency_key": arguments.idempotency_key,
+        "scheduled_for": arguments.at,
+        "name": arguments.name,
+        "priority": arguments.priority,
+    }
+    body |= {name: value for name, value in also.items() if value}
     gateway = Gateway.of(arguments)
     with naming_flow(gateway, arguments.flow):
         triggered = gateway.post(f"/api/engine/trigger/{quote(arguments.flow, safe='')}", body)

@@ -58,6 +58,7 @@ class RemoteCall(Call):
         self.seq = None
         self.is_submitted = False
         self.is_claimed = is_claimed
+        self.begins_anew()
 
     def remote_steps(self, next_at: Any) -> Steps[Any]:
         if next_at is not None and (left := (next_at - utc_now()).total_seconds()) > 0:

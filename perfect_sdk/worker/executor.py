@@ -198,6 +198,8 @@ class Executor:
             engine_retries=True,
             suspends=True,
             created_at=hand_over.created_at,
+            scheduled_for=hand_over.scheduled_for,
+            deployment=hand_over.deployment,
         )
         session = RunSession(run, flow, journal, history)
         running = Execution(hand_over.run_id, frame.epoch, session, journal)

@@ -47,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     purge_after_s: how long after its end a run's events leave the bus (it stays in DuckDB); 0 = never.
     events_max_bytes: when the stream of events is as large, publishers wait. logs_max_bytes: when the stream of log lines
         is as large, the oldest ones leave it.
+    refresh_cache: every cached task is computed anew, once for each call, and what it returns is cached.
     log_level: of the services' own output. log_format: console = for people, json = one object a line.
     """
 
@@ -82,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     warn_running_ms: float = 1000.0
     purge_after_s: float = 86400.0
     events_max_bytes: int = 20 * 1024**3
+    refresh_cache: bool = False
     logs_max_bytes: int = 5 * 1024**3
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"

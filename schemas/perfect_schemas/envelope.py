@@ -1,5 +1,6 @@
 """What every event carries, and the values that several events share."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -69,5 +70,14 @@ class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     variables: dict[str, str] | None = None
 
 
+_clock: Callable[[], datetime] | None = None
+
+
 def utc_now() -> datetime:
-    return datetime.now(UTC)
+    return datetime.now(UTC) if _clock is None else _clock()
+
+
+def set_clock(clock: Callable[[], datetime] | None) -> None:
+    """For users' tests of flows: what `utc_now` answers from now on; None: the time."""
+    global _clock
+    _clock = clock

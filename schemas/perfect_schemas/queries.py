@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from perfect_schemas.schedule import ScheduleSpec
-from perfect_schemas.views import EventView, LogView, RunView, TaskRunView
+from perfect_schemas.views import ArtifactView, EventView, LogView, RunView, TaskRunView
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,6 +91,23 @@ class EventPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class Events(msgspec.Struct, frozen=True, kw_only=True):
     events: list[EventView]
+    next: str | None = None
+
+
+class ArtifactPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`artifacts`. Answer: Artifacts: of a run in the order in which they were made, otherwise newest first.
+
+    key: just those with it. NotFound for a run that there is not.
+    """
+
+    run_id: str | None = None
+    key: str | None = None
+    limit: int = 1000
+    cursor: str | None = None
+
+
+class Artifacts(msgspec.Struct, frozen=True, kw_only=True):
+    artifacts: list[ArtifactView]
     next: str | None = None
 
 

@@ -21,6 +21,7 @@ Overlap = Literal["allow", "skip", "queue", "cancel_running"]
 ScheduleSource = Literal["code", "api"]
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*", re.ASCII).fullmatch
+_ZONE = re.compile(r"UTC|[A-Za-z_]+/[A-Za-z0-9_+/-]+", re.ASCII).fullmatch
 _UNITS = ((DAY_MS, "day"), (3_600_000, "hour"), (60_000, "minute"), (1000, "second"))
 
 
@@ -82,6 +83,15 @@ def describe(spec: ScheduleSpec) -> str:
             return " ".join((spec.rrule or "").removeprefix("RRULE:").split()) + zone
         case "once":
             return f"once at {spec.at:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def from_text(text: str | None) -> ScheduleSpec | None:
+    """A cron line as a registration's `schedule` may be, with a time zone after it if wanted; None for anything else."""
+    words = (text or "").split()
+    timezone = words.pop() if words and _ZONE(words[-1]) and len(words) > 1 else None
+    if len(words) in (5, 6) or (len(words) == 1 and words[0].startswith("@")):
+        return ScheduleSpec(kind="cron", cron=" ".join(words), timezone=timezone)
+    return None
 
 
 def _duration(ms: int) -> str:

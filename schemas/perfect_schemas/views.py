@@ -12,6 +12,7 @@ import msgspec
 from perfect_schemas.envelope import ErrorInfo
 from perfect_schemas.events.flow import Deployment, TaskDefinition
 from perfect_schemas.events.run import OpenWait
+from perfect_schemas.folds.artifact import ArtifactLife
 from perfect_schemas.folds.run import RunLife, is_paused_from_outside, is_pausing, open_waits
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.forecast import MEDIAN, NEARLY_ALL, Curve, Outlook
@@ -71,7 +72,8 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 class TaskRunView(msgspec.Struct, frozen=True, kw_only=True):
     """origin_run_id: the run whose result was taken over; the task did not run in this one.
     queue: of a distributed task, whose workers run it. run_name: what people call it (`task_run_name`), if anything.
-    state_name, state_message: of a state with a name of its own that it returned.
+    state_name, state_message: of a state with a name of its own that it returned. tags: its own and those around its
+    call.
     """
 
     id: str
@@ -94,6 +96,26 @@ class TaskRunView(msgspec.Struct, frozen=True, kw_only=True):
     run_name: str | None = None
     state_name: str | None = None
     state_message: str | None = None
+    tags: list[str] = []
+
+
+class ArtifactView(msgspec.Struct, frozen=True, kw_only=True):
+    """type: markdown, link, table, progress or image. data: JSON, as in `artifact.saved`; null when it is so large that
+    it is kept in the object store, under the name `ref`. Its id is the same however often the run is resumed.
+    """
+
+    id: str
+    run_id: str
+    type: str
+    key: str | None
+    description: str | None
+    data: msgspec.Raw
+    created_at: datetime
+    updated_at: datetime
+    task_run_id: str | None = None
+    task_key: str | None = None
+    ref: str | None = None
+    size_bytes: int = 0
 
 
 class LogView(msgspec.Struct, frozen=True, kw_only=True):
@@ -333,6 +355,23 @@ def run_view(
     )
 
 
+def artifact_view(life: ArtifactLife) -> ArtifactView:
+    return ArtifactView(
+        id=life.id,
+        run_id=life.run_id,
+        type=life.kind or "",
+        key=life.key,
+        description=life.description,
+        data=life.data.value,
+        created_at=life.created_at,
+        updated_at=life.updated_at,
+        task_run_id=life.task_run_id,
+        task_key=life.task_key,
+        ref=life.data.ref,
+        size_bytes=life.data.size_bytes,
+    )
+
+
 def with_outlook(view: RunView, outlook: Outlook | None, now: datetime) -> RunView:
     if outlook is None or view.state != "RUNNING":
         return view
@@ -360,6 +399,7 @@ def task_run_view(task: TaskLife, *, weight: float = 1.0, expected_ms: float | N
         weight=weight,
         origin_run_id=task.origin_run_id,
         queue=task.queue,
+        tags=task.tags,
         run_name=task.run_name,
         state_name=task.state_name,
         state_message=task.state_message,

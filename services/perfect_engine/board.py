@@ -68,6 +68,7 @@ class Board:
         self.running: dict[str, set[str]] = {}  # flow id → runs that somebody holds
         self.awaiting: dict[str, set[str]] = {}  # child run id → runs that are paused until it ends
         self.children: dict[str, set[str]] = {}  # run id → live child runs
+        self.scheduled: dict[str, set[str]] = {}  # schedule id → live runs that it started by itself
         self.pending: dict[Lane, list[Waiting]] = {}  # queued, not handed over, in order of turn
         self.handed: dict[str, Handed] = {}  # handed over, not claimed
         self.unanswered: dict[Lane, int] = {}
@@ -128,6 +129,8 @@ class Board:
         self.flows.setdefault(life.flow_id, set()).add(life.id)
         if life.parent_run_id is not None:
             self.children.setdefault(life.parent_run_id, set()).add(life.id)
+        if life.schedule_id is not None and not life.backfill:
+            self.scheduled.setdefault(life.schedule_id, set()).add(life.id)
         if life.state in HOLDING:
             self.running.setdefault(life.flow_id, set()).add(life.id)
         for child_id in awaited_children(life):
@@ -143,6 +146,8 @@ class Board:
         _discard(self.flows, life.flow_id, life.id)
         if life.parent_run_id is not None:
             _discard(self.children, life.parent_run_id, life.id)
+        if life.schedule_id is not None and not life.backfill:
+            _discard(self.scheduled, life.schedule_id, life.id)
         if life.state in HOLDING:
             _discard(self.running, life.flow_id, life.id)
         for child_id in awaited_children(life):

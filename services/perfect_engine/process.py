@@ -66,6 +66,7 @@ class Process:
             spawn=self.spawn,
         )
         self.dispatch = Dispatch(context, self.board, self._queue_again, self.limits.left)
+        self.run_ended: Callable[[RunLife], None] = lambda _: None
         self.pending = 0
         self._deadlines: set[asyncio.TimerHandle] = set()
         self._following: Following | None = None
@@ -173,6 +174,7 @@ class Process:
     def _on_final(self, run: Run, life: RunLife) -> None:
         self.family.ended(run.id, life)
         self.tasks.forget(run.id)
+        self.run_ended(life)
 
     def _due(self, run_id: str) -> None:
         run = self.board.runs.get(run_id)
@@ -255,9 +257,9 @@ class Process:
             return []
 
     def spawn(self, work: Callable[[], Coroutine[Any, Any, Any]], name: str) -> None:
-        self._context.spawn(self._persist(work), name)
+        self._context.spawn(self.persist(work), name)
 
-    async def _persist(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    async def persist(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """However long the bus is away: it is done when it is back."""
         while True:
             try:

@@ -67,6 +67,8 @@ def schedule(life: RunLife | None, command: TriggerRun, flow: Flow, stamp: Stamp
             parent_run_id=command.parent_run_id,
             parent_task_key=command.parent_task_key,
             deployment=command.deployment,
+            schedule_id=command.schedule_id,
+            backfill=command.backfill,
         ),
     )
 
@@ -239,6 +241,8 @@ def hand_over(life: RunLife) -> HandOver:
         created_at=life.created_at,
         queued_at=life.queued_at,
         parent_run_id=life.parent_run_id,
+        scheduled_for=life.scheduled_for,
+        deployment=life.deployment,
     )
 
 

@@ -8,6 +8,9 @@ from perfect_engine.process import Process
 from perfect_engine.reasons import Reasons
 from perfect_engine.replies import Replies
 from perfect_engine.run_replies import RunReplies
+from perfect_engine.schedules_clock import Schedules
+from perfect_engine.schedules_replies import ScheduleReplies
+from perfect_engine.schedules_runs import ScheduledRuns
 from perfect_engine.steering import Steering
 from perfect_runtime.definitions import Flows
 from perfect_runtime.service import Context, Service
@@ -24,21 +27,26 @@ class EngineService(Service):
         self._checker = Checker()
         self.flows = Flows(context.bus, changed=self._flow_changed)
         self.process = Process(context)
+        runs = ScheduledRuns(self.process, self.flows, self._checker)
+        self.schedules = Schedules(context, self.process, runs)
         limits = LimitReplies(context, self.process)
         self.replies = (
             Replies(context, self.flows, self.process, self._checker),
             RunReplies(context, Steering(self.process, self.flows, self._checker)),
             limits,
             Reasons(context, self.process, limits),
+            ScheduleReplies(context, self.process, self.schedules, runs),
         )
 
     async def start(self) -> None:
         await self.flows.start()
         await self.process.start()
+        await self.schedules.start()
         for replies in self.replies:
             await replies.start()
 
     async def stop(self) -> None:
+        await self.schedules.stop()
         await self.process.stop()
         await self.flows.stop()
 
@@ -51,6 +59,7 @@ class EngineService(Service):
             "live_runs": len(board.runs),
             "pending_runs": sum(map(len, board.pending.values())),
             "handed_over_runs": len(board.handed),
+            "schedules": len(self.schedules),
             "workers": len(self.process.dispatch.workers()),
         }
 

@@ -1,7 +1,7 @@
-"""Waking at a run's due time, or at the end of its sleep: one `@at` message a run on the stream TIMERS, which fires
-after a restart too.
+"""Waking at a run's due time, at the end of its sleep, or at a schedule's next instant: one `@at` message each on the
+stream TIMERS, which fires after a restart too.
 
-The time itself is in the run's life (`revival.due_of`); a timer only says "look now". One that is missed or comes twice does no harm.
+The time itself follows from the run's life (`revival.due_of`) or the schedule; a timer only says "look now". One that is missed or comes twice does no harm.
 """
 
 import asyncio
@@ -21,20 +21,24 @@ if TYPE_CHECKING:
     from perfect_bus.follow import Following
 
 STREAM = streams.TIMERS.name
-ALL = "perfect.timer.run.*"
-TICK = "perfect.tick.run"
 PURGE_AFTER = 1000
 NEAR_S = 60.0  # for such times the own clock wakes, too: the server's timers are up to 250 ms late
 
 
-def subject(run_id: str) -> str:
-    return f"perfect.timer.run.{run_id}"
+def subject(kind: str, of: str) -> str:
+    return f"perfect.timer.{kind}.{of}"
+
+
+def tick(kind: str) -> str:
+    return f"perfect.tick.{kind}"
 
 
 class Timers:
-    """due(run_id) is called, on the event loop, when a run's time has come."""
+    """due(id) is called, on the event loop, when the time of that run (or of what else `kind` names) has come."""
 
-    def __init__(self, context: Context, due: Callable[[str], None]) -> None:
+    def __init__(self, context: Context, due: Callable[[str], None], kind: str = "run") -> None:
+        self._kind = kind
+        self._tick_subject = tick(kind)
         self._context = context
         self._bus: Bus = context.bus
         self._due = due
@@ -56,7 +60,7 @@ class Timers:
                 self._heard = 0
                 self._context.spawn(self._purge(seq + 1), "purge of ticks")
 
-        self._following = await self._bus.follow(STREAM, heard, after=last, subject=TICK)
+        self._following = await self._bus.follow(STREAM, heard, after=last, subject=self._tick_subject)
         if last:
             self._context.spawn(self._purge(last + 1), "purge of ticks")
 
@@ -77,12 +81,12 @@ class Timers:
                 self._stored[run_id] = answer.seq
 
         self._bus.outbox.put(
-            subject(run_id),
+            subject(self._kind, run_id),
             run_id.encode(),
             ids.uuid7(),
             headers={
                 "Nats-Schedule": f"@at {due_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
-                "Nats-Schedule-Target": TICK,
+                "Nats-Schedule-Target": self._tick_subject,
             },
             done=stored,
         )
@@ -95,7 +99,7 @@ class Timers:
         if self._armed.pop(run_id, None) is not None:
             self._cancel_early(run_id)
             if (seq := self._stored.pop(run_id, None)) is not None:
-                self._context.spawn(self._purge_subject(subject(run_id), seq + 1), "disarm")
+                self._context.spawn(self._purge_subject(subject(self._kind, run_id), seq + 1), "disarm")
 
     def _tick(self, run_id: str) -> None:
         due_at = self._armed.get(run_id)
@@ -117,7 +121,7 @@ class Timers:
             early.cancel()
 
     async def _purge(self, before: int) -> None:
-        await self._purge_subject(TICK, before)
+        await self._purge_subject(self._tick_subject, before)
 
     async def _purge_subject(self, name: str, before: int) -> None:
         try:

@@ -1,4 +1,7 @@
-"""What one transaction writes: rows as tuples, in the order of the columns of their statement; DuckDB takes columns."""
+"""What one transaction writes: rows as tuples, in the order of the columns of their statement.
+
+Times in them are UTC.
+"""
 
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -7,6 +10,7 @@ import msgspec
 
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event
+from perfect_schemas.folds.artifact import ArtifactLife
 
 Row = tuple[Any, ...]
 
@@ -32,6 +36,7 @@ Decoded = list[tuple[Message, Event | UnknownEvent]]
 class Batch(msgspec.Struct):
     """events, logs: rows by month. The others hold each key once; `new_…`: those that have no row in the file yet.
 
+    artifacts: by id, (run id, what the batch says of it).
     again: runs that begin once more under an id that may have rows: these go first.
     offsets: stream → last sequence that this batch covers.
     """
@@ -53,6 +58,7 @@ class Batch(msgspec.Struct):
     daily_statistics: list[Row] = []
     clients: list[Row] = []
     ended_clients: list[Row] = []
+    artifacts: dict[str, tuple[str, ArtifactLife]] = {}
     offsets: dict[str, int] = {}
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from perfect_projector.batch import Decoded, Message, Row
-from perfect_projector.values import text, timestamp
+from perfect_projector.values import text, utc
 from perfect_schemas import codec
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event
@@ -24,10 +24,10 @@ def event_row(message: Message, event: Event | UnknownEvent) -> Row:
     if isinstance(event, UnknownEvent):
         payload, at, kind, task_run_id = _readable(message.data), None, event.type, None
     else:
-        payload, at, kind = message.data.decode(), timestamp(event.at), event.type
+        payload, at, kind = message.data.decode(), utc(event.at), event.type
         task_run_id = event.task_run_id
     if at is None:
-        at = (_EPOCH + timedelta(microseconds=message.stored_ns // 1000)).replace(tzinfo=None)
+        at = _EPOCH + timedelta(microseconds=message.stored_ns // 1000)
     run_id = message.subject.rpartition(".")[2] if message.stream == "EVENTS" else None
     return message.stream, message.seq, at, kind, run_id, task_run_id, payload
 
@@ -48,7 +48,7 @@ def line_rows(message: Message, event: LogBatch) -> list[Row]:
         (
             message.seq,
             n,
-            timestamp(line.at),
+            utc(line.at),
             run_id,
             line.task_run_id,
             line.task_key,

@@ -14,7 +14,7 @@ from perfect_projector.batch import Batch
 from perfect_projector.database import quoted
 
 LOGS = ("events", "logs")
-TABLES = (*LOGS, "runs", "task_runs")  # what an archive has files of
+TABLES = (*LOGS, "runs", "task_runs", "artifacts")  # what an archive has files of
 MONTH_TABLE = re.compile(r"(events|logs)_(\d{4}_\d{2})")
 
 
@@ -67,7 +67,7 @@ class Months:
 
     def make_views(self) -> None:
         """`events` and `logs` over all months and archives (without any, over nothing); `archived_runs` and
-        `archived_task_runs` over what left the tables, as long as there is something.
+        `archived_task_runs`, `archived_artifacts` over what left the tables, as long as there is something.
         """
         for name in LOGS:
             parts = [f"FROM {name}_{month}" for month in sorted(self.known[name])]
@@ -77,7 +77,7 @@ class Months:
                 self._connection.execute(_ddl(name, "none"))
                 parts = [f"FROM {name}_none"]
             self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {' UNION ALL BY NAME '.join(parts)}")
-        for name in ("runs", "task_runs"):
+        for name in ("runs", "task_runs", "artifacts"):
             if files := self.archived(name):
                 self._connection.execute(f"CREATE OR REPLACE VIEW archived_{name} AS {_parquet(files)}")
 

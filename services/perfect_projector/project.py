@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from perfect_projector import run_row, task_row
+from perfect_projector import artifact_row, run_row, task_row
 from perfect_projector.batch import Batch, Decoded, Message
 from perfect_projector.completion import Completions
 from perfect_projector.definition import Definitions
@@ -24,7 +24,14 @@ from perfect_projector.values import text
 from perfect_projector.welford import Summary
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event
-from perfect_schemas.events import LogBatch, RunCompleted, RunScheduled, TaskCompleted, TaskEvent
+from perfect_schemas.events import (
+    ArtifactSaved,
+    LogBatch,
+    RunCompleted,
+    RunScheduled,
+    TaskCompleted,
+    TaskEvent,
+)
 from perfect_schemas.events.statistic import PerformanceRunningLong, PerformanceWarned
 from perfect_schemas.folds.run import RunLife, executed_ms
 from perfect_schemas.forecast import step_of
@@ -40,6 +47,7 @@ class Draft(msgspec.Struct):
 
     failed: events that could not be folded: the log keeps them, the read models go on without.
     runs, tasks: what changed, run id (and task key) → entry.
+    completed: of each run that completed, its flow and how often it ran each task.
     """
 
     batch: Batch
@@ -47,6 +55,7 @@ class Draft(msgspec.Struct):
     failed: list[tuple[Message, Exception]] = []
     runs: dict[str, Entry] = {}
     tasks: dict[tuple[str, str], Entry] = {}
+    completed: list[tuple[str, dict[str, int]]] = []
 
 
 class Projection:
@@ -94,6 +103,9 @@ class Projection:
 
     def _event(self, draft: Draft, message: Message, event: Event) -> None:
         run_id = message.subject.rpartition(".")[2]
+        if type(event) is ArtifactSaved:
+            self.invalid += not artifact_row.gather(draft.batch, run_id, event, message.seq)
+            return
         entry = self.held.entries.get(run_id)
         if entry is None:
             if not is_id(run_id):
@@ -187,7 +199,9 @@ class Projection:
         if before is not None and before.start_time is None and after.start_time is not None:
             self.completions.curves.started(after.flow_id, entry.forecast)
         if type(event) is RunCompleted:
-            self.expectations.completed(after.flow_id, dict(tracker.seen))
+            counts = dict(tracker.seen)
+            self.expectations.completed(after.flow_id, counts)
+            draft.completed.append((after.flow_id, counts))
             if not (after.interrupted or after.fork_of or after.origin_run_id):
                 found = self.completions.run(
                     after, entry.forecast, entry.launch_ms, at=event.at, seq=message.seq, batch=self.batches
@@ -225,7 +239,7 @@ class Projection:
             run = entry.history.run
             if run is not None:
                 rows = batch.runs if entry.is_stored else batch.new_runs
-                rows.append(run_row.row_of(run_id, run, _measured(entry, run)))
+                rows.append(run_row.row_of(run_id, run, measured_of(entry, run)))
                 entry.is_stored = True
         for (run_id, key), entry in draft.tasks.items():
             if key in entry.stored:
@@ -240,7 +254,7 @@ class Projection:
         batch.new_daily_statistics, batch.daily_statistics = self.completions.rolls.take_rows()
 
 
-def _measured(entry: Entry, run: RunLife) -> Measured:
+def measured_of(entry: Entry, run: RunLife) -> Measured:
     tracker, forecast = entry.tracker, entry.forecast
     total = entry.final_total
     return Measured(

@@ -20,6 +20,7 @@ from perfect_projector.duck import Duck
 from perfect_projector.folding import GC_THRESHOLDS, fold, restore
 from perfect_projector.months import Months
 from perfect_projector.project import Projection
+from perfect_projector.rebuilding.refill import refill
 from perfect_projector.refold import message_of
 from perfect_projector.sql import statement
 from perfect_schemas import subjects
@@ -38,6 +39,7 @@ KEYS = {
     "flow_statistics": ("id",),
     "daily_statistics": ("id", "measure", "day", "configuration", "flow_version"),
     "clients": ("id",),
+    "artifacts": ("id",),
 }
 """The tables that are made from the log, and what tells their rows apart."""
 
@@ -62,7 +64,9 @@ class Outcome(msgspec.Struct, kw_only=True):
         return not self.differences
 
 
-def rebuild(file: Path, scratch: Path, *, tell: Callable[[int], None] = lambda _: None) -> Outcome:
+def rebuild(
+    file: Path, scratch: Path, *, tell: Callable[[int], None] = lambda _: None, processes: int | None = None
+) -> Outcome:
     """Fold the log of `file`, which nobody writes, into the new file `scratch`, and compare. Raises Rejected."""
     outcome = Outcome()
     with connect(file, read_only=True, threads=2, memory_limit=MEMORY_LIMIT) as log:
@@ -73,7 +77,7 @@ def rebuild(file: Path, scratch: Path, *, tell: Callable[[int], None] = lambda _
         begin = time.perf_counter()
         try:
             rebuilt.behind(behind=True)
-            outcome.events, outcome.failed = refill(log, rebuilt, tell=tell)
+            outcome.events, outcome.failed = refill(log, file, rebuilt, tell=tell, processes=processes)
         finally:
             rebuilt.close()
             gc.set_threshold(*before)
@@ -96,7 +100,7 @@ def check_whole(log: Cursor) -> None:
         )
 
 
-def refill(log: Cursor, scratch: Duck, *, tell: Callable[[int], None] = lambda _: None) -> tuple[int, int]:
+def catch_up(log: Cursor, scratch: Duck, *, tell: Callable[[int], None] = lambda _: None) -> tuple[int, int]:
     """Fold what the log has beyond `scratch` into it. Returns how many events, and how many of them failed.
 
     One thread reads ahead, this one folds, one writes.
@@ -239,7 +243,7 @@ def replace(duck: Duck, scratch: Path) -> None:
         return
     rebuilt = Duck(scratch)
     try:
-        refill(duck.connection.cursor(), rebuilt)
+        catch_up(duck.connection.cursor(), rebuilt)
     finally:
         rebuilt.close()
     execute = duck.connection.execute

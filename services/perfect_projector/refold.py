@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any
 
-from perfect_projector.batch import Message, Row
+from perfect_projector import artifact_row
+from perfect_projector.batch import Batch, Message, Row
 from perfect_projector.log_row import decode
 from perfect_projector.project import Projection
 from perfect_projector.sql import statement
@@ -45,6 +46,9 @@ def check_runs(query: Callable[..., list[Row]], run_ids: list[str]) -> tuple[int
         tasks.setdefault(row[1], []).append(row)
     compared = left_out = 0
     differences: list[str] = []
+    shown: dict[str, list[Row]] = {}
+    for row in query("load_artifacts", run_ids):
+        shown.setdefault(row[1], []).append(row)
     told = set()
     for run_id, rows in groupby(events, key=lambda row: row[0]):
         told.add(run_id)
@@ -53,15 +57,16 @@ def check_runs(query: Callable[..., list[Row]], run_ids: list[str]) -> tuple[int
             left_out += 1
             continue
         compared += 1
-        differences += _compare_run(run_id, messages, stored.get(run_id), tasks.get(run_id, []))
+        batch = Projection().fold(decode(messages)).batch
+        differences += _compare_run(run_id, batch, stored.get(run_id), tasks.get(run_id, []))
+        differences += _compare_artifacts(run_id, batch, shown.get(run_id, []))
     differences += [
         f"run {run_id} has a row, but no event speaks of it" for run_id in run_ids if run_id not in told
     ]
     return compared, left_out, differences
 
 
-def _compare_run(run_id: str, messages: Iterable[Message], run: Row | None, tasks: list[Row]) -> list[str]:
-    batch = Projection().fold(decode(messages)).batch
+def _compare_run(run_id: str, batch: Batch, run: Row | None, tasks: list[Row]) -> list[str]:
     if not batch.new_runs:
         return [] if run is None else [f"run {run_id} has a row, but its events make none"]
     if run is None:
@@ -76,6 +81,21 @@ def _compare_run(run_id: str, messages: Iterable[Message], run: Row | None, task
         found += [f"run {run_id}: task {wanted[3]}: {text}" for text in compare_rows(TASK, row, wanted)]
     found += [f"run {run_id}: task {key} has a row, but no event speaks of it" for key in kept]
     return found
+
+
+def _compare_artifacts(run_id: str, batch: Batch, rows: list[Row]) -> list[str]:
+    kept = {row[0]: row for row in rows}
+    found: list[str] = []
+    for wanted in artifact_row.rows_of(batch):
+        if wanted[2] is None:  # a change of what was never saved
+            continue
+        what = f"run {run_id}: artifact {wanted[0]}"
+        row = kept.pop(wanted[0], None)
+        if row is None:
+            found.append(f"{what} has no row")
+            continue
+        found += [f"{what}: {text}" for text in compare_rows(artifact_row.COLUMNS, row, wanted)]
+    return found + [f"run {run_id}: artifact {key} has a row, but no event speaks of it" for key in kept]
 
 
 def compare_rows(

@@ -5,17 +5,18 @@ the same transaction, so an answer is exactly as of its `seq`.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import msgspec
 
+from perfect_projector import artifact_row, view
 from perfect_projector import cursor as page_cursor
-from perfect_projector import view
-from perfect_projector.forecast import curves_of
+from perfect_projector.flow_shelf import FlowShelf
+from perfect_projector.merged_roll import MergedRolls
+from perfect_projector.run_counts import RunCounts
+from perfect_projector.run_replies import runs
 from perfect_projector.sql import select, statement
-from perfect_projector.statistic_replies import of_flow, statistics
-from perfect_projector.values import timestamp
+from perfect_projector.statistic_replies import statistics
 from perfect_schemas import queries as q
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import NotFound
@@ -23,53 +24,18 @@ from perfect_schemas.ids import is_id
 from perfect_schemas.views import (
     ClientView,
     FlowView,
-    RecentRun,
     RunView,
     SummaryView,
     with_queues,
 )
 
 Cursor = Any
-MAX_PAGE = 1_000
 MAX_LINES = 10_000
+MAX_ARTIFACTS = 200  # each may be as large as a value in an event
 
 
 def offsets(cursor: Cursor) -> dict[str, int]:
     return dict(cursor.execute(statement("offsets")).fetchall())
-
-
-def runs(cursor: Cursor, query: q.RunPage) -> q.Runs:
-    where: dict[str, Any] = {}
-    if query.ids:
-        where["ids"] = {"ids": [run_id for run_id in query.ids if is_id(run_id)]}
-    if query.parent is not None:
-        where["parent"] = {"parent": query.parent}
-    if query.flow is not None:
-        where |= of_flow(query.flow)
-    for name in ("state", "tag", "configuration", "text"):
-        if value := getattr(query, name):
-            where[name] = {name: value}
-    for name in ("since", "until"):
-        if value := getattr(query, name):
-            where[name] = {name: timestamp(value)}
-    if query.cursor is not None:
-        kind = str if query.sort == "start" else int
-        after, after_id = page_cursor.decode(query.cursor, tuple[kind, str])
-        where[f"after.{query.sort}"] = {"after": after, "after_id": after_id}
-    limit = _clamp(query.limit, MAX_PAGE)
-    order = statement(f"runs.order.{query.sort}")
-    rows: list[tuple[Any, ...]] = []
-    if query.cursor is not None and query.sort == "start":  # most pages are full with what is close by
-        rows = select(cursor, "runs", {**where, "near.start": {}}, _order=order, limit=limit + 1)
-    if len(rows) <= limit:
-        rows = select(cursor, "runs", where, _order=order, limit=limit + 1)
-    found = [view.run_of(row) for row in rows[:limit]]
-    more = None
-    if len(rows) > limit:
-        last = rows[limit - 1]
-        key = last[7].isoformat() if query.sort == "start" else -1 if last[10] is None else last[10]
-        more = page_cursor.encode(key, last[0])
-    return q.Runs(runs=found, next=more)
 
 
 def run(cursor: Cursor, query: q.RunDetail) -> RunView:
@@ -136,32 +102,43 @@ def events(cursor: Cursor, query: q.EventPage) -> q.Events:
     return q.Events(events=[view.event_of(row) for row in rows[:limit]], next=more)
 
 
+def artifacts(cursor: Cursor, query: q.ArtifactPage) -> q.Artifacts:
+    where: dict[str, Any] = {}
+    if query.run_id is not None:
+        _check_run(cursor, query.run_id)
+        where["run_id"] = {"run_id": query.run_id}
+    if query.key is not None:
+        where["key"] = {"key": query.key}
+    of_run = query.run_id is not None
+    if query.cursor is not None:
+        name = "after" if of_run else "before"
+        where[name] = {name: page_cursor.decode(query.cursor, tuple[int])[0]}
+    limit = _clamp(query.limit, MAX_ARTIFACTS)
+    order = "first_seq" if of_run else "last_seq DESC"
+    rows = select(cursor, "artifacts", where, _order=order, limit=limit + 1)
+    more = page_cursor.encode(rows[limit - 1][13 if of_run else 14]) if len(rows) > limit else None
+    return q.Artifacts(artifacts=[artifact_row.view_of(row) for row in rows[:limit]], next=more)
+
+
 def flows(cursor: Cursor, query: q.FlowList) -> list[FlowView]:
-    return _flows(cursor, {} if query.hidden else {"visible": {}})
+    return FlowShelf.load(cursor).flows(hidden=query.hidden)
 
 
 def flow(cursor: Cursor, query: q.FlowDetail) -> FlowView:
-    where = {"id": {"flow_id": query.flow}} if is_id(query.flow) else {"name": {"flow_name": query.flow}}
-    found = _flows(cursor, where)
-    if not found:
+    return with_statistics(cursor, detailed(FlowShelf.load(cursor), query))
+
+
+def detailed(shelf: FlowShelf, query: q.FlowDetail) -> FlowView:
+    """Raises NotFound."""
+    found = shelf.flow(query.flow)
+    if found is None:
         raise NotFound(f"there is no flow {query.flow!r}: register it by starting a worker that has it")
-    flow_id = found[0].id
-    counts = dict(select(cursor, "expected_counts", flow_id=flow_id))
-    curves = select(cursor, "curves", flow_id=flow_id)
-    return msgspec.structs.replace(
-        found[0],
-        expected_counts=counts,
-        curves=curves_of(curves[0][0]) if curves else [],
-        statistics=next(iter(statistics(cursor, q.Statistics(flow=flow_id)).flows), None),
-    )
+    return shelf.detailed(found)
 
 
-def _flows(cursor: Cursor, where: dict[str, Any]) -> list[FlowView]:
-    rows = select(cursor, "flows", where)
-    recent: dict[str, list[RecentRun]] = {row[0]: [] for row in rows}
-    for row in select(cursor, "recent_runs", flow_ids=list(recent)) if rows else []:
-        recent[row[0]].append(view.recent_of(row))
-    return [view.flow_of(row, recent[row[0]]) for row in rows]
+def with_statistics(cursor: Cursor, flow: FlowView, rolls: MergedRolls | None = None) -> FlowView:
+    found = statistics(cursor, q.Statistics(flow=flow.id), rolls).flows
+    return msgspec.structs.replace(flow, statistics=next(iter(found), None))
 
 
 def clients(cursor: Cursor, _: q.ClientList) -> list[ClientView]:
@@ -169,11 +146,7 @@ def clients(cursor: Cursor, _: q.ClientList) -> list[ClientView]:
 
 
 def summary(cursor: Cursor, _: q.Summary) -> SummaryView:
-    since = timestamp(utc_now() - timedelta(hours=24))
-    running, waiting, completed, failed, connected = select(cursor, "summary", since=since)[0]
-    return SummaryView(
-        running=running, waiting=waiting, completed_24h=completed, failed_24h=failed, clients=connected
-    )
+    return RunCounts.load(cursor).summary(utc_now())
 
 
 REPLIES: dict[str, tuple[type, Callable[[Cursor, Any], Any]]] = {
@@ -182,6 +155,7 @@ REPLIES: dict[str, tuple[type, Callable[[Cursor, Any], Any]]] = {
     "task_runs": (q.TaskRunPage, task_runs),
     "logs": (q.LogPage, logs),
     "events": (q.EventPage, events),
+    "artifacts": (q.ArtifactPage, artifacts),
     "flows": (q.FlowList, flows),
     "flow": (q.FlowDetail, flow),
     "statistics": (q.Statistics, statistics),

@@ -41,7 +41,13 @@ def due_at(month: str, days: int) -> datetime | None:
     return ends(month) + timedelta(days=days) if days > 0 else None
 
 
-_KEYS = {"events": ("stream", "seq"), "logs": ("seq", "n"), "runs": ("id",), "task_runs": ("run_id",)}
+_KEYS = {
+    "events": ("stream", "seq"),
+    "logs": ("seq", "n"),
+    "runs": ("id",),
+    "task_runs": ("run_id",),
+    "artifacts": ("run_id",),
+}
 
 
 def _read(file: Path) -> str:
@@ -149,7 +155,7 @@ class Retention:
         if name == "events":
             rows |= {
                 table: statement(f"ended_{table}").replace("{month}", month).rstrip(";")
-                for table in ("runs", "task_runs")
+                for table in ("runs", "task_runs", "artifacts")
             }
         found = cursor.execute(f"SELECT count(*) FROM {name}_{month}").fetchone()  # noqa: S608
         for table, select in rows.items():
@@ -166,7 +172,7 @@ class Retention:
     ) -> None:
         """A run that was archived, then tried again, and has ended anew leaves the earlier archive."""
         months = Months(cursor, archive)
-        for table in ("task_runs", "runs"):
+        for table in ("artifacts", "task_runs", "runs"):
             for file in months.archived(table):
                 if file == archive_file(archive, table, month):
                     continue
@@ -188,7 +194,7 @@ class Retention:
                 if found != (archived_rows,):
                     raise Grown(f"{name}_{month} has got new rows while it was archived")
             if name == "events":
-                for table in ("task_runs", "runs"):
+                for table in ("artifacts", "task_runs", "runs"):
                     duck.connection.execute(statement(f"drop_ended_{table}").replace("{month}", month))
             duck.months.remember(name, month)
             duck.months.drop(name, month)

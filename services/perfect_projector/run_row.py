@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from perfect_projector.values import instant, text, text_or_none, timestamp
+from perfect_projector.values import instant, text, text_or_none, utc
 from perfect_schemas.envelope import ErrorInfo, StoredValue
 from perfect_schemas.events import AwaitedTasks, OpenWait
 from perfect_schemas.folds.run import RunLife
@@ -52,6 +52,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     idempotency_key: str | None = None
     archived: bool = False
     deployment: str | None = None
+    backfill: bool = False
 
 
 class Measured(msgspec.Struct, kw_only=True):
@@ -84,9 +85,9 @@ def row_of(run_id: str, life: RunLife, measured: Measured) -> Row:
         life.name,
         life.state.value,
         measured.progress,
-        timestamp(life.created_at),
-        timestamp(life.start_time),
-        timestamp(life.end_time),
+        utc(life.created_at),
+        utc(life.start_time),
+        utc(life.end_time),
         life.duration_ms,
         queued_ms(life),
         measured.launch_ms,

@@ -16,6 +16,7 @@ from perfect_projector.copier import Copier
 from perfect_projector.disk import DiskGuard
 from perfect_projector.duck import Duck
 from perfect_projector.folding import GC_THRESHOLDS, restore
+from perfect_projector.front import Front
 from perfect_projector.integrity import Inspector
 from perfect_projector.journal import STREAMS, Journal, stream_state
 from perfect_projector.project import Draft, Projection
@@ -49,6 +50,8 @@ class ProjectorService(Service):
         self._duck: Duck | None = None
         self._journal: Journal | None = None
         self._readers: Readers | None = None
+        self._front = Front()
+        self._front.outdated = self._load_front_soon
         self._purger: Purger | None = None
         self._desk: Desk | None = None
         self._copier: Copier | None = None
@@ -87,7 +90,8 @@ class ProjectorService(Service):
         loop.committed = await self._check_streams(loop)
         journal = self._journal = Journal(self.bus, loop.committed)
         await self._definitions_first(loop, journal)
-        self._readers = await loop.in_writer(Readers, self._duck)
+        await loop.in_writer(self._front.load, duck)
+        self._readers = await loop.in_writer(Readers, self._duck, self._front)
         await self._readers.start(self.bus)
         self._desk = await loop.in_writer(
             Desk, duck, self.settings, lambda: self.committed, lambda: guard.why
@@ -157,6 +161,7 @@ class ProjectorService(Service):
         sys.setswitchinterval(self._switch_s)
 
     def _heard(self, draft: Draft) -> None:
+        self._front.note(draft)
         self._watch.note(draft)
         if self._purger is not None:
             self._purger.note(draft)
@@ -208,10 +213,21 @@ class ProjectorService(Service):
             await loop.in_writer(self._restore)
             loop.projection = self.projection
             self._watch.book = self.projection.completions.book
+            await loop.in_writer(self._front.load, self._open_duck)
         self.log.warning("the read model was replaced by one that was rebuilt from the log")
         return Reply(value=msgspec.Raw(encode(Done())))
 
+    def _load_front_soon(self) -> None:
+        self.context.spawn(self._load_front(), "front")
+
+    async def _load_front(self) -> None:
+        loop = self._loop
+        if loop is not None:
+            async with self._replacing, loop.paused():
+                await loop.in_writer(self._front.load, self._open_duck)
+
     def _has_dropped(self) -> None:
+        self._front.drop()
         if self._purger is not None:
             self._purger.sweep_soon()
         if self._desk is not None:

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from perfect_projector import view
+from perfect_projector.merged_roll import Known, MergedRoll, MergedRolls
 from perfect_projector.rollup import GROWTH
 from perfect_projector.sql import select
 from perfect_projector.welford import Summary
 from perfect_schemas import queries as q
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.ids import is_id
-from perfect_schemas.views import Distribution, ForecastView, StatisticsView, StatisticView
+from perfect_schemas.views import ForecastView, StatisticsView, StatisticView
 
 Cursor = Any
 MOST_DAYS = 3650
@@ -48,39 +49,22 @@ class Rolled(NamedTuple):
     def std(self) -> float | None:
         return Summary(self.sample_count, self.mean, self.m2).std
 
-    def distribution(self) -> Distribution:
-        return Distribution(
-            sample_count=self.sample_count,
-            avg_ms=self.mean,
-            min_ms=self.least,
-            max_ms=self.greatest,
-            std_dev_ms=self.std,
-            p50_ms=self.value(self.p50),
-            p95_ms=self.value(self.p95),
-            p99_ms=self.value(self.p99),
-        )
-
 
 def of_flow(flow: str) -> dict[str, Any]:
     """The condition on a flow, by id or name."""
     return {"flow_id": {"flow_id": flow}} if is_id(flow) else {"flow_name": {"flow_name": flow}}
 
 
-def statistics(cursor: Cursor, query: q.Statistics) -> StatisticsView:
+def statistics(cursor: Cursor, query: q.Statistics, rolls: MergedRolls | None = None) -> StatisticsView:
+    """rolls: what is kept from one query to the next."""
     where = {} if query.flow is None else of_flow(query.flow)
     narrow = where if query.task is None else {**where, "task": {"task": query.task}}
     days = min(max(query.days, 1), MOST_DAYS)
-    since = utc_now().date() - timedelta(days=days - 1)
-    begin = since if query.by == "day" else _EVER
-    rows = select(cursor, "rolled", narrow, by=query.by or "", since=since, **{"from": begin})
-    rolled = [Rolled(*row) for row in rows]
+    today = utc_now().date()
+    since = today - timedelta(days=days - 1)
     if query.by is not None:
-        parts = [_part(one, query.by) for one in rolled if one.measure == "run"]
-        return StatisticsView(
-            tasks=[one for one in parts if one.task_name is not None],
-            flows=[one for one in parts if one.task_name is None],
-        )
-    known = {(one.id, one.measure): one for one in rolled}
+        return _parts(cursor, narrow, query.by, since)
+    known = (rolls or MergedRolls()).all(cursor, where, since, today)
     tasks = select(cursor, "task_statistics", narrow)
     flows = select(cursor, "flow_statistics", where) if query.task is None else []
     return StatisticsView(
@@ -89,16 +73,25 @@ def statistics(cursor: Cursor, query: q.Statistics) -> StatisticsView:
     )
 
 
-def _with_percentiles(statistic: StatisticView, known: dict[tuple[str, str], Rolled]) -> StatisticView:
-    one = known.get((statistic.id, "run"))
-    if one is None:
-        return statistic
-    return msgspec.structs.replace(
-        statistic, p50_ms=one.value(one.p50), p95_ms=one.value(one.p95), p99_ms=one.value(one.p99)
+def _parts(cursor: Cursor, where: dict[str, Any], by: str, since: date) -> StatisticsView:
+    begin = since if by == "day" else _EVER
+    rows = (Rolled(*row) for row in select(cursor, "rolled", where, by=by, since=since, **{"from": begin}))
+    parts = [_part(one, by) for one in rows if one.measure == "run"]
+    return StatisticsView(
+        tasks=[one for one in parts if one.task_name is not None],
+        flows=[one for one in parts if one.task_name is None],
     )
 
 
-def _with_phases(statistic: StatisticView, known: dict[tuple[str, str], Rolled]) -> StatisticView:
+def _with_percentiles(statistic: StatisticView, known: Known) -> StatisticView:
+    one = known.get((statistic.id, "run"))
+    if one is None:
+        return statistic
+    p50, p95, p99 = one.percentiles()
+    return msgspec.structs.replace(statistic, p50_ms=p50, p95_ms=p95, p99_ms=p99)
+
+
+def _with_phases(statistic: StatisticView, known: Known) -> StatisticView:
     queued, launch = (known.get((statistic.id, measure)) for measure in ("queued", "launch"))
     return msgspec.structs.replace(
         statistic,
@@ -110,14 +103,16 @@ def _with_phases(statistic: StatisticView, known: dict[tuple[str, str], Rolled])
     )
 
 
-def _forecast(start: Rolled | None, half: Rolled | None, within: Rolled | None) -> ForecastView | None:
-    if start is None or within is None or (error := start.value(start.p50)) is None:
+def _forecast(
+    start: MergedRoll | None, half: MergedRoll | None, within: MergedRoll | None
+) -> ForecastView | None:
+    if start is None or within is None or (error := start.percentiles()[0]) is None:
         return None
     return ForecastView(
-        runs=start.sample_count,
+        runs=start.summary.count,
         median_error_percent=error,
-        within_p90_percent=within.mean,
-        half_median_error_percent=half.value(half.p50) if half else None,
+        within_p90_percent=within.summary.mean,
+        half_median_error_percent=half.percentiles()[0] if half else None,
     )
 
 

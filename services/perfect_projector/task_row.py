@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from perfect_projector.values import instant, text, text_or_none, timestamp
+from perfect_projector.values import instant, text, text_or_none, utc
 from perfect_schemas.envelope import ErrorInfo, StoredValue
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import TaskState
@@ -36,6 +36,7 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True):
     run_name: str | None = None
     state_name: str | None = None
     state_message: str | None = None
+    tags: list[str] = []
 
 
 _decode_details = msgspec.json.Decoder(Details).decode
@@ -53,8 +54,8 @@ def row_of(run_id: str, life: TaskLife, counted: bool, first_seq: int) -> Row:
         life.name,
         life.state.value,
         100.0 if life.state in _DONE else 0.0,
-        timestamp(life.start_time),
-        timestamp(life.end_time),
+        utc(life.start_time),
+        utc(life.end_time),
         life.duration_ms,
         life.attempt,
         life.epoch,
@@ -76,6 +77,7 @@ def row_of(run_id: str, life: TaskLife, counted: bool, first_seq: int) -> Row:
                 life.run_name,
                 life.state_name,
                 life.state_message,
+                life.tags,
             )
         ),
         counted,
@@ -137,5 +139,6 @@ def life_of(row: Row) -> tuple[TaskLife, bool, int]:
         run_name=rest.run_name,
         state_name=rest.state_name,
         state_message=rest.state_message,
+        tags=rest.tags,
     )
     return life, counted, first_seq

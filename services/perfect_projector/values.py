@@ -18,6 +18,13 @@ def timestamp(at: datetime | None) -> datetime | None:
     return at.replace(tzinfo=None) if zone is UTC else at.astimezone(UTC).replace(tzinfo=None)
 
 
+def utc(at: datetime | None) -> datetime | None:
+    """As a row of a batch carries it: in UTC. A time without a zone is taken as UTC."""
+    if at is None or at.tzinfo is UTC or at.tzinfo is None:
+        return at
+    return at.astimezone(UTC)
+
+
 def instant(at: datetime | None) -> datetime | None:
     """The way back."""
     return None if at is None else at.replace(tzinfo=UTC)

@@ -106,11 +106,6 @@ def flow_of(row: Row, recent: list[RecentRun]) -> FlowView:
     )
 
 
-def recent_of(row: Row) -> RecentRun:
-    _, run_id, state, start_time, duration_ms = row
-    return RecentRun(id=run_id, state=state, start_time=instant(start_time), duration_ms=duration_ms)
-
-
 def client_of(row: Row) -> ClientView:
     key, name, host, pid, slots, flows, state, connected_at, last_seen = row
     return ClientView(

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from perfect_registry import deployments, flows, versions
+from perfect_registry import deployments, flows, schedules, versions
+from perfect_registry.schedules_replies import ScheduleReplies
 from perfect_runtime.decider import handle, read
 from perfect_runtime.definitions import Flows
 from perfect_runtime.service import Context
@@ -28,10 +29,11 @@ _decode_ids = msgspec.json.Decoder(list[str]).decode
 
 
 class Replies:
-    def __init__(self, context: Context, known: Flows) -> None:
+    def __init__(self, context: Context, known: Flows, kept: ScheduleReplies) -> None:
         self._context = context
         self._bus = context.bus
         self._flows = known
+        self._schedules = kept
 
     async def start(self) -> None:
         for verb, reply in (
@@ -48,6 +50,7 @@ class Replies:
         except msgspec.ValidationError as error:
             raise InvalidInput(f"this is no flow definition: {error}") from error
         flows.check(command)
+        declared = schedules.of_registration(command)
         aggregate = self._flows.aggregate(ids.flow_id(command.name))
         stored = await handle(
             self._bus,
@@ -68,6 +71,8 @@ class Replies:
                     now=self._context.clock(),
                 ),
             )
+        if declared is not None and aggregate.state is not None:
+            await self._schedules.keep(aggregate.state, declared, None, command.client_name or "")
         return _reply(
             Registered(
                 flow_id=ids.flow_id(command.name),
@@ -97,6 +102,7 @@ class Replies:
                 lambda now: flows.remove(now, flow.id, event_id=ids.uuid7(), now=self._context.clock()),
             )
             self._context.log.info("flow removed", flow=flow.name)
+        await self._schedules.drop(flow.id, None, "its flow was removed")
         return _reply(Done())
 
     async def undeploy(self, data: bytes) -> Reply:
@@ -110,6 +116,7 @@ class Replies:
                 flow, command.name, event_id=ids.uuid7(), now=self._context.clock()
             ),
         )
+        await self._schedules.drop(_id_of(command.flow), command.name, "its deployment was removed")
         return _reply(Done())
 
     async def versions(self, data: bytes) -> Reply:

@@ -1,10 +1,11 @@
-"""The registry: which flows there are, which clients were lost, which SQL queries, variables and secrets
-people keep.
+"""The registry: which flows there are and when they run by themselves, which clients were lost, which SQL queries,
+variables and secrets people keep.
 """
 
 from perfect_registry.presence import Roll
 from perfect_registry.query_replies import QueryReplies
 from perfect_registry.replies import Replies
+from perfect_registry.schedules_replies import ScheduleReplies
 from perfect_registry.secret_replies import SecretReplies
 from perfect_registry.variable_replies import VariableReplies
 from perfect_runtime.definitions import Flows
@@ -18,7 +19,8 @@ class RegistryService(Service):
         super().__init__(context)
         self.flows = Flows(context.bus)
         self.roll = Roll(context)
-        self.replies = Replies(context, self.flows)
+        self.schedule_replies = ScheduleReplies(context, self.flows)
+        self.replies = Replies(context, self.flows, self.schedule_replies)
         self.query_replies = QueryReplies(context)
         self.variable_replies = VariableReplies(context)
         self.secret_replies = SecretReplies(context)
@@ -26,6 +28,7 @@ class RegistryService(Service):
     async def start(self) -> None:
         await self.flows.start()
         await self.roll.start()
+        await self.schedule_replies.start()
         await self.replies.start()
         await self.query_replies.start()
         await self.variable_replies.start()
@@ -35,8 +38,13 @@ class RegistryService(Service):
         await self.secret_replies.stop()
         await self.variable_replies.stop()
         await self.query_replies.stop()
+        await self.schedule_replies.stop()
         await self.roll.stop()
         await self.flows.stop()
 
     def metrics(self) -> dict[str, float]:
-        return {"flows": len(self.flows), "clients": len(self.roll.attendance.clients)}
+        return {
+            "flows": len(self.flows),
+            "schedules": len(self.schedule_replies),
+            "clients": len(self.roll.attendance.clients),
+        }

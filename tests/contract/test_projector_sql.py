@@ -67,7 +67,7 @@ def test_every_statement_runs(duck: Duck, name: str) -> None:
             "events": 0,
             "since": utc_now().replace(tzinfo=None),
             "from": utc_now().replace(tzinfo=None),
-            "flow_ids": [],
+            "rowids": [],
             "run_ids": [],
         }
         duck.connection.execute(text, {key: samples.get(key, ids.uuid7()) for key in named}).fetchall()

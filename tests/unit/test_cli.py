@@ -267,7 +267,7 @@ def test_lists_and_single_runs(url: str, server, capsys: pytest.CaptureFixture[s
     assert main(["runs", "show", RUN["id"], "--url", url]) == OK
     assert "nightly" in capsys.readouterr().out
     assert main(["runs", "show", "missing", "--url", url]) == FAILED
-    assert "there is no run missing" in capsys.readouterr().err
+    assert "there is no run 'missing'" in capsys.readouterr().err
 
 
 def test_logs_read_every_page(url: str, capsys: pytest.CaptureFixture[str]) -> None:

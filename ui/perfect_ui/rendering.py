@@ -18,7 +18,7 @@ from perfect_ui.forms import fields, input_form
 from perfect_ui.outlook import outlook
 from perfect_ui.result import cells, is_number
 from perfect_ui.spread import spread
-from perfect_ui.strip import strip
+from perfect_ui.strip import bars
 from perfect_ui.timeline import timeline
 from perfect_ui.trend import trend
 
@@ -109,6 +109,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "asset_url": asset_url,
         "asset_version": asset_version,
+        "bars": bars,
         "cells": cells,
         "chart": chart,
         "elapsed_ms": formats.milliseconds_between,
@@ -118,7 +119,6 @@ def _environment() -> Environment:
         "schedule_text": schedule_text,
         "outlook": outlook,
         "spread": spread,
-        "strip": strip,
         "timeline": timeline,
         "trend": trend,
     }

@@ -13,6 +13,7 @@ class HandOver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     queued_seq: sequence of the `run.queued` that this answers, which the claim expects to be the run's last.
     epoch: the one that the claim begins. replay: whether there is history to read before the flow is called.
+    scheduled_for: when the run was to start, None for at once. deployment: that it was started by.
     """
 
     run_id: str
@@ -28,6 +29,8 @@ class HandOver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: datetime | None = None
     queued_at: datetime | None = None
     parent_run_id: str | None = None
+    scheduled_for: datetime | None = None
+    deployment: str | None = None
 
 
 class TaskHandOver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

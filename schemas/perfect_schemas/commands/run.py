@@ -30,6 +30,7 @@ class TriggerRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parent_task_key: str | None = None
     deployment: str | None = None
     schedule_id: str | None = None
+    backfill: bool = False
 
 
 class Triggered(msgspec.Struct, frozen=True, kw_only=True):

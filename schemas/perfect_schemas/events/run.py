@@ -19,6 +19,8 @@ class RunScheduled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="ru
     fork_of, from_key: for a fork, the run that it takes its first results from, and the task that is the first to
         run again; it is queued when all of them are taken over (`run.forked`).
     deployment: the name of the one that it was started by.
+    schedule_id: of the schedule that started it. backfill: it was started later, for an instant of a range that somebody
+        asked for: it does not count for the schedule's overlap.
     """
 
     flow_id: str
@@ -38,6 +40,7 @@ class RunScheduled(Event, frozen=True, kw_only=True, omit_defaults=True, tag="ru
     fork_of: str | None = None
     from_key: str | None = None
     deployment: str | None = None
+    backfill: bool = False
 
 
 class RunQueued(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.queued"):

@@ -13,7 +13,8 @@ class _TaskEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     """What a replay needs of every task event.
 
     name: of the task. ordinal: its place in its scope, from 0. input_digest: hex SHA-256 over the encoded
-    inputs, None when they cannot be encoded.
+    inputs, None when they cannot be encoded. tags: the task's own and those around its call, in the events with which it
+    begins.
     """
 
     task_run_id: str  # pyright: ignore[reportGeneralTypeIssues]
@@ -22,6 +23,7 @@ class _TaskEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     ordinal: int = 0
     input_digest: str | None = None
+    tags: list[str] = []
 
 
 class _Executed(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True):

@@ -83,6 +83,7 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
     executing_since: datetime | None = None
     interrupted: bool = False
     deployment: str | None = None
+    backfill: bool = False
 
 
 _decode_life = msgspec.json.Decoder(RunLife).decode
@@ -163,6 +164,7 @@ def _scheduled(_: RunLife | None, event: e.RunScheduled, state: S, seq: int) -> 
         parent_task_key=event.parent_task_key,
         schedule_id=event.schedule_id,
         deployment=event.deployment,
+        backfill=event.backfill,
         idempotency_key=event.idempotency_key,
         fork_of=event.fork_of,
         from_key=event.from_key,

@@ -71,6 +71,7 @@ class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
     run_name: str | None = None
     state_name: str | None = None
     state_message: str | None = None
+    tags: list[str] = []
 
 
 def evolve(life: TaskLife | None, event: Event, seq: int) -> TaskLife | None:
@@ -122,6 +123,7 @@ def _new(event: e.TaskStarted, state: S, seq: int) -> TaskLife:
         input_digest=event.input_digest,
         attempt=event.attempt or 1,
         epoch=event.epoch or 0,
+        tags=event.tags,
     )
 
 
@@ -161,6 +163,7 @@ def _queued(life: TaskLife, event: e.TaskQueued, state: S, seq: int) -> TaskLife
         client_id=None,
         losses=event.losses,
         queue=event.queue,
+        tags=event.tags or life.tags,
         queued_seq=life.queued_seq if event.replaces is not None else seq,
         run_name=event.run_name or life.run_name,
     )
@@ -181,6 +184,7 @@ def _started(life: TaskLife, event: e.TaskStarted, state: S, seq: int) -> TaskLi
         error=None,
         result=None,
         input_digest=event.input_digest,
+        tags=event.tags or life.tags,
         dispatch_id=event.dispatch_id,
         client_id=event.client_id if event.dispatch_id is not None else None,
         run_name=event.run_name or life.run_name,

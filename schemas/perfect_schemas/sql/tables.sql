@@ -179,3 +179,23 @@ CREATE TABLE IF NOT EXISTS clients (
   last_seen TIMESTAMP NOT NULL,
   last_seq UBIGINT NOT NULL
 );
+
+-- What runs show to people. kind: markdown, link, table, progress, image. data: JSON, null when it is so large that the
+-- object store has it, under the name ref. epoch: of the run, when it was saved last.
+CREATE TABLE IF NOT EXISTS artifacts (
+  id UUID NOT NULL,
+  run_id UUID NOT NULL,
+  kind VARCHAR NOT NULL,
+  key VARCHAR,
+  description VARCHAR,
+  data JSON,
+  ref VARCHAR,
+  size_bytes BIGINT NOT NULL,
+  task_run_id UUID,
+  task_key VARCHAR,
+  epoch INTEGER NOT NULL,
+  created_at TIMESTAMP NOT NULL,
+  updated_at TIMESTAMP NOT NULL,
+  first_seq UBIGINT NOT NULL,
+  last_seq UBIGINT NOT NULL
+);

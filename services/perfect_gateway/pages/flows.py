@@ -10,6 +10,7 @@ import perfect_ui
 from perfect_gateway import shapes
 from perfect_gateway.api.runs import TriggerBody, trigger_run
 from perfect_gateway.pages.page import form, html, position, see
+from perfect_gateway.pages.versions import version_history
 from perfect_gateway.parts import Parts
 from perfect_gateway.problems import invalid
 from perfect_gateway.wire import AnyRequest
@@ -38,9 +39,10 @@ def submitted_tags(text: str) -> list[str]:
 async def flow_context(parts: Parts, name: str) -> dict[str, Any]:
     """Raises NotFound."""
     found, as_of = await parts.asker.value("flow", queries.FlowDetail(flow=name), FlowView)
-    runs, (statistics, _) = await asyncio.gather(
+    runs, (statistics, _), versions = await asyncio.gather(
         parts.asker.query("runs", queries.RunPage(flow=found.id, limit=RUNS)),
         parts.asker.value("statistics", queries.Statistics(flow=found.id), StatisticsView),
+        version_history(parts, found.id),
     )
     shown = msgspec.json.decode(runs.value)["runs"]
     return {
@@ -48,6 +50,7 @@ async def flow_context(parts: Parts, name: str) -> dict[str, Any]:
         "flow": shapes.flow_shape(found),
         "runs": [shapes.run_shape(run) for run in shown],
         "task_statistics": shapes.plain(statistics.tasks),
+        "versions": shapes.plain(versions),
         "version": parts.version,
     }
 

@@ -4,14 +4,16 @@ Plain is a run that was claimed once and completed or failed, whose tasks ran in
 most of all. Its rows are those that the fold event by event comes to (`project`), which folds all others.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec.structs import FieldInfo
 
 from perfect_projector import task_row
 from perfect_projector.batch import Row
-from perfect_projector.held import FINISHED
 from perfect_projector.values import text, text_or_none, timestamp
 from perfect_schemas.envelope import Event
 from perfect_schemas.events import (
@@ -32,10 +34,9 @@ from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.folds import run as run_fold
 from perfect_schemas.folds import task as task_fold
 from perfect_schemas.folds.history import OPEN_TASK_AT_END
-from perfect_schemas.folds.run import RunLife, executed_ms
+from perfect_schemas.folds.run import RunLife
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.ids import is_id
-from perfect_schemas.states import RunState, TaskState
 
 Said = tuple[int, Event]
 _EXECUTED = frozenset({TaskStarted, TaskRetrying, TaskCompleted, TaskCached, TaskFailed, TaskSkipped})
@@ -43,6 +44,27 @@ _ENDS = frozenset({TaskCompleted, TaskCached, TaskFailed, TaskSkipped})
 _BEFORE = frozenset({RunQueued, RunStarted})
 _AT_END = frozenset({RunCompleted, RunFailed})
 _MILLISECOND = timedelta(milliseconds=1)
+_TOLD = {
+    *Event.__struct_fields__, "task_id", "name", "ordinal", "input_digest", "dispatch_id", "client_id",
+    "duration_ms", "result", "error",
+}  # fmt: skip
+"""The fields that `_row` knows, or that say nothing about a task of the run's own worker."""
+
+
+def _extras(kind: type[Event]) -> tuple[Callable[[Any], Any], Any]:
+    """What reads all other fields of an event, and what they are when nothing was said."""
+    fields = [field for field in msgspec.structs.fields(kind) if field.name not in _TOLD]
+    # `type` is there for all events: with a second name attrgetter returns a tuple
+    read = attrgetter("type", "type", *(field.name for field in fields))
+    tag = kind.__struct_config__.tag
+    return read, (tag, tag, *map(_default, fields))
+
+
+def _default(field: FieldInfo) -> Any:
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+
+
+_EXTRAS = {kind: _extras(kind) for kind in (TaskStarted, TaskCompleted, TaskFailed)}
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -53,15 +75,17 @@ class Shape(msgspec.Struct, frozen=True):
 
 
 class Plain(msgspec.Struct, kw_only=True):
-    """started_seq, end_seq: of the claim and of the end. elapsed_ms, ended_seqs: of each end of a task, how long the run
+    """first_seq, started_seq, end_seq: of its first event, of the claim, and of the end, which was said at `ended_at`. elapsed_ms, ended_seqs: of each end of a task, how long the run
     had executed and its sequence. tasks: of each key its events; None among them: closed by the end of the run.
     completions: of tasks, (their first event, the completion with its sequence).
     """
 
     run: RunLife
     launch_ms: int | None
+    first_seq: int
     started_seq: int
     end_seq: int
+    ended_at: datetime
     shape: Shape
     elapsed_ms: list[int]
     ended_seqs: list[int]
@@ -86,7 +110,7 @@ def fold(events: list[Said]) -> Plain | None:
     completions: list[tuple[TaskStarted, int, TaskCompleted]] = []
     launch_ms: int | None = None
     epoch = started_seq = end_seq = 0
-    since: datetime = first.at
+    since = ended_at = first.at
     for seq, event in events[1:]:
         kind = type(event)
         if kind in _EXECUTED:
@@ -136,7 +160,7 @@ def fold(events: list[Said]) -> Plain | None:
             if end_seq or not started_seq:
                 return None
             run = run_fold.evolve(run, event, seq) or run
-            end_seq = seq
+            end_seq, ended_at = seq, event.at
             for key, said in tasks.items():
                 if key not in ended:
                     said.append((seq, None))
@@ -149,8 +173,10 @@ def fold(events: list[Said]) -> Plain | None:
     return Plain(
         run=run,
         launch_ms=launch_ms,
+        first_seq=first_seq,
         started_seq=started_seq,
         end_seq=end_seq,
+        ended_at=ended_at,
         shape=Shape(tuple(places), tuple(steps)),
         elapsed_ms=elapsed_ms,
         ended_seqs=ended_seqs,
@@ -166,16 +192,14 @@ def task_rows(run_id: str, plain: Plain) -> list[Row]:
         if len(said) == 2:
             (first_seq, began), (seq, end) = said
             kind = type(end)
-            if type(began) is TaskStarted and (kind is TaskCompleted or kind is TaskFailed):
+            if type(began) is TaskStarted and kind in _EXTRAS and _is_usual(began) and _is_usual(end):
                 rows.append(_row(run_id, first_seq, began, seq, end, completed=kind is TaskCompleted))
                 continue
         rows.append(_evolved(run_id, said, plain.run))
     return rows
 
 
-def _row(
-    run_id: str, first_seq: int, began: TaskStarted, seq: int, end: Any, *, completed: bool
-) -> Row:
+def _row(run_id: str, first_seq: int, began: TaskStarted, seq: int, end: Any, *, completed: bool) -> Row:
     """Of a task that was started once and has completed or failed: what `_evolved` comes to, in a third of the time."""
     return (
         began.task_run_id,
@@ -198,6 +222,11 @@ def _row(
         first_seq,
         seq,
     )
+
+
+def _is_usual(event: Event) -> bool:
+    read, nothing = _EXTRAS[type(event)]
+    return read(event) == nothing
 
 
 def _evolved(run_id: str, said: list[tuple[int, Any]], run: RunLife) -> Row:

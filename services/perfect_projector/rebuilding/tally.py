@@ -59,8 +59,7 @@ class Tally:
             self.buckets[place] = [1, seq]
         else:
             found[0] += 1
-            if seq < found[1]:
-                found[1] = seq
+            found[1] = min(found[1], seq)
 
     def join(self, other: "Tally") -> None:
         if other.first_seq < self.first_seq:

@@ -33,8 +33,8 @@ def complete(file: Path, archive: Path | None = None) -> Contents:
     """Add the views to the copy, by a DuckDB of its own."""
     with connect(file, threads=1, memory_limit=MEMORY_LIMIT, temp_directory="") as connection:
         archived = join_months(connection, archive)
-        for name, rows in (("archived_runs", "runs"), ("archived_task_runs", "task_runs")):
-            connection.execute(f"CREATE VIEW IF NOT EXISTS {name} AS FROM {rows} LIMIT 0")
+        for rows in ("runs", "task_runs", "artifacts"):
+            connection.execute(f"CREATE VIEW IF NOT EXISTS archived_{rows} AS FROM {rows} LIMIT 0")
         for sql in view_files().values():
             connection.execute(sql)
         return Contents(tables(connection), archived)

@@ -27,15 +27,16 @@ def statement(name: str) -> str:
 
 
 def select(
-    cursor: Any, name: str, where: dict[str, Any] | None = None, **values: Any
+    cursor: Any, name: str, where: dict[str, Any] | None = None, *, conditions: str = "", **values: Any
 ) -> list[tuple[Any, ...]]:
     """Run the statement `name`. `where`: condition → parameters of its own, for the conditions that are to hold.
+    conditions: the statement that they are named after, when it is another one.
 
     Values that begin with `_` fill a placeholder of the statement with text from another statement.
     """
     text = statement(name)
-    conditions = [statement(f"{name}.where.{condition}") for condition in where or {}]
-    text = text.replace("{where}", "WHERE " + " AND ".join(conditions) if conditions else "")
+    held = [statement(f"{conditions or name}.where.{condition}") for condition in where or {}]
+    text = text.replace("{where}", "WHERE " + " AND ".join(held) if held else "")
     parameters: dict[str, Any] = {}
     for part in (where or {}).values():
         parameters |= part

@@ -25,6 +25,14 @@ FROM task_runs
 WHERE run_id IN (SELECT unnest($1::UUID[]))
 ORDER BY first_seq;
 
+-- name: load_artifacts
+SELECT
+  id::VARCHAR, run_id::VARCHAR, kind, key, description, data, ref, size_bytes, task_run_id::VARCHAR, task_key, epoch,
+  created_at, updated_at, first_seq, last_seq
+FROM artifacts
+WHERE run_id IN (SELECT unnest($1::UUID[]))
+ORDER BY first_seq;
+
 -- name: load_flows
 SELECT
   id::VARCHAR, name, version, description, tags, parameters, task_list, entrypoint, schedule, hidden, created_at,

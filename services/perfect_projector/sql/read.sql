@@ -18,6 +18,33 @@ WHERE runs.rowid IN (
 )
 ORDER BY {order};
 
+-- name: run_keys
+-- A page of `runs`, with no more than tells whether what is kept of them still holds.
+SELECT
+  runs.rowid, runs.id::VARCHAR, created_at, duration_ms,
+  CASE WHEN flow_statistics.sample_count >= 3 THEN flow_statistics.avg_duration_ms END,
+  runs.last_seq, state, progress, tasks_done, tasks_total, performance_warning
+FROM runs
+LEFT JOIN flow_statistics ON flow_statistics.id = runs.flow_id
+WHERE runs.rowid IN (
+  SELECT rowid FROM runs {where} ORDER BY {order} LIMIT $limit
+)
+ORDER BY {order};
+
+-- name: runs_at
+-- The rowid, and the columns of `runs`.
+SELECT
+  runs.rowid,
+  runs.id::VARCHAR, runs.flow_id::VARCHAR, runs.flow_name, flow_version, runs.name, state, progress, created_at,
+  start_time, end_time, duration_ms, queued_ms, launch_ms, configuration, parameters, tags, client_name, epoch, origin,
+  parent_run_id::VARCHAR, error, result, performance_warning, tasks_done, tasks_total, details, plan, runs.last_seq,
+  forecast,
+  CASE WHEN flow_statistics.sample_count >= 3 THEN flow_statistics.avg_duration_ms END,
+  CASE WHEN state = 'RUNNING' THEN curves END
+FROM runs
+LEFT JOIN flow_statistics ON flow_statistics.id = runs.flow_id
+WHERE runs.rowid IN (SELECT unnest($rowids::BIGINT[]));
+
 -- name: run
 -- One run, with the columns of `runs`: found without what a page needs in half of the time.
 SELECT
@@ -152,39 +179,40 @@ run_id = $run_id::UUID
 -- name: events.where.kind
 starts_with(type, $kind)
 
+-- name: artifacts
+SELECT
+  id::VARCHAR, run_id::VARCHAR, kind, key, description, data, ref, size_bytes, task_run_id::VARCHAR, task_key, epoch,
+  created_at, updated_at, first_seq, last_seq
+FROM artifacts
+{where}
+ORDER BY {order}
+LIMIT $limit;
+
+-- name: artifacts.where.run_id
+run_id = $run_id::UUID
+
+-- name: artifacts.where.key
+key = $key
+
+-- name: artifacts.where.after
+first_seq > $after
+
+-- name: artifacts.where.before
+last_seq < $before
+
 -- name: log_count
 SELECT count(*) FROM logs WHERE run_id = $run_id::UUID;
 
--- name: flows
-SELECT
-  flows.id::VARCHAR, name, version, description, tags, parameters, task_list, entrypoint, schedule, hidden, created_at,
-  registered_at, flows.last_seq, deployments,
-  avg_duration_ms, m2, sample_count, min_duration_ms, max_duration_ms, last_updated
-FROM flows
-LEFT JOIN flow_statistics ON flow_statistics.id = flows.id
-{where}
-ORDER BY name;
-
--- name: flows.where.visible
-NOT hidden
-
--- name: flows.where.id
-flows.id = $flow_id::UUID
-
--- name: flows.where.name
-flows.name = $flow_name
-
 -- name: recent_runs
--- The last 20 runs of each of the flows, newest first.
-SELECT flow_id::VARCHAR, id::VARCHAR, state, start_time, duration_ms
+-- The last 20 runs of each flow.
+SELECT flow_id::VARCHAR, id::VARCHAR, created_at, state, start_time, duration_ms
 FROM runs
 WHERE rowid IN (
-  SELECT unnest(max_by(rowid, created_at, 20))
+  SELECT unnest(max_by(rowid, (created_at, id), 20))
   FROM runs
-  WHERE flow_id IN (SELECT unnest($flow_ids::UUID[]))
+  WHERE flow_id IS NOT NULL
   GROUP BY flow_id
-)
-ORDER BY created_at DESC, id DESC;
+);
 
 -- name: task_statistics
 SELECT
@@ -214,9 +242,6 @@ id = $flow_id::UUID
 
 -- name: flow_statistics.where.flow_name
 flow_name = $flow_name
-
--- name: curves
-SELECT curves FROM flow_statistics WHERE id = $flow_id::UUID;
 
 -- name: rolled
 -- The roll-ups of tasks and flows, merged over all days since `from`, apart by what `by` says, with percentiles of the
@@ -269,6 +294,22 @@ FROM merged
 LEFT JOIN percentiles USING (id, measure, part)
 ORDER BY flow_name, task_name, part;
 
+-- name: rolled_version
+-- Of the days before `before`: the same as long as nothing is added to them.
+SELECT count(*), coalesce(max(last_seq), 0) FROM daily_statistics {where};
+
+-- name: rolled_days
+SELECT
+  id::VARCHAR, measure, flow_name, task_name, mean, m2, sample_count, least, greatest, day, buckets
+FROM daily_statistics
+{where};
+
+-- name: rolled.where.before
+day < $before::DATE
+
+-- name: rolled.where.from
+day >= $from::DATE
+
 -- name: rolled.where.flow_id
 flow_id = $flow_id::UUID
 
@@ -283,23 +324,12 @@ SELECT id::VARCHAR, name, host, pid, slots, flows, state, connected_at, last_see
 FROM clients
 ORDER BY connected_at DESC, id DESC;
 
--- name: summary
-SELECT
-  count(*) FILTER (state IN ('RUNNING', 'CANCELLING')),
-  count(*) FILTER (state IN ('SCHEDULED', 'PENDING', 'PAUSED')),
-  count(*) FILTER (state = 'COMPLETED' AND end_time >= $since),
-  count(*) FILTER (state IN ('FAILED', 'CRASHED') AND end_time >= $since),
-  (SELECT count(*) FROM clients WHERE clients.state = 'CONNECTED')
-FROM runs;
+-- name: open_runs
+SELECT id::VARCHAR, state FROM runs WHERE state NOT IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED');
 
--- name: expected_counts
--- How often each task of the flow ran in its last 20 completed runs, on average.
-WITH last AS (
-  SELECT id FROM runs WHERE flow_id = $flow_id::UUID AND state = 'COMPLETED' ORDER BY last_seq DESC LIMIT 20
-), ran AS (
-  SELECT task_id, count(*) AS n FROM task_runs WHERE run_id IN (SELECT id FROM last) GROUP BY task_id
-)
-SELECT tasks.id::VARCHAR, coalesce(n, 0) / (SELECT count(*) FROM last)
-FROM tasks
-LEFT JOIN ran ON ran.task_id = tasks.id
-WHERE tasks.flow_id = $flow_id::UUID AND (SELECT count(*) FROM last) > 0;
+-- name: run_ends
+-- How many ended in each minute.
+SELECT state, date_trunc('minute', end_time), count(*)
+FROM runs
+WHERE state IN ('COMPLETED', 'FAILED', 'CRASHED') AND end_time >= $since
+GROUP BY ALL;

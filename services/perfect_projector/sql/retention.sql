@@ -13,6 +13,22 @@ WHERE run_id IN (
     AND last_seq <= (SELECT max(seq) FROM events_{month} WHERE stream = 'EVENTS')
 );
 
+-- name: ended_artifacts
+SELECT * FROM artifacts
+WHERE run_id IN (
+  SELECT id FROM runs
+  WHERE state IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')
+    AND last_seq <= (SELECT max(seq) FROM events_{month} WHERE stream = 'EVENTS')
+);
+
+-- name: drop_ended_artifacts
+DELETE FROM artifacts
+WHERE run_id IN (
+  SELECT id FROM runs
+  WHERE state IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')
+    AND last_seq <= (SELECT max(seq) FROM events_{month} WHERE stream = 'EVENTS')
+);
+
 -- name: drop_ended_task_runs
 DELETE FROM task_runs
 WHERE run_id IN (

@@ -1,4 +1,5 @@
--- What one transaction of the writer does. Every parameter is a column of the batch: a list with one value a row.
+-- What one transaction of the writer does. Every parameter is a column of the batch, as `binding` hands it over: a
+-- list with one value a row, of times and ids this list as JSON text. `json_transform` makes NULL of an id that is none.
 -- Each key stands once in a batch, and the writer knows which keys have a row: for those that change all the time an
 -- INSERT and an UPDATE of what can change are cheaper than a MERGE of everything.
 
@@ -10,9 +11,9 @@ SELECT
   unnest($2::UBIGINT[]) AS seq,
   unnest($3::TIMESTAMP[]) AS ts,
   unnest($4::VARCHAR[]) AS type,
-  unnest(try_cast($5::VARCHAR[] AS UUID[])) AS run_id,
-  unnest(try_cast($6::VARCHAR[] AS UUID[])) AS task_run_id,
-  unnest($7::JSON[]) AS payload;
+  unnest(json_transform($5::JSON, '["UUID"]')) AS run_id,
+  unnest(json_transform($6::JSON, '["UUID"]')) AS task_run_id,
+  unnest($7::VARCHAR[])::JSON AS payload;
 
 -- name: append_logs
 INSERT INTO logs_{month} BY NAME
@@ -20,8 +21,8 @@ SELECT
   unnest($1::UBIGINT[]) AS seq,
   unnest($2::UINTEGER[]) AS n,
   unnest($3::TIMESTAMP[]) AS ts,
-  unnest(try_cast($4::VARCHAR[] AS UUID[])) AS run_id,
-  unnest(try_cast($5::VARCHAR[] AS UUID[])) AS task_run_id,
+  unnest(json_transform($4::JSON, '["UUID"]')) AS run_id,
+  unnest(json_transform($5::JSON, '["UUID"]')) AS task_run_id,
   unnest($6::VARCHAR[]) AS task_key,
   unnest($7::UTINYINT[]) AS level,
   unnest($8::VARCHAR[]) AS logger,
@@ -50,21 +51,21 @@ SELECT
   unnest($12::BIGINT[]) AS queued_ms,
   unnest($13::BIGINT[]) AS launch_ms,
   unnest($14::VARCHAR[]) AS configuration,
-  unnest($15::JSON[]) AS parameters,
+  unnest($15::VARCHAR[])::JSON AS parameters,
   unnest($16::VARCHAR[][]) AS tags,
   unnest($17::VARCHAR[]) AS client_name,
   unnest($18::INTEGER[]) AS epoch,
   unnest($19::VARCHAR[]) AS origin,
-  unnest(try_cast($20::VARCHAR[] AS UUID[])) AS parent_run_id,
-  unnest($21::JSON[]) AS error,
-  unnest($22::JSON[]) AS result,
-  unnest($23::JSON[]) AS performance_warning,
+  unnest(json_transform($20::JSON, '["UUID"]')) AS parent_run_id,
+  unnest($21::VARCHAR[])::JSON AS error,
+  unnest($22::VARCHAR[])::JSON AS result,
+  unnest($23::VARCHAR[])::JSON AS performance_warning,
   unnest($24::INTEGER[]) AS tasks_done,
   unnest($25::INTEGER[]) AS tasks_total,
-  unnest($26::JSON[]) AS details,
-  unnest($27::JSON[]) AS plan,
+  unnest($26::VARCHAR[])::JSON AS details,
+  unnest($27::VARCHAR[])::JSON AS plan,
   unnest($28::UBIGINT[]) AS last_seq,
-  unnest($29::JSON[]) AS forecast;
+  unnest($29::VARCHAR[])::JSON AS forecast;
 
 -- name: update_runs
 -- What can change; the rest is as it was when the row was made.
@@ -102,15 +103,15 @@ FROM (
     unnest($9::BIGINT[]) AS launch_ms,
     unnest($10::VARCHAR[]) AS client_name,
     unnest($11::INTEGER[]) AS epoch,
-    unnest($12::JSON[]) AS error,
-    unnest($13::JSON[]) AS result,
-    unnest($14::JSON[]) AS performance_warning,
+    unnest($12::VARCHAR[])::JSON AS error,
+    unnest($13::VARCHAR[])::JSON AS result,
+    unnest($14::VARCHAR[])::JSON AS performance_warning,
     unnest($15::INTEGER[]) AS tasks_done,
     unnest($16::INTEGER[]) AS tasks_total,
-    unnest($17::JSON[]) AS details,
-    unnest($18::JSON[]) AS plan,
+    unnest($17::VARCHAR[])::JSON AS details,
+    unnest($18::VARCHAR[])::JSON AS plan,
     unnest($19::UBIGINT[]) AS last_seq,
-    unnest($20::JSON[]) AS forecast
+    unnest($20::VARCHAR[])::JSON AS forecast
 ) AS new
 WHERE runs.id = new.id;
 
@@ -129,10 +130,10 @@ SELECT
   unnest($10::BIGINT[]) AS duration_ms,
   unnest($11::INTEGER[]) AS attempt,
   unnest($12::INTEGER[]) AS epoch,
-  unnest($13::JSON[]) AS error,
-  unnest($14::JSON[]) AS result,
-  unnest($15::JSON[]) AS performance_warning,
-  unnest($16::JSON[]) AS details,
+  unnest($13::VARCHAR[])::JSON AS error,
+  unnest($14::VARCHAR[])::JSON AS result,
+  unnest($15::VARCHAR[])::JSON AS performance_warning,
+  unnest($16::VARCHAR[])::JSON AS details,
   unnest($17::BOOLEAN[]) AS counted,
   unnest($18::UBIGINT[]) AS first_seq,
   unnest($19::UBIGINT[]) AS last_seq;
@@ -164,10 +165,10 @@ FROM (
     unnest($6::BIGINT[]) AS duration_ms,
     unnest($7::INTEGER[]) AS attempt,
     unnest($8::INTEGER[]) AS epoch,
-    unnest($9::JSON[]) AS error,
-    unnest($10::JSON[]) AS result,
-    unnest($11::JSON[]) AS performance_warning,
-    unnest($12::JSON[]) AS details,
+    unnest($9::VARCHAR[])::JSON AS error,
+    unnest($10::VARCHAR[])::JSON AS result,
+    unnest($11::VARCHAR[])::JSON AS performance_warning,
+    unnest($12::VARCHAR[])::JSON AS details,
     unnest($13::BOOLEAN[]) AS counted,
     unnest($14::UBIGINT[]) AS last_seq
 ) AS new
@@ -181,15 +182,15 @@ MERGE INTO flows USING (
     unnest($3::VARCHAR[]) AS version,
     unnest($4::VARCHAR[]) AS description,
     unnest($5::VARCHAR[][]) AS tags,
-    unnest($6::JSON[]) AS parameters,
-    unnest($7::JSON[]) AS task_list,
+    unnest($6::VARCHAR[])::JSON AS parameters,
+    unnest($7::VARCHAR[])::JSON AS task_list,
     unnest($8::VARCHAR[]) AS entrypoint,
     unnest($9::VARCHAR[]) AS schedule,
     unnest($10::BOOLEAN[]) AS hidden,
     unnest($11::TIMESTAMP[]) AS created_at,
     unnest($12::TIMESTAMP[]) AS registered_at,
     unnest($13::UBIGINT[]) AS last_seq,
-    unnest($14::JSON[]) AS deployments
+    unnest($14::VARCHAR[])::JSON AS deployments
 ) AS new ON flows.id = new.id
 WHEN MATCHED THEN UPDATE BY NAME
 WHEN NOT MATCHED THEN INSERT BY NAME;
@@ -260,7 +261,7 @@ SELECT
   unnest($7::DOUBLE[]) AS max_duration_ms,
   unnest($8::TIMESTAMP[]) AS last_updated,
   unnest($9::UBIGINT[]) AS last_seq,
-  unnest($10::JSON[]) AS curves;
+  unnest($10::VARCHAR[])::JSON AS curves;
 
 -- name: update_flow_statistics
 -- What can change; the rest is as it was when the row was made.
@@ -284,7 +285,7 @@ FROM (
     unnest($6::DOUBLE[]) AS max_duration_ms,
     unnest($7::TIMESTAMP[]) AS last_updated,
     unnest($8::UBIGINT[]) AS last_seq,
-    unnest($9::JSON[]) AS curves
+    unnest($9::VARCHAR[])::JSON AS curves
 ) AS new
 WHERE flow_statistics.id = new.id;
 
@@ -304,7 +305,7 @@ SELECT
   unnest($11::BIGINT[]) AS sample_count,
   unnest($12::DOUBLE[]) AS least,
   unnest($13::DOUBLE[]) AS greatest,
-  unnest($14::JSON[]) AS buckets,
+  unnest($14::VARCHAR[])::JSON AS buckets,
   unnest($15::UBIGINT[]) AS last_seq;
 
 -- name: update_daily_statistics
@@ -330,7 +331,7 @@ FROM (
     unnest($8::BIGINT[]) AS sample_count,
     unnest($9::DOUBLE[]) AS least,
     unnest($10::DOUBLE[]) AS greatest,
-    unnest($11::JSON[]) AS buckets,
+    unnest($11::VARCHAR[])::JSON AS buckets,
     unnest($12::UBIGINT[]) AS last_seq
 ) AS new
 WHERE daily_statistics.day = new.day
@@ -358,6 +359,38 @@ MERGE INTO clients USING (
 WHEN MATCHED THEN UPDATE BY NAME
 WHEN NOT MATCHED THEN INSERT BY NAME;
 
+-- name: merge_artifacts
+-- A row without kind changes one that is there.
+MERGE INTO artifacts USING (
+  SELECT
+    unnest($1::UUID[]) AS id,
+    unnest($2::UUID[]) AS run_id,
+    unnest($3::VARCHAR[]) AS kind,
+    unnest($4::VARCHAR[]) AS key,
+    unnest($5::VARCHAR[]) AS description,
+    unnest($6::VARCHAR[])::JSON AS data,
+    unnest($7::VARCHAR[]) AS ref,
+    unnest($8::BIGINT[]) AS size_bytes,
+    unnest($9::UUID[]) AS task_run_id,
+    unnest($10::VARCHAR[]) AS task_key,
+    unnest($11::INTEGER[]) AS epoch,
+    unnest($12::TIMESTAMP[]) AS created_at,
+    unnest($13::TIMESTAMP[]) AS updated_at,
+    unnest($14::UBIGINT[]) AS first_seq,
+    unnest($15::UBIGINT[]) AS last_seq
+) AS new ON artifacts.id = new.id
+WHEN MATCHED AND new.epoch >= artifacts.epoch THEN UPDATE SET
+  kind = coalesce(new.kind, artifacts.kind),
+  key = CASE WHEN new.kind IS NULL THEN artifacts.key ELSE new.key END,
+  description = CASE WHEN new.kind IS NULL THEN coalesce(new.description, artifacts.description) ELSE new.description END,
+  data = new.data,
+  ref = new.ref,
+  size_bytes = new.size_bytes,
+  epoch = new.epoch,
+  updated_at = new.updated_at,
+  last_seq = new.last_seq
+WHEN NOT MATCHED AND new.kind IS NOT NULL THEN INSERT BY NAME;
+
 -- name: end_clients
 UPDATE clients
 SET state = ended.state, last_seen = ended.last_seen, last_seq = ended.last_seq
@@ -372,6 +405,11 @@ WHERE clients.id = ended.id;
 
 -- name: set_offset
 UPDATE consumer_offsets SET seq = $2 WHERE consumer = 'projector' AND stream = $1;
+
+-- name: set_offsets
+-- $1: {stream: sequence} as JSON, with all streams or some.
+UPDATE consumer_offsets SET seq = ($1::JSON ->> stream)::UBIGINT
+WHERE consumer = 'projector' AND ($1::JSON ->> stream) IS NOT NULL;
 
 -- name: set_created
 UPDATE consumer_offsets SET created = $2::TIMESTAMP WHERE consumer = 'projector' AND stream = $1;

@@ -23,3 +23,6 @@ COMMENT ON TABLE daily_statistics IS 'Statistics of each day (UTC), configuratio
 COMMENT ON COLUMN daily_statistics.buckets IS 'Histogram as JSON, {n: how many}: bucket 0 is below 1, bucket n holds 1.02^(n-1) up to 1.02^n.';
 COMMENT ON COLUMN runs.forecast IS 'How long it was expected to take, ms, as JSON: as of its start and of half of its progress (p50, p90), and when it reached each tenth of its progress (marks).';
 COMMENT ON COLUMN flow_statistics.curves IS 'When each of its last 50 completed runs reached 10 %, 20 % … 100 % of its progress, ms.';
+COMMENT ON TABLE artifacts IS 'What runs show to people, one row each. v_artifacts is easier to read.';
+COMMENT ON VIEW archived_artifacts IS 'Artifacts of the runs that were moved to the archive folder. all_artifacts has both.';
+COMMENT ON COLUMN artifacts.epoch IS 'Which start of the run saved it last.';

@@ -1,0 +1,184 @@
+"""One share of the runs: those with ids between two. What is plain is folded here, in whichever process.
+
+A share leaves two Parquet files, of the rows of its runs and of its task runs, and hands over what the owner needs.
+"""
+
+from datetime import date
+from importlib import resources
+from pathlib import Path
+
+import duckdb
+import msgspec
+
+from perfect_projector import run_row
+from perfect_projector.batch import Row, columns
+from perfect_projector.database import connect, quoted
+from perfect_projector.rebuilding import plain as plain_fold
+from perfect_projector.rebuilding import tally
+from perfect_projector.rebuilding.plain import Plain, Shape
+from perfect_projector.rebuilding.tally import Tallies
+from perfect_projector.rollup import Key, Whose
+from perfect_projector.run_row import Measured
+from perfect_projector.sql import statement
+from perfect_schemas.events import AnyEvent
+from perfect_schemas.views import queued_ms
+
+MEMORY_LIMIT = "300MB"
+FETCH = 500  # runs
+_decode = msgspec.json.Decoder(list[tuple[int, AnyEvent]]).decode
+
+
+class Share(msgspec.Struct, frozen=True):
+    """number: from 0, in the order of the ids. first_id, last_id: of its runs. events: how many. first_seq: their least."""
+
+    number: int
+    first_id: str
+    last_id: str
+    events: int
+    first_seq: int
+
+
+class Course(msgspec.Struct, frozen=True, array_like=True):
+    """What the owner needs of a plain run, see `Plain`. day: of its end. begun: how many of its tasks. shape: its place
+    among the shapes of the share.
+    """
+
+    run_id: str
+    flow_id: str
+    flow_name: str
+    configuration: str
+    flow_version: str
+    first_seq: int
+    started_seq: int
+    end_seq: int
+    day: date
+    completed: bool
+    duration_ms: int
+    begun: int
+    shape: int
+    elapsed_ms: list[int]
+    ended_seqs: list[int]
+
+
+class Folded(msgspec.Struct):
+    """courses: of the plain runs, encoded. others: of each other run its id and its events, as JSON [[seq, event], …]."""
+
+    share: Share
+    courses: bytes
+    shapes: list[Shape]
+    tallies: Tallies
+    others: list[tuple[str, str]]
+    files: list[Path]
+
+
+class Folder:
+    """Folds shares of the log of one file, in one thread.
+
+    known_from: flow id → behind which sequence of EVENTS the log tells of it first.
+    """
+
+    def __init__(self, log: duckdb.DuckDBPyConnection, folder: Path, known_from: dict[str, int]) -> None:
+        self._log = log
+        self._log.execute(
+            "SET enable_progress_bar = false"
+        )  # it is streamed: that takes as long as the folding
+        self._folder = folder
+        self._known_from = known_from
+        self._rows = connect(":memory:", threads=1, memory_limit=MEMORY_LIMIT)
+        self._rows.execute((resources.files("perfect_schemas") / "sql" / "tables.sql").read_text())
+
+    def fold(self, share: Share) -> Folded:
+        runs: list[Row] = []
+        tasks: list[Row] = []
+        courses: list[Course] = []
+        shapes: dict[Shape, int] = {}
+        folded = Folded(share, b"", [], {}, [], [])
+        said = self._log.execute(statement("rebuild.runs"), {"first": share.first_id, "last": share.last_id})
+        while rows := said.fetchmany(FETCH):
+            for run_id, text in rows:
+                plain = self._plain(text)
+                if plain is None:
+                    folded.others.append((run_id, text))
+                    continue
+                measured = Measured(launch_ms=plain.launch_ms, tasks_done=len(plain.ended_seqs))
+                runs.append(run_row.row_of(run_id, plain.run, measured))
+                tasks += plain_fold.task_rows(run_id, plain)
+                _count(folded.tallies, plain)
+                courses.append(_course(run_id, plain, shapes.setdefault(plain.shape, len(shapes))))
+        folded.courses = msgspec.msgpack.encode(courses)
+        folded.shapes = list(shapes)
+        if runs:
+            folded.files = [self._write("runs", share, runs)]
+        if tasks:
+            folded.files.append(self._write("task_runs", share, tasks))
+        return folded
+
+    def _plain(self, text: str) -> Plain | None:
+        try:
+            events = _decode(text)
+        except msgspec.DecodeError:  # among them is one that this version does not know
+            return None
+        events.sort(key=_seq)
+        plain = plain_fold.fold(events)
+        if plain is None:
+            return None
+        known_from = self._known_from.get(plain.run.flow_id)
+        if known_from is not None and events[0][0] <= known_from < plain.end_seq:
+            return None  # its flow was told of while it went on
+        return plain
+
+    def _write(self, table: str, share: Share, rows: list[Row]) -> Path:
+        file = self._folder / f"{table}-{share.number:06}.parquet"
+        self._rows.execute(statement(f"insert_{table}"), columns(rows))
+        self._rows.execute(f"COPY {table} TO {quoted(file)} (FORMAT parquet)")
+        self._rows.execute(f"TRUNCATE {table}")
+        return file
+
+
+def _seq(said: tuple[int, object]) -> int:
+    return said[0]
+
+
+def _course(run_id: str, plain: Plain, shape: int) -> Course:
+    run = plain.run
+    return Course(
+        run_id=run_id,
+        flow_id=run.flow_id,
+        flow_name=run.flow_name,
+        configuration=run.configuration,
+        flow_version=run.flow_version or "",
+        first_seq=plain.first_seq,
+        started_seq=plain.started_seq,
+        end_seq=plain.end_seq,
+        day=plain.ended_at.date(),
+        completed=run.state == "COMPLETED",
+        duration_ms=run.duration_ms or 0,
+        begun=len(plain.tasks),
+        shape=shape,
+        elapsed_ms=plain.elapsed_ms,
+        ended_seqs=plain.ended_seqs,
+    )
+
+
+def _count(tallies: Tallies, plain: Plain) -> None:
+    """What it adds to the statistics, as `Completions` does one by one."""
+    run = plain.run
+    flow_id, flow_name = run.flow_id, run.flow_name
+    configuration, version = run.configuration, run.flow_version or ""
+    for began, seq, event in plain.completions:
+        tally.add(
+            tallies,
+            Key(began.task_id, "run", event.at.date(), configuration, version),
+            event.duration_ms,
+            Whose(flow_id, flow_name, began.name),
+            event.at,
+            seq,
+        )
+    if run.state != "COMPLETED":
+        return
+    at, seq, whose = plain.ended_at, plain.end_seq, Whose(flow_id, flow_name, None)
+    measured = (("run", run.duration_ms or 0), ("queued", queued_ms(run)), ("launch", plain.launch_ms))
+    for measure, value in measured:
+        if value is not None:
+            key = Key(flow_id, measure, at.date(), configuration, version)  # type: ignore[arg-type]
+            tally.add(tallies, key, value, whose, at, seq)

@@ -1,0 +1,127 @@
+"""Runs that have ended, kept as they are shown: a page then takes a few narrow columns of its runs from the file.
+
+DuckDB keeps columns apart, and a run has thirty: they are most of what a page costs. What is kept of a run is used only
+when all that can change of it, read in the same transaction as the page itself, still is what it was (`Version`).
+"""
+
+import random
+import threading
+from collections import OrderedDict
+from typing import NamedTuple
+
+import msgspec
+
+from perfect_projector import view
+from perfect_projector.batch import Row
+from perfect_projector.project import Draft
+from perfect_projector.run_replies import Cursor, following, page, page_size
+from perfect_projector.sql import select
+from perfect_schemas import queries as q
+from perfect_schemas.codec import encode
+from perfect_schemas.states import FINAL_RUN_STATES
+from perfect_schemas.views import RunView
+
+MOST_BYTES = 8 << 20
+MOST_ROWS = 1_000
+_FINAL = frozenset(state.value for state in FINAL_RUN_STATES)
+_EXPECTED_MS = random.SystemRandom().random()  # stands for it in what is kept: nothing else holds this number
+_PLACE = f'"expected_ms":{_EXPECTED_MS!r}'.encode()
+
+
+class Version(NamedTuple):
+    """All of a run's row that can change while the run stays final, and its state."""
+
+    last_seq: int
+    state: str
+    progress: float
+    tasks_done: int
+    tasks_total: int
+    performance_warning: str | None
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """`queries.Runs`, with its runs as JSON."""
+
+    runs: list[msgspec.Raw]
+    next: str | None = None
+
+
+class ShownRuns:
+    """Used by all readers."""
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._kept: OrderedDict[str, tuple[Version, bytes, bytes]] = OrderedDict()
+        self._bytes = 0
+        self._rows: OrderedDict[str, Row] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def note(self, draft: Draft) -> None:
+        """After a commit: these are the runs that are looked at next."""
+        with self._lock:
+            for rows in (draft.batch.runs, draft.batch.new_runs):
+                for row in rows[-MOST_ROWS:]:
+                    if row[5] in _FINAL:
+                        self._rows[row[0]] = row
+            while len(self._rows) > MOST_ROWS:
+                self._rows.popitem(last=False)
+
+    def page(self, cursor: Cursor, query: q.RunPage) -> Page:
+        rows = page(cursor, "run_keys", query)
+        limit = page_size(query)
+        shown: list[msgspec.Raw | None] = []
+        missing: dict[int, int] = {}  # rowid → place on the page
+        for rowid, run_id, _, _, expected_ms, *rest in rows[:limit]:
+            found = self._find(run_id, Version(*rest))
+            if found is None:
+                missing[rowid] = len(shown)
+            shown.append(None if found is None else _whole(*found, expected_ms))
+        if missing:
+            for row in select(cursor, "runs_at", rowids=list(missing)):
+                shown[missing[row[0]]] = self._show(row[1:])
+        more = None
+        if len(rows) > limit:
+            _, run_id, created_at, duration_ms, *_ = rows[limit - 1]
+            more = following(query, run_id, created_at, duration_ms)
+        return Page(runs=shown, next=more)  # type: ignore[arg-type]
+
+    def _find(self, run_id: str, version: Version) -> tuple[bytes, bytes] | None:
+        if version.state not in _FINAL:
+            return None
+        with self._lock:
+            row = self._rows.pop(run_id, None)
+            known = self._kept.get(run_id)
+            if known is not None and known[0] == version:
+                self._kept.move_to_end(run_id)
+                return known[1:]
+        if row is None or _version(row) != version:
+            return None
+        return self._keep(version, view.run_of((*row, None, None)))
+
+    def _show(self, row: Row) -> msgspec.Raw:
+        seen = view.run_of(row)
+        if row[5] in _FINAL:
+            self._keep(_version(row), seen)
+        return msgspec.Raw(encode(seen))
+
+    def _keep(self, version: Version, seen: RunView) -> tuple[bytes, bytes]:
+        before, _, after = encode(msgspec.structs.replace(seen, expected_ms=_EXPECTED_MS)).partition(_PLACE)
+        size = len(before) + len(after)
+        with self._lock:
+            if (known := self._kept.pop(seen.id, None)) is not None:
+                self._bytes -= len(known[1]) + len(known[2])
+            self._kept[seen.id] = version, before, after
+            self._bytes += size
+            while self._bytes > self._most_bytes:
+                _, (_, *old) = self._kept.popitem(last=False)
+                self._bytes -= sum(map(len, old))
+        return before, after
+
+
+def _version(row: Row) -> Version:
+    """Of a row of `runs`, with or without what is joined to it."""
+    return Version(row[27], row[5], row[6], row[23], row[24], row[22])
+
+
+def _whole(before: bytes, after: bytes, expected_ms: float | None) -> msgspec.Raw:
+    return msgspec.Raw(b'%b"expected_ms":%b%b' % (before, encode(expected_ms), after))

@@ -1,0 +1,55 @@
+-- What `perfect rebuild` reads of the log and puts together, see the package `rebuilding`.
+
+-- name: rebuild.shares
+-- The runs in the order of their ids, cut into shares of about as many events.
+WITH said AS (
+  SELECT run_id, count(*) AS events, min(seq) AS first_seq FROM events
+  WHERE stream = 'EVENTS' AND run_id IS NOT NULL
+  GROUP BY run_id
+), placed AS (
+  SELECT *, (sum(events) OVER (ORDER BY run_id ROWS UNBOUNDED PRECEDING) - events) // $size AS share FROM said
+)
+SELECT min(run_id)::VARCHAR, max(run_id)::VARCHAR, sum(events)::BIGINT, min(first_seq)
+FROM placed
+GROUP BY share
+ORDER BY share;
+
+-- name: rebuild.runs
+-- All events of each run of a share, as JSON [[seq, event], …], in no order.
+SELECT run_id::VARCHAR, '[' || string_agg('[' || seq || ',' || payload || ']', ',') || ']'
+FROM events
+WHERE stream = 'EVENTS' AND run_id BETWEEN $first::UUID AND $last::UUID
+GROUP BY run_id;
+
+-- name: rebuild.definitions
+-- What the log of a month says of flows and clients, and behind which sequence of EVENTS.
+SELECT said.seq, epoch_us(said.ts), said.payload, coalesce(before.seq, 0)
+FROM (
+  SELECT rowid AS place, seq, ts, payload FROM events_{month}
+  WHERE stream = 'DEFS' AND (type LIKE 'flow.%' OR type LIKE 'client.%')
+) AS said
+ASOF LEFT JOIN (SELECT rowid AS place, seq FROM events_{month} WHERE stream = 'EVENTS') AS before
+  ON said.place > before.place
+ORDER BY said.place;
+
+-- name: rebuild.ends
+SELECT stream, count(*), max(seq) FROM events GROUP BY stream;
+
+-- name: rebuild.measured
+-- What follows of each plain run from those before it.
+CREATE TEMP TABLE measured (id UUID, progress DOUBLE, tasks_total INTEGER, forecast JSON);
+
+-- name: rebuild.add_measured
+INSERT INTO measured
+SELECT unnest($1::UUID[]), unnest($2::DOUBLE[]), unnest($3::INTEGER[]), unnest($4::JSON[]);
+
+-- name: rebuild.put_runs
+INSERT INTO runs BY NAME
+SELECT part.* REPLACE (
+  measured.progress AS progress, measured.tasks_total AS tasks_total, measured.forecast AS forecast
+)
+FROM read_parquet($files) AS part
+JOIN measured USING (id);
+
+-- name: rebuild.put_task_runs
+INSERT INTO task_runs BY NAME FROM read_parquet($files);
