@@ -48,7 +48,9 @@ def kind(hint: Any) -> str:
         return ", ".join(f"`{one}`" for one in get_args(hint))
     if get_origin(hint) in (Union, types.UnionType):
         return " or ".join(kind(one) for one in get_args(hint) if one is not types.NoneType)
-    return {"Path": "path", "str": "text", "int": "whole number", "float": "number"}[hint.__name__]
+    return {"Path": "path", "str": "text", "int": "whole number", "float": "number", "bool": "true or false"}[
+        hint.__name__
+    ]
 
 
 def unit(name: str) -> str:

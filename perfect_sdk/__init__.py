@@ -44,7 +44,16 @@ if TYPE_CHECKING:
     from perfect_sdk.policy import exponential_backoff
     from perfect_sdk.pool import ThreadPoolTaskRunner
     from perfect_sdk.progress import update_progress
-    from perfect_sdk.schedule import Cron, CronSchedule, Interval, IntervalSchedule
+    from perfect_sdk.schedule import (
+        Cron,
+        CronSchedule,
+        Interval,
+        IntervalSchedule,
+        Once,
+        OnceSchedule,
+        RRule,
+        RRuleSchedule,
+    )
     from perfect_sdk.serving import aserve, serve
     from perfect_sdk.states import State
 
@@ -55,9 +64,13 @@ _HOME = {
     "CronSchedule": "schedule",
     "Interval": "schedule",
     "IntervalSchedule": "schedule",
+    "Once": "schedule",
+    "OnceSchedule": "schedule",
     "PerfectAPIClient": "http_client",
     "PerfectFuture": "futures",
     "PerfectFutureList": "futures",
+    "RRule": "schedule",
+    "RRuleSchedule": "schedule",
     "State": "states",
     "ThreadPoolTaskRunner": "pool",
     "allow_failure": "annotations",
@@ -92,9 +105,13 @@ __all__ = [
     "Flow",
     "Interval",
     "IntervalSchedule",
+    "Once",
+    "OnceSchedule",
     "PerfectAPIClient",
     "PerfectFuture",
     "PerfectFutureList",
+    "RRule",
+    "RRuleSchedule",
     "State",
     "Task",
     "ThreadPoolTaskRunner",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from perfect_schemas import ids
 from perfect_schemas.commands import RegisterFlow
 from perfect_schemas.events.flow import TaskDefinition
-from perfect_sdk.schedule import schedule_text
+from perfect_sdk.schedule import schedule_text, specs_of
 from perfect_sdk.task import Task
 from perfect_sdk.values import encode_ordered
 
@@ -46,6 +46,7 @@ def define(flow: "Flow[..., Any]") -> RegisterFlow:
         parameters=schema,
         entrypoint=f"{module}:{name}",
         schedule=schedule_text(flow.schedule),
+        schedules=specs_of(flow.schedule, flow.schedules),
     )
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from perfect_sdk.clock import taken
-
 from perfect_sdk.hooks import finish
 
 if TYPE_CHECKING:

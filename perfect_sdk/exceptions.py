@@ -17,11 +17,13 @@ PerfectError (perfect_schemas.errors)
 ├── FlowPauseTimeout              nobody resumed a paused run in time
 ├── FlowRunWaitTimeout            a run did not end in time
 ├── AcquireConcurrencySlotTimeoutError   no slot became free in time
+├── ConcurrencySlotAcquisitionError      there is no such limit (strict), or no slot after `max_retries`
 ├── MissingContextError           something that needs a running flow or task was used outside of one
 ├── NonDeterministicFlowError     on a resume, the flow took another path than the one that is recorded
 ├── UpstreamTaskError             a task did not run because a future among its inputs failed
 ├── MissingResult                 a state has no result (yet), or it was not kept
 ├── FailedRun, CrashedRun, CancelledRun, UnfinishedRun     raised for the state of a task or of a child run
+├── TaskCrashed                   the process that ran a task died
 ├── UnsendableResult              a task's result cannot be sent back from the worker that ran it
 ├── UnknownTask                   a worker's code does not have the task that it was handed
 ├── LostTask                      the workers that ran a task were lost, too often in a row
@@ -88,6 +90,10 @@ class AcquireConcurrencySlotTimeoutError(PerfectError, TimeoutError):
     title = "No slot in time"
 
 
+class ConcurrencySlotAcquisitionError(PerfectError):
+    title = "No slot"
+
+
 class NonDeterministicFlowError(PerfectError):
     """expected: the task key that the history has at this place. actual: the one that the flow's code asked for."""
 
@@ -131,6 +137,10 @@ class CancelledRun(PerfectError):
     title = "The run was cancelled"
 
 
+class TaskCrashed(PerfectError):
+    title = "The task's process died"
+
+
 class UnsendableResult(PerfectError, TypeError):
     title = "A result that cannot be sent"
 
@@ -165,6 +175,7 @@ class FlowTimeoutError(TimeoutError):
 __all__ = [
     "AcquireConcurrencySlotTimeoutError",
     "CancelledRun",
+    "ConcurrencySlotAcquisitionError",
     "CrashedRun",
     "FailedRun",
     "FieldError",
@@ -187,6 +198,7 @@ __all__ = [
     "PerfectError",
     "RecordedError",
     "SignatureMismatchError",
+    "TaskCrashed",
     "TaskTimeoutError",
     "UnfinishedRun",
     "UnknownTask",

@@ -26,6 +26,7 @@ from perfect_sdk.task_body import Body
 from perfect_sdk.task_result import digest_of, keep, returns_of
 
 if TYPE_CHECKING:
+    from perfect_sdk.process_pool import Processes
     from perfect_sdk.session import RunSession
     from perfect_sdk.transaction import Transaction
 
@@ -39,6 +40,7 @@ class Call:
     it is replayed. is_submitted: its caller goes on beside it. args, kwargs: futures among them are replaced by their results before anything else happens.
     stored: its result as the history keeps it. state: the one that it returned, or `Cached`. cache_key: under which
     others find its result. transaction: its own, once there is something to commit or undo.
+    processes: where its function runs, None for here.
     """
 
     __slots__ = (
@@ -56,6 +58,7 @@ class Call:
         "kwargs",
         "place",
         "policy",
+        "processes",
         "record",
         "seq",
         "session",
@@ -107,6 +110,7 @@ class Call:
         self.state: State[Any] | None = None
         self.stored: StoredValue | None = None
         self.transaction: Transaction | None = None
+        self.processes: Processes | None = None
 
     is_flow = False  # a child flow's call
     is_hook = False  # of a transaction: sync code waits for what it returns, if that is awaitable

@@ -11,7 +11,7 @@ from perfect_sdk.deployable import Deployable
 from perfect_sdk.exceptions import NotSupported
 from perfect_sdk.policy import Delays, Hook, Hooks, Policy, delays_of
 from perfect_sdk.results import serializer_of
-from perfect_sdk.schedule import Schedule, schedule_text
+from perfect_sdk.schedule import Schedule, specs_of
 
 if TYPE_CHECKING:
     from perfect_schemas.commands import RegisterFlow
@@ -38,6 +38,7 @@ class Flow(Deployable, Generic[P, R]):
         version: str | None = None,
         tags: Iterable[str] | None = None,
         schedule: "Schedule | str | None" = None,
+        schedules: "Iterable[Schedule | str]" = (),
         flow_run_name: str | Callable[[], str] | None = None,
         retries: int | None = None,
         retry_delay_seconds: Delays = None,
@@ -63,7 +64,8 @@ class Flow(Deployable, Generic[P, R]):
         self.description = description if description is not None else (fn.__doc__ or "").strip()
         self.tags = list(dict.fromkeys(tags or ()))
         self.schedule = schedule
-        schedule_text(schedule)
+        self.schedules = list(schedules)
+        specs_of(schedule, self.schedules)
         self.flow_run_name = flow_run_name
         self.should_validate_parameters = validate_parameters
         self._task_runner = _runner(task_runner, owner)
@@ -92,6 +94,7 @@ class Flow(Deployable, Generic[P, R]):
             "version": version,
             "tags": tags,
             "schedule": schedule,
+            "schedules": self.schedules,
             "flow_run_name": flow_run_name,
             "retries": retries,
             "retry_delay_seconds": retry_delay_seconds,
@@ -213,11 +216,13 @@ class Flow(Deployable, Generic[P, R]):
         return fn
 
     def run_name(self, values: Mapping[str, Any]) -> str | None:
-        """`flow_run_name` with the parameters filled in."""
+        """`flow_run_name` with the parameters filled in. None for a function: that is called when the run has begun."""
         given = self.flow_run_name
-        if given is None:
+        if given is None or callable(given):
             return None
-        return given() if callable(given) else given.format(**values, flow=self)
+        from perfect_sdk.naming import filled_in
+
+        return filled_in(given, values, flow=self)
 
 
 def _runner(given: Any, owner: str) -> Any:
@@ -245,6 +250,7 @@ def flow(
     version: str | None = None,
     tags: Iterable[str] | None = None,
     schedule: "Schedule | str | None" = None,
+    schedules: "Iterable[Schedule | str]" = (),
     flow_run_name: str | Callable[[], str] | None = None,
     retries: int | None = None,
     retry_delay_seconds: Delays = None,
@@ -267,7 +273,7 @@ def flow(fn: Callable[..., Any] | None = None, /, **given: Any) -> Any:
 
     name: its identity; by default the function's name with `-` for `_`. version: a label of your own; what ran is
         told apart by a hash of the code in any case.
-    schedule: CronSchedule or IntervalSchedule.
+    schedule, schedules: when it runs by itself: Cron, Interval, RRule or Once, one or several.
     flow_run_name: a name for runs that start by a call: a template ("{day}") or a function.
     retries, retry_delay_seconds: the flow's body is tried again; tasks that completed are not run again.
     task_runner: ThreadPoolTaskRunner(max_workers=…), for submitted tasks.

@@ -4,11 +4,17 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from perfect_schemas.events import RunNamed
 from perfect_sdk.caching import named
 from perfect_sdk.context import Frame, entered
+from perfect_sdk.effects import Commit, Steps
+from perfect_sdk.keys import Scope
 
 if TYPE_CHECKING:
     from perfect_sdk.execution import Call
+    from perfect_sdk.session import RunSession
 
 Namer = str | Callable[..., str]
 _WARNING = 30
@@ -30,6 +36,21 @@ def task_run_name(call: "Call") -> str | None:
                 error=error,
             )
         return None
+
+
+def name_run(session: "RunSession", values: Mapping[str, Any]) -> Steps[None]:
+    """Give the run its `flow_run_name`, unless it has a name: of its trigger, or from an earlier execution."""
+    given = session.flow.flow_run_name
+    if given is None or session.run.name is not None:
+        return
+    try:
+        with entered(Frame(session, Scope())):
+            name = filled_in(given, values, flow=session.flow)
+    except Exception as error:
+        session.say(_WARNING, f"the flow_run_name of flow {session.flow.name!r} cannot be made", error=error)
+        return
+    yield Commit(session, session.event(RunNamed, name=name))
+    session.run = msgspec.structs.replace(session.run, name=name)
 
 
 def filled_in(name: Namer, parameters: Mapping[str, Any], **more: Any) -> str:

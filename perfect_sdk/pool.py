@@ -15,6 +15,7 @@ from perfect_sdk.futures import PerfectFuture
 
 if TYPE_CHECKING:
     from perfect_sdk.execution import Call
+    from perfect_sdk.process_pool import Processes
     from perfect_sdk.session import RunSession
 
 MAX_WORKERS = 64
@@ -27,6 +28,8 @@ class ThreadPoolTaskRunner:
 
     max_workers: None means up to 64 threads for sync tasks, and no limit for async ones.
     """
+
+    uses_processes = False
 
     def __init__(self, max_workers: int | None = None) -> None:
         if max_workers is not None and max_workers < 1:
@@ -112,6 +115,11 @@ class Pool:
     def __init__(self, session: "RunSession") -> None:
         self._session = session
         self._limit = session.flow.task_runner.max_workers
+        self._processes: Processes | None = None
+        if session.flow.task_runner.uses_processes:
+            from perfect_sdk import process_pool
+
+            self._processes = process_pool.Processes()
         self._threads: concurrent.futures.ThreadPoolExecutor | None = None
         self._open: dict[int, Job] = {}
         self._lock = threading.Lock()
@@ -125,9 +133,10 @@ class Pool:
         self._session.floor.opened(call, begun=False)
         with self._lock:
             self._open[id(job)] = job
+        call.processes = None if call.is_remote else self._processes
         if call.is_remote:  # it only waits: hundreds at a time need no threads, nor the flow's loop
             self._submit_async(job, self._loop_of_its_own(), limited=False)
-        elif is_async:
+        elif is_async and self._processes is None:
             self._submit_async(job, self._session.loop or self._loop_of_its_own(), limited=True)
         else:
             self._executor().submit(job.run)
@@ -234,6 +243,8 @@ class Pool:
         self.drop_waiting()
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._processes is not None:
+            self._processes.close()
         if self._own_loop is not None:
             self._own_loop.call_soon_threadsafe(self._own_loop.stop)
         with self._lock:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 
 from perfect_schemas.envelope import Configuration, StoredValue
-from perfect_sdk.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed, State, Suspended
+from perfect_sdk.states import AwaitingRetry, Cancelled, Completed, Crashed, State, Suspended, failed_by
 
 
 class RunContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -49,20 +49,24 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: somebody wanted it to end, `run.cancelled` is written. superseded: a newer epoch has the run (or it was
     abandoned), nothing was written. crashed: its end could not be written (`error`: why). retrying: it failed with
     `error`, `run.retrying` is written, and the engine will hand it out again. suspended: it waits, `run.suspended` is
-    written, and the engine will hand it out again when the wait is over.
+    written, and the engine will hand it out again when the wait is over. state_name, message: of the state that a
+    completed flow returned.
     """
 
     state: Literal["completed", "failed", "cancelled", "superseded", "crashed", "retrying", "suspended"]
     value: Any = None
     error: BaseException | None = None
     stored: StoredValue | None = None
+    state_name: str | None = None
+    message: str | None = None
 
     def as_state(self) -> State[Any]:
         message = None if self.error is None else f"{type(self.error).__name__}: {self.error}"
         if self.state == "completed":
-            return Completed(data=self.value)
+            return Completed(message=self.message, data=self.value, name=self.state_name or "Completed")
+        if self.state == "failed" and self.error is not None:
+            return failed_by(self.error)
         make = {
-            "failed": Failed,
             "cancelled": Cancelled,
             "retrying": AwaitingRetry,
             "suspended": Suspended,

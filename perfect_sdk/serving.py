@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfect_schemas.errors import PerfectError, ServiceUnavailable
+from perfect_schemas.errors import ServiceUnavailable
 from perfect_sdk.deployment import RunnerDeployment
 from perfect_sdk.exceptions import NotSupported
 
@@ -43,7 +43,7 @@ def serve(
         )
     try:
         options = _options(args, limit, pause=pause_on_shutdown, announce=print_starting_message)
-    except PerfectError as error:
+    except ServiceUnavailable as error:
         raise SystemExit(f"perfect: {error.detail}") from None
     from perfect_sdk.worker.supervisor import run_worker
 

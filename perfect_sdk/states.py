@@ -12,6 +12,7 @@ from perfect_sdk.exceptions import (
     FailedRun,
     FlowTimeoutError,
     MissingResult,
+    TaskCrashed,
     TaskTimeoutError,
     UnfinishedRun,
 )
@@ -125,8 +126,12 @@ def raise_state_exception(state: State[Any]) -> None:
 
 def failed_by(error: BaseException) -> State[Any]:
     """The state of what raised `error`."""
+    if isinstance(error, TaskCrashed):
+        return Crashed(message=str(error), data=error)
     is_late = isinstance(error, (TaskTimeoutError, FlowTimeoutError))
-    return Failed(message=str(error), data=error, name="TimedOut" if is_late else "Failed")
+    return Failed(
+        message=f"{type(error).__name__}: {error}", data=error, name="TimedOut" if is_late else "Failed"
+    )
 
 
 def _constructor(name: str, kind: StateType) -> Callable[..., State[Any]]:

@@ -34,6 +34,8 @@ class Body:
         call = self.call
         token = current.set(self.frame)
         try:
+            if call.processes is not None:
+                return call.processes.run(self)
             made = call.fn(*call.args, **call.kwargs)
             if call.is_hook:
                 from perfect_sdk.hooks import finish

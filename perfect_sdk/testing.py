@@ -7,29 +7,51 @@
 `resume` runs a flow again on some of the events of an earlier execution, as a worker does after a crash. A run that
 waits (`pause_flow_run`, `sleep`) ends as PAUSED at once, and `resume` ends the wait:
 
-    again = resume(etl, result.events, run_input={"approved": True})
+    again = resume(etl, result, run_input={"approved": True})
+
+With a `Clock`, waiting takes no time: a flow that sleeps for a day, or retries after an hour, is tested in milliseconds.
+
+    clock = Clock()
+    assert run_flow(patient, clock=clock).state == "COMPLETED"
+    assert clock.now() - START == timedelta(days=1)
+
+`kill_everywhere` kills a flow after each of its events in turn, and runs it again on what was stored by then.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from perfect_schemas import ids
 from perfect_schemas.envelope import Configuration, Event, utc_now
-from perfect_schemas.events import LogLine, RunResumed, RunStarted
+from perfect_schemas.events import LogLine, OpenWait, RunStarted
 from perfect_schemas.folds.history import History
-from perfect_schemas.folds.run import RunLife, evolve
+from perfect_schemas.folds.run import open_waits
 from perfect_schemas.folds.task import TaskLife
-from perfect_schemas.states import RunState
 from perfect_sdk.context import tagged
 from perfect_sdk.local import opening
 from perfect_sdk.memory import MemoryJournal
 from perfect_sdk.session import Outcome, RunContext, RunSession
-from perfect_sdk.values import to_builtins
+from perfect_sdk.testing_clock import START, Clock
+from perfect_sdk.testing_kill import MortalJournal
+from perfect_sdk.testing_waits import due, resumptions
 
 if TYPE_CHECKING:
     from perfect_sdk.flow import Flow
+
+__all__ = [
+    "START",
+    "Clock",
+    "Crash",
+    "FlowResult",
+    "kill_everywhere",
+    "resume",
+    "resume_async",
+    "run_flow",
+    "run_flow_async",
+]
 
 
 class FlowResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,16 +89,41 @@ class FlowResult(msgspec.Struct, frozen=True, kw_only=True):
         """The run's own tasks, in the order in which they first started."""
         return list(self.history.tasks.values())
 
+    @property
+    def waits(self) -> Sequence[OpenWait]:
+        """What a PAUSED run waits for, and until when at most (`wake_at`)."""
+        return open_waits(self.history.run)
+
+
+class Crash(msgspec.Struct, frozen=True, kw_only=True):
+    """after: the last event that was stored. killed: what there was then. again: what the next worker made of it."""
+
+    after: Event
+    killed: FlowResult
+    again: FlowResult
+
 
 def run_flow(
     flow: "Flow[..., Any]",
     parameters: Mapping[str, Any] | None = None,
     *,
     configuration: Configuration = "development",
+    clock: Clock | None = None,
+    kill_after: int | None = None,
 ) -> FlowResult:
-    """Run `flow` with parameters as a trigger would give them (JSON values). An async flow gets its own event loop."""
-    session = _begin(flow, parameters or {}, configuration)
-    return _ended(session, session.execute_sync())
+    """Run `flow` with parameters as a trigger would give them (JSON values). An async flow gets its own event loop.
+
+    clock: sleeps and retries take no time, and a flow that waits for the time goes on when it has come; what waits for
+    a person stays PAUSED. kill_after: the process "dies" when so many events are stored (the first two are the run's
+    `run.scheduled` and `run.started`); its state then is that of the events.
+    """
+    with clock or nullcontext():
+        session = _begin(flow, parameters or {}, configuration, kill_after)
+        found = _ended(session, session.execute_sync())
+        while clock is not None and kill_after is None and (instant := due(found.events)) is not None:
+            clock.move_to(instant)
+            found = resume(flow, found)
+    return found
 
 
 async def run_flow_async(
@@ -84,51 +131,99 @@ async def run_flow_async(
     parameters: Mapping[str, Any] | None = None,
     *,
     configuration: Configuration = "development",
+    clock: Clock | None = None,
+    kill_after: int | None = None,
 ) -> FlowResult:
     """`run_flow` for async flows, on the running loop."""
-    session = _begin(flow, parameters or {}, configuration)
-    return _ended(session, await session.execute_async())
+    with clock or nullcontext():
+        session = _begin(flow, parameters or {}, configuration, kill_after)
+        found = _ended(session, await session.execute_async())
+        while clock is not None and kill_after is None and (instant := due(found.events)) is not None:
+            clock.move_to(instant)
+            found = await resume_async(flow, found)
+    return found
 
 
 def resume(
     flow: "Flow[..., Any]",
-    events: Iterable[Event],
+    events: "FlowResult | Iterable[Event]",
     *,
     objects: Mapping[str, bytes] | None = None,
     engine_retries: bool = False,
     run_input: Any = None,
     timed_out: bool = False,
+    clock: Clock | None = None,
 ) -> FlowResult:
-    """Run `flow` again after `events`, the first of which is its `run.scheduled`, in the run's next epoch.
+    """Run `flow` again after `events` (or those of a result), the first of which is its `run.scheduled`, in the run's
+    next epoch.
 
-    run_input: what a pause is resumed with. timed_out: its time is over instead, nobody has resumed it.
-    objects: results kept by reference (`result.journal.shared.objects`). engine_retries: a flow with `retries` ends
-    with `run.retrying`, as on a worker, instead of being tried again at once.
+    run_input: what a pause is resumed with. timed_out: its time is over instead, nobody has resumed it; with a clock
+    that follows from the time. objects: results kept by reference, when only events are given.
+    engine_retries: a flow with `retries` ends with `run.retrying`, as on a worker, instead of being tried again at once.
     """
-    session = _begin_again(
-        flow,
-        list(events),
-        objects or {},
-        engine_retries=engine_retries,
-        run_input=run_input,
-        timed_out=timed_out,
-    )
-    return _ended(session, session.execute_sync())
+    with clock or nullcontext():
+        session = _begin_again(
+            flow,
+            events,
+            objects or {},
+            engine_retries=engine_retries,
+            run_input=run_input,
+            timed_out=timed_out,
+        )
+        found = _ended(session, session.execute_sync())
+        while clock is not None and (instant := due(found.events)) is not None:
+            clock.move_to(instant)
+            found = resume(flow, found)
+    return found
 
 
 async def resume_async(
     flow: "Flow[..., Any]",
-    events: Iterable[Event],
+    events: "FlowResult | Iterable[Event]",
     *,
     objects: Mapping[str, bytes] | None = None,
     run_input: Any = None,
     timed_out: bool = False,
+    clock: Clock | None = None,
 ) -> FlowResult:
-    session = _begin_again(flow, list(events), objects or {}, run_input=run_input, timed_out=timed_out)
-    return _ended(session, await session.execute_async())
+    with clock or nullcontext():
+        session = _begin_again(flow, events, objects or {}, run_input=run_input, timed_out=timed_out)
+        found = _ended(session, await session.execute_async())
+        while clock is not None and (instant := due(found.events)) is not None:
+            clock.move_to(instant)
+            found = await resume_async(flow, found)
+    return found
 
 
-def _begin(flow: "Flow[..., Any]", parameters: Mapping[str, Any], configuration: Configuration) -> RunSession:
+def kill_everywhere(
+    flow: "Flow[..., Any]",
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    configuration: Configuration = "development",
+    clock: Clock | None = None,
+) -> Iterator[Crash]:
+    """Kill a run after each of its events in turn, and run it again on what was stored by then:
+
+        for crash in kill_everywhere(etl, clock=Clock()):
+            assert crash.again.result == 42, crash.after
+
+    The flow runs twice an event. Every run has the same parameters, so what it does must not depend on runs before.
+    """
+    clock = clock or Clock()
+    whole = run_flow(flow, parameters, configuration=configuration, clock=clock)
+    first = next((n for n, event in enumerate(whole.events, 1) if event.type == "run.suspended"), None)
+    for n in range(2, first or len(whole.events)):
+        killed = run_flow(flow, parameters, configuration=configuration, clock=clock, kill_after=n)
+        again = resume(flow, killed, clock=clock)
+        yield Crash(after=killed.events[-1], killed=killed, again=again)
+
+
+def _begin(
+    flow: "Flow[..., Any]",
+    parameters: Mapping[str, Any],
+    configuration: Configuration,
+    kill_after: int | None,
+) -> RunSession:
     run = RunContext(
         run_id=ids.uuid7(),
         flow_id=flow.id,
@@ -140,20 +235,30 @@ def _begin(flow: "Flow[..., Any]", parameters: Mapping[str, Any], configuration:
         created_at=utc_now(),
         suspends=True,
     )
-    return RunSession(run, flow, MemoryJournal(run.run_id, opening(run)))
+    begin = opening(run)
+    if kill_after is None:
+        return RunSession(run, flow, MemoryJournal(run.run_id, begin))
+    if kill_after < len(begin):
+        raise ValueError(f"kill_after={kill_after}: a run that begins has {len(begin)} events already")
+    return RunSession(run, flow, MortalJournal(run.run_id, begin, dies_after=kill_after))
 
 
 def _begin_again(
     flow: "Flow[..., Any]",
-    events: list[Event],
+    given: "FlowResult | Iterable[Event]",
     objects: Mapping[str, bytes],
     *,
     engine_retries: bool = False,
     run_input: Any = None,
     timed_out: bool = False,
 ) -> RunSession:
+    before = given if isinstance(given, FlowResult) else None
+    events = list(given.events if isinstance(given, FlowResult) else given)
     scheduled: Any = events[0]
-    journal = MemoryJournal(scheduled.run_id, [*events, *_resumptions(events, run_input, timed_out)])
+    journal = MemoryJournal(scheduled.run_id, [*events, *resumptions(events, run_input, timed_out)])
+    if before is not None:
+        journal.shared.objects.update(before.journal.shared.objects)
+        journal.shared.lines.extend(before.logs)
     journal.shared.objects.update(objects)
     life = journal.history().run
     assert life is not None
@@ -181,22 +286,6 @@ def _begin_again(
     )
     journal.commit(claim)
     return RunSession(run, flow, journal, journal.history())
-
-
-def _resumptions(events: list[Event], run_input: Any, timed_out: bool) -> list[Event]:
-    """What ends the waits of the run and its child runs, as the engine says it."""
-    lives: dict[str, RunLife | None] = {}
-    for seq, event in enumerate(events, 1):
-        if event.run_id is not None and event.type.startswith("run."):
-            lives[event.run_id] = evolve(lives.get(event.run_id), event, seq)
-    resumed: list[Event] = []
-    for run_id, life in lives.items():
-        if life is not None and life.state is RunState.PAUSED:
-            is_input = life.waits_for == "input"
-            at = life.wake_at if (timed_out or not is_input) and life.wake_at is not None else utc_now()
-            given = to_builtins(run_input) if is_input and not timed_out else None
-            resumed.append(RunResumed(id=ids.uuid7(), at=at, source="testing", run_id=run_id, input=given))
-    return resumed
 
 
 def _ended(session: RunSession, outcome: Outcome) -> FlowResult:

@@ -16,7 +16,9 @@ class MortalJournal(MemoryJournal):
     them, and whoever says one later, is unwound.
     """
 
-    def __init__(self, run_id: str, events: Iterable[Event] = (), *, dies_after: int, shared: Any = None) -> None:
+    def __init__(
+        self, run_id: str, events: Iterable[Event] = (), *, dies_after: int, shared: Any = None
+    ) -> None:
         super().__init__(run_id, shared=shared)
         self._dies_after = dies_after
         for event in events:

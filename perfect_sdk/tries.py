@@ -16,6 +16,7 @@ from perfect_sdk.effects import CallHook, Commit, Sleep, Steps, WaitFor
 from perfect_sdk.flow_body import FlowBody
 from perfect_sdk.journal import RunCancelledError, RunSupersededError
 from perfect_sdk.replay import Replay
+from perfect_sdk.returned import has_states, returned_state
 from perfect_sdk.runs import Outcome
 from perfect_sdk.states import Running, State, raise_state_exception
 
@@ -28,13 +29,14 @@ _SUSPENDED = Outcome(state="suspended")
 class Tries:
     """values: the parameters as Python values, when the caller has them already. before: tries in earlier epochs."""
 
-    __slots__ = ("_before", "_begin", "_is_scheduled", "_session", "_values")
+    __slots__ = ("_before", "_begin", "_is_scheduled", "_session", "_state", "_values")
 
     def __init__(self, session: "RunSession", values: dict[str, Any] | None, before: int) -> None:
         self._session = session
         self._values = values
         self._before = before
         self._begin = 0.0
+        self._state: State[Any] | None = None  # that the flow returned
         self._is_scheduled = False  # between two tries of a child run
 
     def steps(self) -> Steps[Outcome]:
@@ -64,6 +66,10 @@ class Tries:
             args, kwargs = flow.signature.arguments(values)
         except Exception as error:
             return (yield from self._failed(error))
+        if flow.flow_run_name is not None:
+            from perfect_sdk.naming import name_run
+
+            yield from name_run(session, values)
         for hook in policy.hooks.running:
             state = Running()
             yield CallHook(session, hook, (flow, session.flow_run(state), state))
@@ -76,8 +82,8 @@ class Tries:
                 if session.is_suspended:  # the flow held FlowSuspended up
                     return _SUSPENDED
                 session.check_history()
-                if isinstance(value, State):
-                    value = self._value_of(value)
+                if has_states(value):
+                    value = self._value_of(returned_state(value))
             except Exception as error:
                 if session.is_suspended:
                     return _SUSPENDED
@@ -97,6 +103,7 @@ class Tries:
             stop.cancel(self._session.run.source)
             stop.raise_()
         raise_state_exception(state)
+        self._state = state
         return state.data
 
     # -- another try
@@ -145,7 +152,14 @@ class Tries:
         session, policy = self._session, self._session.flow.policy
         stored = (yield from keep(session, policy.name, value, policy.serializer)) if policy.persist else None
         yield Commit(session, session.event(RunCompleted, duration_ms=self._duration_ms(), result=stored))
-        return Outcome(state="completed", value=value, stored=stored)
+        named = self._state
+        return Outcome(
+            state="completed",
+            value=value,
+            stored=stored,
+            state_name=named.name if named is not None else None,
+            message=named.message if named is not None else None,
+        )
 
     def _failed(self, error: BaseException) -> Steps[Outcome]:
         session = self._session

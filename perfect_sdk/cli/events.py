@@ -12,7 +12,6 @@ from perfect_sdk.cli.parameters import RUN_HELP, add_system
 from perfect_sdk.cli.parser import at_least
 
 PAGE = 1000
-ENDS = ("run.completed", "run.failed", "run.cancelled", "run.crashed")
 
 
 def register(subparsers: Any) -> None:
@@ -51,9 +50,10 @@ def events(arguments: argparse.Namespace) -> int:
     elif run_id is not None:
         found = _following(gateway, after="0.0", run_id=run_id, logs=arguments.logs)
     else:
-        now = _position(gateway)
-        after = f"{max(now[0] - arguments.limit, 0)}.{now[1]}"
-        until = None if arguments.follow else now[0]
+        now = gateway.position()
+        last, logs = now.sequences
+        after = f"{max(last - arguments.limit, 0)}.{logs}"
+        until = None if arguments.follow else last
         found = _following(gateway, after=after, logs=arguments.logs, until=until)
     for event in found:
         if arguments.kind and not event["type"].startswith(arguments.kind):
@@ -77,19 +77,12 @@ def _of_run(gateway: Gateway, run_id: str) -> Iterator[dict[str, Any]]:
             return
 
 
-def _position(gateway: Gateway) -> tuple[int, int]:
-    """The last sequences of EVENTS and LOGS: the first thing that the stream says."""
-    with gateway.stream("/api/events", logs="false") as messages:
-        for message in messages:
-            if message.name == "hello":
-                return message._replace(position=message.data).sequences
-    return 0, 0
-
-
 def _following(
     gateway: Gateway, *, after: str, run_id: str | None = None, logs: bool, until: int | None = None
 ) -> Iterator[dict[str, Any]]:
     """Until the run's end, the sequence `until`, or for ever: a stream that ends is taken up where it was."""
+    from perfect_sdk.cli.run_end import ENDS
+
     if until is not None and until <= int(after.partition(".")[0]):
         return
     while True:

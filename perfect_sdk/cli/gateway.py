@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from perfect_sdk.cli.exits import NOT_RUNNING, Exit, not_running
+from perfect_sdk.cli.exits import FAILED, NOT_RUNNING, Exit, not_running
 
 TIMEOUT_S = 15.0
 DOWNLOAD_TIMEOUT_S = 3600.0
@@ -88,6 +88,14 @@ class Gateway:
         """Server-sent events as they come."""
         with self._open("GET", self._path(path, query), None, STREAM_TIMEOUT_S) as response:
             yield _events(response)
+
+    def position(self) -> "Message":
+        """Where the streams are now: the first thing that the stream of events says."""
+        with self.stream("/api/events", logs="false") as messages:
+            for message in messages:
+                if message.name == "hello":
+                    return message._replace(position=message.data)
+        raise Exit(FAILED, f"{self.url} ended its stream of events at once: try again")
 
     def _path(self, path: str, query: dict[str, Any]) -> str:
         given = {name: value for name, value in query.items() if value not in (None, [], "")}

@@ -20,6 +20,13 @@ def register(subparsers: Any) -> None:
     one = commands.add_parser("set", help="set a limit: `flow:NAME` is that of the runs of a flow")
     one.add_argument("name", metavar="LIMIT")
     one.add_argument("slots", metavar="SLOTS", type=int, help="how many at once; 0 lets nobody in")
+    one.add_argument(
+        "--decay",
+        type=float,
+        default=0.0,
+        metavar="SLOTS",
+        help="a rate, for rate_limit(): so many slots come back in a second",
+    )
     add_system(one)
     one.set_defaults(run=set_limit)
     one = commands.add_parser("rm", help="remove a limit: whoever waits goes on")
@@ -51,8 +58,11 @@ def list_limits(arguments: argparse.Namespace) -> int:
 
 
 def set_limit(arguments: argparse.Namespace) -> int:
-    limit = Gateway.of(arguments).put(_path(arguments.name), {"slots": arguments.slots})
-    return print_done(arguments, limit, f"{limit['name']}: {limit['slots']} at once")
+    limit = Gateway.of(arguments).put(
+        _path(arguments.name), {"slots": arguments.slots, "slot_decay_per_second": arguments.decay}
+    )
+    rate = f", {limit['slot_decay_per_second']:g} a second" if limit["slot_decay_per_second"] else ""
+    return print_done(arguments, limit, f"{limit['name']}: {limit['slots']} at once{rate}")
 
 
 def remove(arguments: argparse.Namespace) -> int:

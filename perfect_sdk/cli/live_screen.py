@@ -18,7 +18,7 @@ from perfect_sdk.cli.gateway import Gateway
 from perfect_sdk.cli.output import STATE_STYLES, show_duration
 
 REFRESHES_A_SECOND = 4
-LOOK_EVERY_S = 0.4  # at most so often the run is asked for, and only after something happened
+LOOKS_S = (0.3, 0.5, 1.0, 3.0)  # so long after something happened, one after the other, the run is asked for
 ROOM_FOR_THE_REST = 6  # lines of the terminal that are no tasks
 BAR = 22  # columns
 STATES = {
@@ -114,13 +114,17 @@ class LiveScreen:
         self._rows = rows
 
     def _look(self) -> None:
-        """What the events do not say: how far, until when, why not."""
+        """What the events do not say: how far, until when, why not. The read model is behind them: so more than once."""
         while not self._closed.is_set():
             self._happened.wait()
             self._happened.clear()
-            with suppress(Exit, PerfectError, OSError):  # those who follow the stream say what is wrong
-                self._run = self._gateway.get(f"/api/engine/runs/{self._run['id']}")
-            self._closed.wait(LOOK_EVERY_S)
+            for pause_s in LOOKS_S:
+                if self._closed.wait(pause_s):
+                    return
+                with suppress(Exit, PerfectError, OSError):  # those who follow the stream say what is wrong
+                    self._run = self._gateway.get(f"/api/engine/runs/{self._run['id']}")
+                if self._happened.is_set():
+                    break
 
     def _say(self, text: str, style: str) -> None:
         self._console.print(Text(text, style=style))

@@ -20,6 +20,8 @@ COMMANDS = (
     "runs",
     "flows",
     "limits",
+    "variables",
+    "secrets",
     "clients",
     "stats",
     "events",

@@ -36,10 +36,10 @@ def _instant(text: str, now: datetime) -> datetime:
     if text == "now":
         return now
     if text in days:
-        return datetime.combine((now - timedelta(days=days[text])).date(), time()).astimezone(now.tzinfo)
+        return datetime.combine((now - timedelta(days=days[text])).date(), time()).astimezone()
     try:
         if re.fullmatch(r"\d{1,2}:\d\d(:\d\d)?", text):
-            return datetime.combine(now.date(), time.fromisoformat(text.zfill(5))).astimezone(now.tzinfo)
+            return datetime.combine(now.date(), time.fromisoformat(text.zfill(5))).astimezone()
         found = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(

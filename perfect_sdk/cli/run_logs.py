@@ -68,25 +68,19 @@ def logs(arguments: argparse.Namespace) -> int:
 
 
 def _written(gateway: Gateway, run_id: str, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    cursor: str | None = None
-    while True:
-        page, cursor = gateway.page(
-            f"/api/engine/runs/{run_id}/logs",
-            limit=arguments.tail or PAGE,
-            tail="true" if arguments.tail else None,
-            level=arguments.level or None,
-            text=arguments.text,
-            cursor=cursor,
-        )
-        yield from page
-        if cursor is None or arguments.tail:
-            return
+    query = {"level": arguments.level or None, "text": arguments.text}
+    from perfect_sdk.cli.run_end import lines
+
+    if arguments.tail is None:
+        return lines(gateway, run_id, **query)
+    path = f"/api/engine/runs/{run_id}/logs"
+    return iter(gateway.get(path, limit=arguments.tail, tail="true", **query))
 
 
 def _followed(gateway: Gateway, run_id: str, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """From the first line that the streams still have; what stands behind the run's end comes from the read model."""
     from perfect_schemas.states import FINAL_RUN_STATES
-    from perfect_sdk.cli.watching import ENDS, settled
+    from perfect_sdk.cli.run_end import ENDS, lines_behind, settled
 
     run = gateway.get(f"/api/engine/runs/{run_id}")
     if run["state"] in FINAL_RUN_STATES:
@@ -110,9 +104,7 @@ def _followed(gateway: Gateway, run_id: str, arguments: argparse.Namespace) -> I
                     ):
                         yield _as_view(line, seq, n)
     settled(gateway, run_id)
-    for line in _written(gateway, run_id, arguments):
-        if line["seq"] > seq:
-            yield line
+    yield from lines_behind(gateway, run_id, seq, level=arguments.level or None, text=arguments.text)
 
 
 def _as_view(line: dict[str, Any], seq: int, n: int) -> dict[str, Any]:

@@ -42,7 +42,9 @@ def naming_flow(gateway: "Gateway", name: str) -> Iterator[None]:
 
     try:
         yield
-    except NotFound:
+    except NotFound as error:
+        if "has no deployment" in error.detail:
+            raise
         raise no_flow(name, gateway.get("/api/engine/flows")) from None
 
 

@@ -56,10 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
     }
     body |= {name: value for name, value in also.items() if value}
     gateway = Gateway.of(arguments)
+    after = gateway.position().position if arguments.watch else ""
     with naming_flow(gateway, arguments.flow):
         triggered = gateway.post(f"/api/engine/trigger/{quote(arguments.flow, safe='')}", body)
     if arguments.watch:
         from perfect_sdk.cli.watching import watch_as_asked
 
-        return watch_as_asked(gateway, triggered["id"], arguments)
+        return watch_as_asked(gateway, triggered["id"], arguments, after=after)
     return print_done(arguments, triggered, triggered["id"], value=triggered["id"])

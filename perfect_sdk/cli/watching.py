@@ -3,16 +3,16 @@
 import argparse
 import json
 import sys
-import time
 from typing import Any, Protocol
 
 from perfect_schemas.states import FINAL_RUN_STATES
 from perfect_sdk.cli.exits import FAILED, INTERRUPTED, OK, Exit
 from perfect_sdk.cli.gateway import Gateway
 from perfect_sdk.cli.output import is_terminal, print_json, show_duration
+from perfect_sdk.cli.run_end import ENDS, NUMBERS, lines_behind, settled
 
-ENDS = {"run.completed", "run.failed", "run.cancelled", "run.crashed"}
-SETTLE_S = 5.0  # how long the read model may be behind the stream
+SIGNALS = ("resync", "ping")
+BEGINNING = "0.0"
 RESULT_CHARACTERS = 500
 
 
@@ -62,10 +62,12 @@ class Lines(Silent):
             print(f"· {kind.removeprefix('run.')}", flush=True)
 
 
-def watch_as_asked(gateway: Gateway, run_id: str, arguments: argparse.Namespace) -> int:
+def watch_as_asked(
+    gateway: Gateway, run_id: str, arguments: argparse.Namespace, *, after: str = BEGINNING
+) -> int:
     """With --json the run when it has ended, with --quiet nothing, else as it goes. The exit code says how it ended."""
     is_silent = arguments.json or arguments.quiet
-    run, code = watch(gateway, run_id, Silent() if is_silent else _screen(gateway))
+    run, code = watch(gateway, run_id, Silent() if is_silent else _screen(gateway), after)
     if arguments.json:
         print_json(run)
     elif not is_silent:
@@ -83,14 +85,25 @@ def _screen(gateway: Gateway) -> Screen:
     return Lines()
 
 
-def watch(gateway: Gateway, run_id: str, screen: Screen) -> tuple[dict[str, Any], int]:
-    """The run when it is final, and the exit code that says so: 0 for COMPLETED. Raises Exit on Ctrl-C."""
+def watch(
+    gateway: Gateway, run_id: str, screen: Screen, after: str = BEGINNING
+) -> tuple[dict[str, Any], int]:
+    """The run when it is final, and the exit code that says so: 0 for COMPLETED. Raises Exit on Ctrl-C.
+
+    A run that has ended already is shown as well, as far as the streams still have it. after: a position of the streams
+    before its first event.
+    """
     run = gateway.get(f"/api/engine/runs/{run_id}")
     try:
         screen.begin(run)
-        while run["state"] not in FINAL_RUN_STATES:
-            _follow(gateway, run_id, screen)
+        while True:
+            seq = _follow(gateway, run_id, screen, after)
             run = settled(gateway, run_id)
+            if run["state"] in FINAL_RUN_STATES:
+                break
+        rest = [{**line, "level": NUMBERS[line["level"]]} for line in lines_behind(gateway, run_id, seq)]
+        if rest:
+            screen.hear({"type": "log.written", "lines": rest})
     except KeyboardInterrupt:
         screen.close()
         raise Exit(
@@ -101,30 +114,25 @@ def watch(gateway: Gateway, run_id: str, screen: Screen) -> tuple[dict[str, Any]
     return run, OK if run["state"] == "COMPLETED" else FAILED
 
 
-def _follow(gateway: Gateway, run_id: str, screen: Screen) -> None:
-    """Returns when the run has ended, or the stream has (the caller looks and comes back).
+def _follow(gateway: Gateway, run_id: str, screen: Screen, after: str) -> int:
+    """Returns when the run has ended, or the stream has (the caller looks and comes back): up to which sequence of LOGS its
+    lines were shown.
 
     From the run's first event on: its end may already be on the stream while the read model does not know it yet.
     """
-    with gateway.stream("/api/events", run_id=run_id, after="0.0") as events:
+    seq = 0
+    with gateway.stream("/api/events", run_id=run_id, after=after) as events:
         for message in events:
-            if message.name != "message":  # some of it may have left the streams: then the run itself tells
+            if message.name in SIGNALS:  # some of it may have left the streams: then the run itself tells
                 if gateway.get(f"/api/engine/runs/{run_id}")["state"] in FINAL_RUN_STATES:
-                    return
-                continue
-            screen.hear(message.data)
-            if message.data.get("type") in ENDS:
-                return
-
-
-def settled(gateway: Gateway, run_id: str) -> dict[str, Any]:
-    """The run, once the read model knows of its end, or does not for too long."""
-    deadline = time.monotonic() + SETTLE_S
-    while True:
-        run = gateway.get(f"/api/engine/runs/{run_id}")
-        if run["state"] in FINAL_RUN_STATES or time.monotonic() > deadline:
-            return run
-        time.sleep(0.05)
+                    break
+            elif message.name == "message":
+                screen.hear(message.data)
+                if message.data.get("type") == "log.written":
+                    seq = message.sequences[1]
+                if message.data.get("type") in ENDS:
+                    break
+    return seq
 
 
 def _show_end(run: dict[str, Any]) -> None:

@@ -9,16 +9,20 @@ import itertools
 import time
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from perfect_schemas import subjects
 from perfect_schemas.commands import Acquired, AcquireSlots, Holder, ReleaseSlots
-from perfect_schemas.errors import ServiceUnavailable
+from perfect_schemas.errors import NotFound, ServiceUnavailable
 from perfect_sdk.context import Frame, current
 from perfect_sdk.effects import Future, Steps
-from perfect_sdk.exceptions import AcquireConcurrencySlotTimeoutError, InvalidInput, NotSupported
+from perfect_sdk.exceptions import (
+    AcquireConcurrencySlotTimeoutError,
+    ConcurrencySlotAcquisitionError,
+    InvalidInput,
+)
 
 if TYPE_CHECKING:
     from concurrent.futures import Future as Answer
@@ -32,7 +36,7 @@ RELEASE_S = 60.0
 
 _acquired = msgspec.json.Decoder(Acquired).decode
 _numbers = itertools.count()
-_warned: set[str] = set()
+_warned: set[tuple[str, str]] = set()
 
 
 class Slots:
@@ -44,22 +48,16 @@ class Slots:
         occupy: int = 1,
         timeout_seconds: float | None = None,
         max_retries: int | None = None,
-        lease_duration: float = 300,  # noqa: ARG002  a slot ends with its holder, not with a lease
         strict: bool = False,
-        holder: Any = None,
-        raise_on_lease_renewal_failure: bool | None = None,  # noqa: ARG002
     ) -> None:
         self.names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
-        if not all(isinstance(name, str) and name for name in self.names):
-            raise InvalidInput(f"concurrency() takes names of limits, not {names!r}")
-        if isinstance(occupy, bool) or not isinstance(occupy, int) or occupy < 1:
-            raise InvalidInput(f"concurrency(occupy=…) is a whole number from 1 on, not {occupy!r}")
-        refused = {"max_retries": max_retries, "strict": strict or None, "holder": holder}
-        for option, value in refused.items():
-            if value is not None:
-                raise NotSupported(f"concurrency({option}=…) is not supported: {_INSTEAD[option]}")
+        check("concurrency()", self.names, occupy)
+        if max_retries is not None and (isinstance(max_retries, bool) or max_retries < 0):
+            raise InvalidInput(f"concurrency(max_retries=…) is a whole number from 0 on, not {max_retries!r}")
         self.occupy = occupy
         self.timeout_s = timeout_seconds
+        self.questions = None if max_retries is None else max_retries + 1
+        self.strict = strict
         self.held: tuple[Frame, Holder] | None = None
 
     def enter(self) -> Steps[None]:
@@ -68,12 +66,11 @@ class Slots:
         if not self.names:
             return
         if frame is None or not frame.session.journal.is_recorded:
-            _warn("inside no run" if frame is None else "without a running system")
+            limits_nothing("concurrency()", frame, strict=self.strict)
             return
         frame.check()
         session = frame.session
-        place = frame.call.place.key if frame.call is not None else frame.scope.path or "flow"
-        holder = Holder(run_id=session.run.run_id, epoch=session.epoch, key=f"{place}#{next(_numbers)}")
+        holder = holder_of(frame)
         try:
             yield from self._acquire(frame, holder)
         except BaseException:
@@ -86,9 +83,15 @@ class Slots:
         session = frame.session
         deadline = None if self.timeout_s is None else time.monotonic() + self.timeout_s
         said: str | None = None
+        asked_times = 0
         while True:
             left = WAIT_S if deadline is None else min(WAIT_S, max(deadline - time.monotonic(), 0.0))
-            command = AcquireSlots(names=self.names, holder=holder, occupy=self.occupy, wait_s=left)
+            asked_times += 1
+            if asked_times == self.questions:  # the last one is not kept: it tells how it stands
+                left = 0.0
+            command = AcquireSlots(
+                names=self.names, holder=holder, occupy=self.occupy, wait_s=left, strict=self.strict
+            )
             asked = session.journal.ask(
                 subjects.command("engine", "acquire"), command, timeout_s=ANSWER_S, try_s=ANSWER_S
             )
@@ -96,6 +99,10 @@ class Slots:
             try:
                 reply = yield Future(session, asked)
                 answer = _acquired(bytes(reply.value))
+            except NotFound as error:
+                if self.strict:
+                    raise ConcurrencySlotAcquisitionError(error.detail) from None
+                raise
             except ServiceUnavailable:  # the engine is being started again
                 yield Future(session, session.journal.after(AGAIN_S))
             if answer.granted:
@@ -104,6 +111,10 @@ class Slots:
                 why = f": {answer.waiting_for}" if answer.waiting_for else ""
                 raise AcquireConcurrencySlotTimeoutError(
                     f"no slot of {', '.join(map(repr, self.names))} became free within {self.timeout_s:g} s{why}"
+                )
+            if asked_times == self.questions:
+                raise ConcurrencySlotAcquisitionError(
+                    f"no slot of {', '.join(map(repr, self.names))} was free in {asked_times} attempts"
                 )
             if answer.waiting_for and answer.waiting_for != said:
                 said = answer.waiting_for
@@ -123,24 +134,29 @@ def _release(frame: Frame, names: list[str], holder: Holder) -> "Answer[Reply]":
     return frame.session.journal.ask(subjects.command("engine", "release"), command, timeout_s=RELEASE_S)
 
 
-def _warn(where: str) -> None:
-    if where not in _warned:
-        _warned.add(where)
-        warnings.warn(f"concurrency() limits nothing {where}", UserWarning, stacklevel=6)
+def holder_of(frame: Frame) -> Holder:
+    place = frame.call.place.key if frame.call is not None else frame.scope.path or "flow"
+    session = frame.session
+    return Holder(run_id=session.run.run_id, epoch=session.epoch, key=f"{place}#{next(_numbers)}")
 
 
-_INSTEAD = {
-    "max_retries": "use timeout_seconds",
-    "strict": "a name without a limit is not limited; set one with `perfect limits set NAME SLOTS`",
-    "holder": "the run that calls holds the slots",
-}
+def check(what: str, names: list[str], occupy: int) -> None:
+    if not all(isinstance(name, str) and name for name in names):
+        raise InvalidInput(f"{what} takes names of limits, not {names!r}")
+    if isinstance(occupy, bool) or not isinstance(occupy, int) or occupy < 1:
+        raise InvalidInput(f"{what}: occupy is a whole number from 1 on, not {occupy!r}")
 
 
-def refuse_rate_limit() -> None:
-    raise NotSupported(
-        "rate_limit() is not supported: limit how many calls go on at once with concurrency(), and space them with "
-        "perfect_sdk.sleep()"
-    )
+def limits_nothing(what: str, frame: Frame | None, *, strict: bool) -> None:
+    """Outside of a running system there are no limits: said once, an error when there have to be some."""
+    where = "inside no run" if frame is None else "without a running system"
+    if strict:
+        raise ConcurrencySlotAcquisitionError(
+            f"{what} limits nothing {where}, and strict=True asks for a limit"
+        )
+    if (what, where) not in _warned:
+        _warned.add((what, where))
+        warnings.warn(f"{what} limits nothing {where}", UserWarning, stacklevel=7)
 
 
 async def quietly(answer: "Answer[Reply] | None", seconds: float) -> None:

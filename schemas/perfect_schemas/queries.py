@@ -97,9 +97,10 @@ class Events(msgspec.Struct, frozen=True, kw_only=True):
 class ArtifactPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`artifacts`. Answer: Artifacts: of a run in the order in which they were made, otherwise newest first.
 
-    key: just those with it. NotFound for a run that there is not.
+    id: just this one. key: just those with it. NotFound for a run that there is not.
     """
 
+    id: str | None = None
     run_id: str | None = None
     key: str | None = None
     limit: int = 1000
@@ -127,13 +128,14 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`statistics`. Answer: views.StatisticsView. flow, task: by id or name.
 
     by: a row for each configuration, flow version or day (UTC) instead of one of all time. days: how far back the
-    percentiles go, and with `by` a day the rows.
+    percentiles go, and with `by` a day the rows. of: `flows`: none of tasks.
     """
 
     flow: str | None = None
     task: str | None = None
     by: Literal["configuration", "flow_version", "day"] | None = None
     days: int = 30
+    of: Literal["flows"] | None = None
 
 
 class ClientList(msgspec.Struct, frozen=True, kw_only=True):

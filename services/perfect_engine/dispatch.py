@@ -8,7 +8,7 @@ from perfect_bus.outbox import Ack
 from perfect_engine import placement
 from perfect_engine import run as rules
 from perfect_engine.board import Board, lane_of
-from perfect_engine.placement import Lane, Worker
+from perfect_engine.placement import DeploymentRoom, Lane, Worker
 from perfect_runtime.service import Context
 from perfect_schemas import subjects
 from perfect_schemas.codec import encode
@@ -22,7 +22,8 @@ REFUSED_S = 1.0
 
 class Dispatch:
     """queue_again(run id, queued_seq): called for a hand-over that nobody takes although somebody has room.
-    left(): flow id → how many more of its runs may go, for flows with a limit.
+    left(): flow id → how many more of its runs may go, for flows with a limit. room(): the same for
+    deployments with one.
     """
 
     def __init__(
@@ -31,12 +32,14 @@ class Dispatch:
         board: Board,
         queue_again: Callable[[str, int], None],
         left: Callable[[], Mapping[str, int]],
+        room: Callable[[], DeploymentRoom | None] = lambda: None,
     ) -> None:
         self._bus = context.bus
         self._log = context.log
         self._board = board
         self._queue_again = queue_again
         self._left = left
+        self.room = room
         self._workers: dict[str, Worker] = {}
         self._served: dict[Lane, int] = {}
         self._turn = 0
@@ -88,7 +91,7 @@ class Dispatch:
         if not board.pending or not self._workers:
             return
         admitted = placement.admit(
-            board.pending, self.workers(), board.unanswered, self._served, self._left()
+            board.pending, self.workers(), board.unanswered, self._served, self._left(), self.room()
         )
         for lane, waiting in admitted:
             self._turn += 1

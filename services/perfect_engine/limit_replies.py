@@ -4,7 +4,7 @@ import msgspec
 
 from perfect_engine import slots, waiting
 from perfect_engine.invalid import TEXT_LENGTH, of_message, refuse
-from perfect_engine.limits import Limits
+from perfect_engine.limits import Limits, check_holds
 from perfect_engine.process import Process
 from perfect_engine.run_replies import DONE, QUEUE, check_run
 from perfect_engine.slots import Asker, Limit
@@ -20,6 +20,7 @@ from perfect_schemas.commands import (
     Reply,
     SetLimit,
     SlotView,
+    SpendSlots,
 )
 from perfect_schemas.errors import FieldError, NotFound
 from perfect_schemas.folds.run import RunLife
@@ -29,6 +30,7 @@ MOST_NAMES = 100
 LONGEST_S = 30.0
 _set = msgspec.json.Decoder(SetLimit).decode
 _remove = msgspec.json.Decoder(RemoveLimit).decode
+_spend = msgspec.json.Decoder(SpendSlots).decode
 _acquire = msgspec.json.Decoder(AcquireSlots).decode
 _release = msgspec.json.Decoder(ReleaseSlots).decode
 
@@ -47,6 +49,7 @@ class LimitReplies:
             ("limits", self.show),
             ("acquire", self.acquire),
             ("release", self.release),
+            ("spend", self.spend),
         ):
             await self._bus.answer(subjects.command("engine", verb), answer, queue=QUEUE)
 
@@ -56,8 +59,15 @@ class LimitReplies:
         errors = _wrong_name(command.name, "name")
         if not 0 <= command.slots <= MOST_SLOTS:
             errors.append(FieldError("slots", f"must be between 0 and {MOST_SLOTS}"))
+        decay = command.slot_decay_per_second
+        if not 0 <= decay <= MOST_SLOTS:
+            errors.append(FieldError("slot_decay_per_second", f"must be between 0 and {MOST_SLOTS}"))
+        if decay and command.name.startswith(slots.FLOW):
+            errors.append(
+                FieldError("slot_decay_per_second", "is not for the runs of a flow, which hold slots")
+            )
         refuse("the limit cannot be set", errors)
-        await self._limits.set(command.name, command.slots, command.by)
+        await self._limits.set(command.name, command.slots, command.by, decay)
         return DONE
 
     async def remove(self, data: bytes) -> Reply:
@@ -74,6 +84,19 @@ class LimitReplies:
     async def acquire(self, data: bytes) -> Reply:
         with of_message("no slot can be acquired"):
             command = _acquire(data)
+        self._check(command)
+        command = msgspec.structs.replace(command, wait_s=min(max(command.wait_s, 0.0), LONGEST_S))
+        life = await self._life(command.holder)
+        return Reply(value=msgspec.Raw(encode(await self._limits.acquire(command, life, say=self.sentence))))
+
+    async def spend(self, data: bytes) -> Reply:
+        with of_message("no slot can be spent"):
+            command = _spend(data)
+        self._check(command)
+        check_holds(await self._life(command.holder), command.holder)
+        return Reply(value=msgspec.Raw(encode(await self._limits.spend(command))))
+
+    def _check(self, command: AcquireSlots | SpendSlots) -> None:
         errors = [] if command.names else [FieldError("names", "must name at least one limit")]
         if len(command.names) > MOST_NAMES:
             errors.append(FieldError("names", f"must be at most {MOST_NAMES}"))
@@ -85,9 +108,8 @@ class LimitReplies:
         for name in command.names:
             slots.check_name(name)
         check_run(command.holder.run_id)
-        command = msgspec.structs.replace(command, wait_s=min(max(command.wait_s, 0.0), LONGEST_S))
-        life = await self._life(command.holder)
-        return Reply(value=msgspec.Raw(encode(await self._limits.acquire(command, life, say=self.sentence))))
+        if command.strict:
+            self._limits.check_there(command.names)
 
     async def release(self, data: bytes) -> Reply:
         command = _release(data)
@@ -131,6 +153,8 @@ class LimitReplies:
             slots=limit.slots or 0,
             holders=sorted(holders, key=lambda one: one.since),
             waiting=asking,
+            slot_decay_per_second=limit.decay,
+            spent=round(limit.level(self._context.clock()), 3),
         )
 
     def _flow_view(self, limit: Limit) -> LimitView:

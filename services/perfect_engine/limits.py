@@ -8,15 +8,15 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from perfect_engine import slots
+from perfect_engine import rates, slots
 from perfect_engine.board import Board
 from perfect_engine.run import Stamp
 from perfect_engine.slots import Asker, Limit
 from perfect_runtime.decider import Aggregate, handle
 from perfect_runtime.service import Context
 from perfect_schemas import codec, ids, subjects
-from perfect_schemas.commands import Acquired, AcquireSlots, Forget, Holder
-from perfect_schemas.errors import Conflicting, PerfectError
+from perfect_schemas.commands import Acquired, AcquireSlots, Forget, Holder, SpendSlots, Spent
+from perfect_schemas.errors import Conflicting, NotFound, PerfectError
 from perfect_schemas.events import LimitCondensed
 from perfect_schemas.folds.run import RunLife
 
@@ -133,8 +133,8 @@ class Limits:
 
     # -- commands
 
-    async def set(self, name: str, count: int, by: str) -> None:
-        await self._handle(name, lambda limit: slots.set_limit(limit, name, count, by, self._stamp()))
+    async def set(self, name: str, count: int, by: str, decay: float = 0.0) -> None:
+        await self._handle(name, lambda limit: slots.set_limit(limit, name, count, by, self._stamp(), decay))
         self._let_in_soon()
         self._changed()
 
@@ -176,6 +176,38 @@ class Limits:
             waiting.let_in.result()
             return Acquired(granted=True)
         return Acquired(granted=False, waiting_for=say(waiting.asker))
+
+    async def spend(self, command: SpendSlots) -> Spent:
+        """Raises Conflicting, InvalidInput."""
+        names = sorted(set(command.names))
+        stamp = self._stamp()
+        asked = [self._spending(self.get(name), name, command, stamp) for name in names]
+        wait_s = max(one.wait_s for one in asked)
+        if command.within_s is not None and wait_s > command.within_s:
+            return Spent(granted=False, wait_s=wait_s)
+        for name in names:
+            made: list[rates.Spending] = []
+
+            def decide(limit: Limit | None, name: str = name, made: list[rates.Spending] = made) -> Any:
+                made.append(self._spending(limit, name, command, self._stamp()))
+                return made[-1].events
+
+            await self._handle(name, decide)
+            wait_s = max(wait_s, made[-1].wait_s)
+        return Spent(granted=True, wait_s=wait_s)
+
+    def _spending(
+        self, limit: Limit | None, name: str, command: SpendSlots, stamp: Stamp
+    ) -> "rates.Spending":
+        return rates.spend(limit, name, command.holder, command.occupy, stamp)
+
+    def check_there(self, names: list[str]) -> None:
+        """Raises NotFound naming those that have no limit."""
+        missing = [name for name in names if (found := self.get(name)) is None or found.slots is None]
+        if missing:
+            raise NotFound(
+                f"there is no limit {', '.join(map(repr, missing))}: `perfect limits set NAME SLOTS`"
+            )
 
     async def release(self, names: list[str], holder: Holder) -> None:
         """What it holds, and its places in the queue."""

@@ -13,10 +13,21 @@ run that was queued first.
 
 import heapq
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 import msgspec
 
 AHEAD = 1  # hand-overs a client may have waiting beyond its slots
+
+
+class DeploymentRoom(Protocol):
+    def is_full(self, run_id: str) -> bool:
+        """Whether the run's deployment has as many runs under way as it may have."""
+        raise NotImplementedError
+
+    def take(self, run_id: str) -> None:
+        """The run goes."""
+
 
 Lane = tuple[str, str]
 """(queue, flow id)"""
@@ -49,12 +60,13 @@ def admit(
     unanswered: Mapping[Lane, int],
     served: Mapping[Lane, int],
     left: Mapping[str, int] | None = None,
+    room_of: "DeploymentRoom | None" = None,
 ) -> list[tuple[Lane, Waiting]]:
     """The runs to hand over now, in order.
 
     pending: by lane, each in order of turn. unanswered: how many of a lane's runs are handed over and not claimed.
     served: lane → when it was last served (any ascending number). left: flow id → how many more of its runs may go, for
-    flows with a limit.
+    flows with a limit. room_of: the same for deployments with a limit; what is full does not hold up its lane.
     """
     workers = list(workers)
     left = dict(left or {})
@@ -76,14 +88,19 @@ def admit(
         _push(heads, current, lane, next(waiting, None), served.get(lane, 0))
     admitted: list[tuple[Lane, Waiting]] = []
     while heads:
-        *_, lane = heapq.heappop(heads)
+        _, last_turn, _, lane = heapq.heappop(heads)
         flow_id = lane[1]
+        if room_of is not None and room_of.is_full(current[lane].run_id):
+            _push(heads, current, lane, next(queues[lane], None), last_turn)
+            continue
         if flow_id in left and left[flow_id] <= 0:
             continue
         if not _take(room, serving[lane]):
             continue  # full for this lane: it is out of this round
         if flow_id in left:
             left[flow_id] -= 1
+        if room_of is not None:
+            room_of.take(current[lane].run_id)
         admitted.append((lane, current[lane]))
         _push(heads, current, lane, next(queues[lane], None), turn)
         turn += 1

@@ -56,4 +56,5 @@ class Reasons:
             flow_limit=process.limits.of_flow(life.flow_name),
             running=sorted(board.running.get(life.flow_id, ())),
             handed=board.handed_of(life.flow_id),
+            is_deployment_full=(room := process.dispatch.room()) is not None and room.is_full(life.id),
         )

@@ -10,7 +10,7 @@ otherwise                              fired
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import chain, islice
+from itertools import chain
 
 import msgspec
 
@@ -192,13 +192,13 @@ def _skip(schedule: Schedule, situation: Situation, undecided: Iterator[Due]) ->
     found: list[Due] = []
     reason: SkipReason | None = None
     due = next(undecided)
-    for following in chain(islice(undecided, SKIPPED_AT_ONCE), [None]):
+    for following in chain(undecided, [None]):
         why = _why_skipped(schedule, situation, due, following)
         if why is None or (reason is not None and why != reason):
             break
         reason = why
         found.append(due)
-        if following is None:
+        if following is None or len(found) == SKIPPED_AT_ONCE:
             break
         due = following
     return _skipped(schedule, situation, reason, found) if reason is not None else None

@@ -6,7 +6,6 @@ engines, or the same one after a kill, decide on every instant once; its run's i
 starting it again starts nothing.
 """
 
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from perfect_engine import schedules
@@ -17,6 +16,7 @@ from perfect_engine.timers import Timers
 from perfect_runtime.decider import Aggregate, handle
 from perfect_runtime.service import Context
 from perfect_schemas import codec, subjects
+from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.commands import Forget
 from perfect_schemas.envelope import Event
 from perfect_schemas.errors import BusUnavailable, PerfectError
@@ -34,6 +34,21 @@ STREAM = "DEFS"
 CONDENSE_AFTER = 500
 
 
+class Kept(Aggregate[Schedule]):
+    """A schedule's fold. said: events since it was condensed."""
+
+    __slots__ = ("said",)
+
+    def __init__(self, schedule_id: str) -> None:
+        super().__init__(subjects.schedule(schedule_id), fold.evolve)
+        self.said = 0
+
+    def apply(self, event: Event | UnknownEvent, seq: int) -> None:
+        if seq > self.seq:
+            self.said = 0 if isinstance(event, ScheduleCondensed) else self.said + 1
+        super().apply(event, seq)
+
+
 class Schedules:
     def __init__(self, context: Context, process: Process, runs: ScheduledRuns) -> None:
         self._context = context
@@ -41,8 +56,7 @@ class Schedules:
         self._process = process
         self._runs = runs
         self._timers = Timers(context, self._look, kind="schedule")
-        self._folds: dict[str, Aggregate[Schedule]] = {}
-        self._said: dict[str, int] = {}  # schedule id → events since it was condensed
+        self._folds: dict[str, Kept] = {}
         self._busy: dict[str, bool] = {}  # schedule id → whether there was reason to look again meanwhile
         self._started: dict[str, str | None] = {}  # schedule id → its last run that is known to be started
         self._since = context.clock()
@@ -51,7 +65,7 @@ class Schedules:
     async def start(self) -> None:
         seq = 0
         for seq, subject, data in await self._bus.read_raw(subjects.ALL_SCHEDULES, stream=STREAM):
-            self._apply(subject, data, seq)
+            self.fold(subject.rpartition(".")[2]).apply(codec.decode(data), seq)
         await self._timers.start()
         self._following = await self._bus.follow(
             STREAM, self._heard, after=seq, subject=subjects.ALL_SCHEDULES
@@ -77,42 +91,21 @@ class Schedules:
         found = self._folds.get(schedule_id)
         return found.state if found is not None else None
 
-    def fold(self, schedule_id: str) -> Aggregate[Schedule]:
+    def fold(self, schedule_id: str) -> Kept:
         found = self._folds.get(schedule_id)
         if found is None:
-            found = self._folds[schedule_id] = Aggregate(subjects.schedule(schedule_id), fold.evolve)
+            found = self._folds[schedule_id] = Kept(schedule_id)
         return found
-
-    async def say(
-        self, schedule_id: str, decide: Callable[[Schedule | None], Sequence[Event]]
-    ) -> list[tuple[int, Event]]:
-        """Have what is decided about it stored; what was."""
-        stored = await handle(self._bus, self.fold(schedule_id), decide)
-        for _, event in stored:
-            self._count(schedule_id, event)
-        return stored
 
     # -- what happens
 
     async def _heard(self, msg: "Msg", seq: int) -> None:
-        aggregate = self.fold(msg.subject.rpartition(".")[2])
-        before = aggregate.state
-        self._apply(msg.subject, msg.data, seq)
-        if aggregate.state is not before:
-            self._look(msg.subject.rpartition(".")[2])
-
-    def _apply(self, subject: str, data: bytes, seq: int) -> None:
-        schedule_id = subject.rpartition(".")[2]
-        aggregate = self.fold(schedule_id)
-        if seq > aggregate.seq:
-            event = codec.decode(data)
-            aggregate.apply(event, seq)
-            self._count(schedule_id, event)
-
-    def _count(self, schedule_id: str, event: object) -> None:
-        self._said[schedule_id] = (
-            0 if isinstance(event, ScheduleCondensed) else self._said.get(schedule_id, 0) + 1
-        )
+        schedule_id = msg.subject.rpartition(".")[2]
+        kept = self.fold(schedule_id)
+        before = kept.state
+        kept.apply(codec.decode(msg.data), seq)
+        if kept.state is not before:
+            self._look(schedule_id)
 
     def _back(self) -> None:
         """What was due while the bus was away is caught up on by each schedule's own rule, as after a restart."""
@@ -130,9 +123,23 @@ class Schedules:
             self._busy[schedule_id] = True
             return
         self._busy[schedule_id] = False
-        self._process.spawn(lambda: self._go_on(schedule_id), "decide about a schedule")
+        self._process.spawn(lambda: self._go_on_safely(schedule_id), "decide about a schedule")
 
     # -- doing
+
+    async def _go_on_safely(self, schedule_id: str) -> None:
+        """One that cannot be computed (its zone is not known on this machine) must not hold up all others."""
+        try:
+            await self._go_on(schedule_id)
+        except BusUnavailable:
+            raise
+        except Exception as error:
+            self._busy.pop(schedule_id, None)
+            self._context.log.exception(
+                "a schedule stands still until it is changed or the engine is restarted",
+                schedule=schedule_id,
+                error=repr(error),
+            )
 
     async def _go_on(self, schedule_id: str) -> None:
         while True:
@@ -144,27 +151,27 @@ class Schedules:
             if not self._busy[schedule_id]:
                 del self._busy[schedule_id]
                 break
-        if self._said.get(schedule_id, 0) >= CONDENSE_AFTER:
+        if self.fold(schedule_id).said >= CONDENSE_AFTER:
             await self._condense(schedule_id)
 
     async def _decide(self, schedule_id: str) -> bool:
         """Make the next decision, and what follows from it. Whether there was one to make."""
-        aggregate = self.fold(schedule_id)
-        planned = schedules.decide(aggregate.state, self._situation(schedule_id))
+        kept = self.fold(schedule_id)
+        planned = schedules.decide(kept.state, self._situation(schedule_id))
         if not planned:
             return False
-        assert aggregate.state is not None
+        assert kept.state is not None
         refusal = ""
         if isinstance(planned[0], ScheduleFired):
-            refusal = await self._runs.refusal(aggregate.state)
+            refusal = await self._runs.refusal(kept.state)
             if not refusal and planned[0].cancelled:
-                await self._runs.cancel(planned[0].cancelled, f"schedule {aggregate.state.spec.name}")
-        stored = await self.say(
-            schedule_id, lambda one: schedules.decide(one, self._situation(schedule_id, refusal))
+                await self._runs.cancel(planned[0].cancelled, f"schedule {kept.state.spec.name}")
+        stored = await handle(
+            self._bus, kept, lambda one: schedules.decide(one, self._situation(schedule_id, refusal))
         )
         for _, event in stored:
             if isinstance(event, ScheduleFired):
-                await self._start(aggregate.state, event)
+                await self._start(kept.state, event)
         await self._start_last(schedule_id)
         return True
 
@@ -229,7 +236,9 @@ class Schedules:
     async def _condense(self, schedule_id: str) -> None:
         """A kill between the two is harmless: what should have gone goes with the next."""
         subject = subjects.schedule(schedule_id)
-        stored = await self.say(schedule_id, lambda one: schedules.condense(one, self._process.stamp()))
+        stored = await handle(
+            self._bus, self.fold(schedule_id), lambda one: schedules.condense(one, self._process.stamp())
+        )
         for seq, _ in stored:
             try:
                 await self._bus.ask(

@@ -12,7 +12,7 @@ from perfect_engine.run_replies import QUEUE
 from perfect_engine.schedules_clock import Schedules
 from perfect_engine.schedules_runs import ScheduledRuns
 from perfect_runtime import occurrence
-from perfect_runtime.decider import read
+from perfect_runtime.decider import handle, read
 from perfect_runtime.service import Context
 from perfect_schemas import ids, subjects
 from perfect_schemas.codec import encode
@@ -83,14 +83,13 @@ class ScheduleReplies:
         run_ids = [ids.scheduled_run_id(schedule.id, at) for at, _ in due]
         known = await self._runs.existing(run_ids)
         if not command.dry_run:
+            kept = self._schedules.fold(schedule.id)
             for run_id, one in zip(run_ids, due, strict=True):
                 if run_id in known:
                     continue
                 fired = schedules.backfilled(schedule, one, command.by, self._process.stamp())
                 await self._runs.start(schedule, fired)
-                await self._schedules.say(
-                    schedule.id, lambda now, said=fired: (said,) if now is not None else ()
-                )
+                await handle(self._bus, kept, lambda now, said=fired: (said,) if now is not None else ())
         return _reply(
             Backfilled(
                 schedule_id=schedule.id,

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from perfect_engine.deployment_room import room
 from perfect_engine.limit_replies import LimitReplies
 from perfect_engine.parameters import Checker
 from perfect_engine.process import Process
@@ -27,6 +28,7 @@ class EngineService(Service):
         self._checker = Checker()
         self.flows = Flows(context.bus, changed=self._flow_changed)
         self.process = Process(context)
+        self.process.dispatch.room = lambda: room(self.process.board, self.flows.all())
         runs = ScheduledRuns(self.process, self.flows, self._checker)
         self.schedules = Schedules(context, self.process, runs)
         limits = LimitReplies(context, self.process)
@@ -64,6 +66,9 @@ class EngineService(Service):
         }
 
     def _flow_changed(self, flow: Flow) -> None:
-        """Compile its validator in a quiet moment: the first trigger does not wait for it."""
+        """Compile its validator in a quiet moment: the first trigger does not wait for it. A deployment's limit may have
+        changed: then more of its runs may go.
+        """
+        self.process.dispatch.soon()
         if flow.parameters and not flow.hidden:
             asyncio.get_running_loop().call_later(PREPARE_S, self._checker.prepare, flow)

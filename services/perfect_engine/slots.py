@@ -2,7 +2,8 @@
 
     limit.set, limit.removed      how many slots a name has; a name without a limit lets everybody in
     slot.granted, slot.released   who is in: nothing else counts them
-    limit.condensed               both, as they stand: what is before it on the subject is not needed any more
+    slot.spent                    what rates have given away, see `rates`
+    limit.condensed               all of it, as they stand: what is before it on the subject is not needed any more
 
 Who waits is nobody's event: askers ask again. `next_grants` says who of them comes in now: all the names that one
 asks for together or none; among equal priority whoever asked first, and nobody passes one who waits for the same name,
@@ -25,6 +26,7 @@ from perfect_schemas.events.limit import (
     SlotGranted,
     SlotHeld,
     SlotReleased,
+    SlotSpent,
 )
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.states import RunState
@@ -45,11 +47,22 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """slots: None when the name has no limit (any more). grants: run id → place → what it holds."""
+    """slots: None when the name has no limit (any more). grants: run id → place → what it holds. decay: how many spent
+    slots come back in a second. spent: how many were at `spent_at`.
+    """
 
     name: str
     slots: int | None = None
     grants: Mapping[str, Mapping[Place, Grant]] = {}
+    decay: float = 0.0
+    spent: float = 0.0
+    spent_at: datetime | None = None
+
+    def level(self, now: datetime) -> float:
+        """How many slots are spent and have not come back yet."""
+        if self.spent_at is None:
+            return 0.0
+        return max(self.spent - self.decay * max((now - self.spent_at).total_seconds(), 0.0), 0.0)
 
     @property
     def taken(self) -> int:
@@ -81,19 +94,37 @@ def place_of(holder: Holder) -> Place:
 def evolve(limit: Limit | None, event: Event, seq: int) -> Limit | None:  # noqa: ARG001
     match event:
         case LimitSet():
-            grants = limit.grants if limit is not None else {}
-            return Limit(name=event.name, slots=event.slots, grants=grants)
+            before = limit or Limit(name=event.name)
+            return msgspec.structs.replace(
+                before,
+                slots=event.slots,
+                decay=event.slot_decay_per_second,
+                spent=before.level(event.at),
+                spent_at=event.at if before.spent_at is not None else None,
+            )
         case LimitRemoved() if limit is not None:
             return msgspec.structs.replace(limit, slots=None)
         case SlotGranted():
             return _with(limit, event, Grant(event.occupy, event.at))
         case SlotReleased() if limit is not None:
             return _with(limit, event, None)
+        case SlotSpent():
+            before = limit or Limit(name=event.name)
+            return msgspec.structs.replace(
+                before, spent=before.level(event.at) + event.occupy, spent_at=event.at
+            )
         case LimitCondensed():
             left: dict[str, dict[Place, Grant]] = {}
             for held in event.held:
                 left.setdefault(held.run_id, {})[held.epoch, held.key] = Grant(held.occupy, held.since)
-            return Limit(name=event.name, slots=event.slots, grants=left)
+            return Limit(
+                name=event.name,
+                slots=event.slots,
+                grants=left,
+                decay=event.slot_decay_per_second,
+                spent=event.spent,
+                spent_at=event.at if event.spent else None,
+            )
     return limit
 
 
@@ -116,10 +147,22 @@ def _with(limit: Limit | None, event: SlotGranted | SlotReleased, grant: Grant |
 # -- decisions about one name
 
 
-def set_limit(limit: Limit | None, name: str, slots: int, by: str, stamp: Stamp) -> tuple[Event, ...]:
-    if limit is not None and limit.slots == slots:
+def set_limit(
+    limit: Limit | None, name: str, slots: int, by: str, stamp: Stamp, decay: float = 0.0
+) -> tuple[Event, ...]:
+    if limit is not None and limit.slots == slots and limit.decay == decay:
         return ()
-    return (LimitSet(id=stamp.event_id, at=stamp.now, source=SOURCE, name=name, slots=slots, by=by),)
+    return (
+        LimitSet(
+            id=stamp.event_id,
+            at=stamp.now,
+            source=SOURCE,
+            name=name,
+            slots=slots,
+            by=by,
+            slot_decay_per_second=decay,
+        ),
+    )
 
 
 def remove_limit(limit: Limit | None, name: str, by: str, stamp: Stamp) -> tuple[Event, ...]:
@@ -174,7 +217,14 @@ def condense(limit: Limit | None, stamp: Stamp) -> tuple[Event, ...]:
     ]
     return (
         LimitCondensed(
-            id=stamp.event_id, at=stamp.now, source=SOURCE, name=limit.name, slots=limit.slots, held=held
+            id=stamp.event_id,
+            at=stamp.now,
+            source=SOURCE,
+            name=limit.name,
+            slots=limit.slots,
+            held=held,
+            slot_decay_per_second=limit.decay,
+            spent=limit.level(stamp.now),
         ),
     )
 

@@ -19,7 +19,7 @@ class Around(msgspec.Struct, kw_only=True):
 
     taken: flow name → how many slots of the workers that serve the run its runs take. flow_limit: of the run's flow.
     running: ids of the flow's runs that run. handed: runs of the flow that are handed over. slot: the sentence about the
-    slots that a running run asks for.
+    slots that a running run asks for. is_deployment_full: as many runs of its deployment go as may go at once.
     """
 
     workers: Sequence[Worker] = ()
@@ -29,6 +29,7 @@ class Around(msgspec.Struct, kw_only=True):
     running: Sequence[str] = ()
     handed: int = 0
     slot: str = ""
+    is_deployment_full: bool = False
 
 
 def reason(life: RunLife | None, around: Around) -> str:
@@ -53,6 +54,8 @@ def _pending(life: RunLife, around: Around) -> str:
         limit = around.flow_limit
         if limit is not None and len(around.running) + around.handed >= limit:
             return _flow_limit(life, limit, around.running)
+        if around.is_deployment_full:
+            return f"the limit of deployment '{life.flow_name}/{life.deployment}' is reached"
         waits = "waits for its turn"
     slots = sum(worker.slots for worker in serving)
     if any(worker.held < worker.slots for worker in serving):

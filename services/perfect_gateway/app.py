@@ -8,6 +8,7 @@ from litestar import Litestar
 import perfect_ui
 from perfect_gateway import openapi, problems, static
 from perfect_gateway.api import (
+    artifacts,
     clients,
     diff,
     events,
@@ -19,9 +20,11 @@ from perfect_gateway.api import (
     logs,
     report,
     runs,
+    secrets,
     sql,
     statistics,
     steering,
+    variables,
     versions,
 )
 from perfect_gateway.outermost import LOOPBACK_NAMES, Outermost
@@ -31,6 +34,7 @@ from perfect_gateway.pages import home, stream
 from perfect_gateway.pages import integrity as integrity_pages
 from perfect_gateway.pages import runs as run_pages
 from perfect_gateway.pages import sql as sql_pages
+from perfect_gateway.pages import statistics as statistics_pages
 from perfect_gateway.pages import steering as steering_pages
 from perfect_gateway.pages.page import error_page
 from perfect_gateway.parts import Parts
@@ -59,6 +63,9 @@ def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
             events,
             clients,
             executions,
+            artifacts,
+            variables,
+            secrets,
             health,
         )
         for handler in module.routes(parts)
@@ -71,6 +78,7 @@ def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
             steering_pages,
             diff_pages,
             flow_pages,
+            statistics_pages,
             sql_pages,
             integrity_pages,
             stream,

@@ -12,7 +12,16 @@ from perfect_gateway.facts import FlowFacts
 from perfect_schemas import codec, subjects
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event, utc_now
-from perfect_schemas.events import LogBatch, RunCompleted, TaskAdopted, TaskCached, TaskCompleted
+from perfect_schemas.events import (
+    ArtifactSaved,
+    LogBatch,
+    RunCompleted,
+    TaskAdopted,
+    TaskCached,
+    TaskCompleted,
+)
+from perfect_schemas.folds.artifact import ArtifactLife
+from perfect_schemas.folds.artifact import evolve as evolve_artifact
 from perfect_schemas.folds.history import History
 from perfect_schemas.folds.run import RunLife, executed_ms
 from perfect_schemas.folds.task import TaskLife
@@ -34,6 +43,24 @@ SHOWN_BYTES = 64 * 1024
 _WITH_RESULT = (RunCompleted, TaskCompleted, TaskCached, TaskAdopted)
 
 
+class Seen(History):
+    """A run as a page shows it: with its artifacts, by id."""
+
+    __slots__ = ("artifacts",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.artifacts: dict[str, ArtifactLife] = {}
+
+    def apply(self, event: Event, seq: int) -> list[TaskLife]:
+        if isinstance(event, ArtifactSaved):
+            self.seq = seq
+            life = evolve_artifact(self.artifacts.get(event.artifact_id), event, seq)
+            self.artifacts[life.id] = life
+            return []
+        return super().apply(event, seq)
+
+
 def without_result(event: Event) -> Event:
     """What is folded to be looked at keeps no results, except the run's own when that is short enough to be shown."""
     if (
@@ -42,18 +69,21 @@ def without_result(event: Event) -> Event:
         and event.result.size_bytes <= SHOWN_BYTES
     ):
         return event
+    if isinstance(event, ArtifactSaved) and event.data.size_bytes > SHOWN_BYTES:
+        data = msgspec.structs.replace(event.data, value=msgspec.Raw(b"null"))
+        return msgspec.structs.replace(event, data=data)
     if isinstance(event, _WITH_RESULT) and event.result is not None:
         return msgspec.structs.replace(event, result=None)
     return event
 
 
-async def read_history(bus: Bus, run_id: str, *, until: int | None = None, results: bool = False) -> History:
+async def read_history(bus: Bus, run_id: str, *, until: int | None = None, results: bool = False) -> Seen:
     """The fold of what stands on the run's two subjects, up to the sequence `until`. `.run` is None for an unknown run.
 
     Raises BusUnavailable.
     """
     events = await bus.read_raw(subjects.run(run_id), until=until)
-    history = History()
+    history = Seen()
     if not events:
         return history
     events += await bus.read_raw(subjects.task(run_id), until=until)

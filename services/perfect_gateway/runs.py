@@ -1,15 +1,14 @@
 """A run folded from its own subjects, for the page of a run that the read model does not know yet."""
 
-from perfect_gateway.folded import lines_of, read_history, run_of
+from perfect_gateway.folded import Seen, lines_of, read_history, run_of
 from perfect_gateway.parts import Parts
 from perfect_schemas import codec, queries, subjects
 from perfect_schemas.errors import NotFound
 from perfect_schemas.events import LogBatch
-from perfect_schemas.folds.history import History
 from perfect_schemas.views import LogView, RunView
 
 
-async def folded_run(parts: Parts, run_id: str) -> tuple[History, RunView | None]:
+async def folded_run(parts: Parts, run_id: str) -> tuple[Seen, RunView | None]:
     history = await read_history(parts.bus, run_id, results=True)
     if history.run is None:
         return history, None

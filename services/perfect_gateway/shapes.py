@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 
 from perfect_schemas.states import FINAL_RUN_STATES, RETRIABLE_RUN_STATES
-from perfect_schemas.views import FlowView, LogView
+from perfect_schemas.views import ArtifactView, FlowView, LogView
 
+ARTIFACT_BYTES = 64 * 1024  # shown on a page; the API has all
 RESULT_CHARACTERS = 20_000  # shown on a page; the API has all
 LINES_A_BATCH = 100_000  # more than any batch of log lines has
 
@@ -56,6 +57,13 @@ def result_text(value: Any) -> str | None:
 def task_shape(task: dict[str, Any]) -> dict[str, Any]:
     task["error"] = error_shape(task.get("error"))
     return task
+
+
+def artifact_shape(view: ArtifactView) -> dict[str, Any]:
+    """`data` is None for what is too large to be shown on a page."""
+    if view.ref is not None or view.size_bytes > ARTIFACT_BYTES:
+        view = msgspec.structs.replace(view, data=msgspec.Raw(b"null"))
+    return plain(view)
 
 
 def flow_shape(flow: FlowView) -> dict[str, Any]:

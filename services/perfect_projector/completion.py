@@ -5,7 +5,7 @@ from datetime import datetime
 from perfect_projector import forecast as forecasting
 from perfect_projector.forecast import Curves, Forecast
 from perfect_projector.outlier import Finding
-from perfect_projector.rollup import Key, Measure, Rolls, Whose
+from perfect_projector.rollup import Key, Measure, Rolls
 from perfect_projector.statistic import Book
 from perfect_projector.welford import Summary
 from perfect_schemas.folds.run import RunLife
@@ -24,7 +24,7 @@ class Completions:
         self, run: RunLife, task_id: str, name: str, duration_ms: int, *, at: datetime, seq: int, batch: int
     ) -> tuple[Finding | None, Summary]:
         """Returns the verdict, and what came before it."""
-        whose = Whose(run.flow_id, run.flow_name, name)
+        whose = run.flow_id, run.flow_name, name
         self.rolls.add(_key(run, task_id, "run", at), duration_ms, whose=whose, seq=seq, batch=batch)
         return self.book.observe(
             task_id,
@@ -47,7 +47,7 @@ class Completions:
         batch: int,
     ) -> tuple[Finding | None, Summary]:
         duration_ms = run.duration_ms or 0
-        whose = Whose(run.flow_id, run.flow_name, None)
+        whose = run.flow_id, run.flow_name, None
         measured: dict[Measure, float | None] = {
             "run": duration_ms,
             "queued": queued_ms(run),

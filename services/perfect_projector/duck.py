@@ -27,7 +27,8 @@ from perfect_schemas.errors import Failed
 SCHEMA_VERSION = 1
 CONSUMER = "projector"
 MEMORY_LIMIT = "160MB"  # of DuckDB, mostly blocks that queries have read; what needs more goes to disk
-CHECKPOINT_LIVE = "16MB"
+CHECKPOINT_LIVE_BYTES = 16_000_000
+CHECKPOINT_LIVE = f"{CHECKPOINT_LIVE_BYTES}B"
 CHECKPOINT_BEHIND = "64MB"
 QUERY_MS = 5_000
 
@@ -193,6 +194,19 @@ class Duck:
         ):  # somebody reads just now: the next one will do
             self.connection.execute("CHECKPOINT")
 
+    def caught_up(self) -> None:
+        """Checkpoint as often as live again; at once, if what was written while catching up is enough for it: otherwise
+        the next commit would, and that one somebody waits for.
+        """
+        self.behind(behind=False)
+        if self._log_bytes < CHECKPOINT_LIVE_BYTES:
+            return
+        begin = time.perf_counter()
+        if self.checkpoint() is not None:
+            self.checkpoints += 1
+            self.checkpoint_s = time.perf_counter() - begin
+            self._log_bytes = 0
+
     def set_created(self, stream: str, created: datetime) -> None:
         """Remember when the stream was made, to recognise it."""
         self.connection.execute(statement("set_created"), [stream, timestamp(created)])
@@ -211,6 +225,10 @@ class Duck:
             if stream == "EVENTS":
                 self.connection.execute("DELETE FROM artifacts WHERE last_seq > $1", [seq])
             self.connection.execute(statement("set_offset"), [stream, seq])
+
+    @property
+    def is_behind(self) -> bool:
+        return self._checkpoint == CHECKPOINT_BEHIND
 
     def behind(self, behind: bool) -> None:
         """Checkpoint seldom while catching up: a checkpoint stalls the writer by some 4 ms a MB."""

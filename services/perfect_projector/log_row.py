@@ -14,22 +14,23 @@ from perfect_schemas.events import LogBatch
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_LEVEL = 255
+_names: dict[type[Event], str] = {}  # as they stand on the wire: `Event.type` looks that up each time
 
 
 def decode(messages: Iterable[Message]) -> Decoded:
     return [(message, codec.decode(message.data)) for message in messages]
 
 
-def event_row(message: Message, event: Event | UnknownEvent) -> Row:
+def event_row(message: Message, event: Event | UnknownEvent, run_id: str | None) -> Row:
+    stream, seq, _, data, stored_ns = message
     if isinstance(event, UnknownEvent):
-        payload, at, kind, task_run_id = _readable(message.data), None, event.type, None
-    else:
-        payload, at, kind = message.data.decode(), utc(event.at), event.type
-        task_run_id = event.task_run_id
-    if at is None:
-        at = _EPOCH + timedelta(microseconds=message.stored_ns // 1000)
-    run_id = message.subject.rpartition(".")[2] if message.stream == "EVENTS" else None
-    return message.stream, message.seq, at, kind, run_id, task_run_id, payload
+        at = _EPOCH + timedelta(microseconds=stored_ns // 1000)
+        return stream, seq, at, event.type, run_id, None, _readable(data)
+    kind = type(event)
+    name = _names.get(kind)
+    if name is None:
+        name = _names[kind] = event.type
+    return stream, seq, utc(event.at), name, run_id, event.task_run_id, data.decode()
 
 
 def _readable(data: bytes) -> str:

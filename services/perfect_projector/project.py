@@ -80,29 +80,30 @@ class Projection:
         draft = Draft(Batch())
         batch = draft.batch
         for message, event in decoded:
-            batch.offsets[message.stream] = message.seq
-            if message.stream == "LOGS":
+            stream, seq, subject, _, _ = message
+            batch.offsets[stream] = seq
+            if stream == "LOGS":
                 if isinstance(event, LogBatch):
                     batch.logs.setdefault(message.month, []).extend(line_rows(message, event))
                 else:
                     self.unknown += 1
                 continue
-            batch.events.setdefault(message.month, []).append(event_row(message, event))
+            run_id = subject.rpartition(".")[2] if stream == "EVENTS" else None
+            batch.events.setdefault(message.month, []).append(event_row(message, event, run_id))
             if isinstance(event, UnknownEvent):
                 self.unknown += 1
                 continue
             try:
-                if message.stream == "DEFS":
+                if run_id is None:
                     self.definitions.fold(batch, message, event)
                 else:
-                    self._event(draft, message, event)
+                    self._event(draft, message, event, run_id)
             except Exception as error:  # one odd event must not hold up all that come after it
                 draft.failed.append((message, error))
         self._rows(draft)
         return draft
 
-    def _event(self, draft: Draft, message: Message, event: Event) -> None:
-        run_id = message.subject.rpartition(".")[2]
+    def _event(self, draft: Draft, message: Message, event: Event, run_id: str) -> None:
         if type(event) is ArtifactSaved:
             self.invalid += not artifact_row.gather(draft.batch, run_id, event, message.seq)
             return

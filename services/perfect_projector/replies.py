@@ -107,6 +107,8 @@ def artifacts(cursor: Cursor, query: q.ArtifactPage) -> q.Artifacts:
     if query.run_id is not None:
         _check_run(cursor, query.run_id)
         where["run_id"] = {"run_id": query.run_id}
+    if query.id is not None:
+        where["id"] = {"id": query.id}
     if query.key is not None:
         where["key"] = {"key": query.key}
     of_run = query.run_id is not None

@@ -123,10 +123,13 @@ class Rolls:
             key, roll = _of(row)
             self.rolls[key] = roll
 
-    def add(self, key: Key, value: float, *, whose: Whose, seq: int, batch: int) -> None:
+    def add(
+        self, key: Key, value: float, *, whose: tuple[str, str, str | None], seq: int, batch: int
+    ) -> None:
+        """whose: as in `Whose`."""
         roll = self.rolls.get(key)
         if roll is None:
-            roll = self.rolls[key] = Roll(whose)
+            roll = self.rolls[key] = Roll(Whose(*whose))
             self._pairs.add((key.id, key.day))
         roll.add(value)
         place = bucket(value)

@@ -52,8 +52,9 @@ class RunCounts:
         for row in batch.new_runs:
             self._enter(row)
         for row in batch.runs:
-            self._leave(row)
-            self._enter(row)
+            if not _is_archived(row):  # which changes nothing of how it is counted
+                self._leave(row)
+                self._enter(row)
         while len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
         for row in batch.clients:
@@ -93,6 +94,10 @@ class RunCounts:
             self.is_whole = False
         elif (ended := self._known.pop(run_id)) is not None:
             self._ended[ended] -= 1
+
+
+def _is_archived(row: Row) -> bool:
+    return row[5] in _FINAL and '"archived":true' in row[25]
 
 
 def _since(now: datetime) -> datetime:

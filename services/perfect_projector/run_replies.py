@@ -13,6 +13,7 @@ from perfect_schemas.ids import is_id
 Cursor = Any
 Where = dict[str, Any]
 MAX_PAGE = 1_000
+_OF_AN_ID = frozenset("0123456789abcdef-")
 _CREATED_AT, _DURATION = 7, 10  # places in a row of the statement `runs`
 
 
@@ -47,9 +48,11 @@ def conditions(query: q.RunPage) -> Where:
         where["parent"] = {"parent": query.parent}
     if query.flow is not None:
         where |= of_flow(query.flow)
-    for name in ("state", "tag", "configuration", "text"):
+    for name in ("state", "tag", "configuration"):
         if value := getattr(query, name):
             where[name] = {name: value}
+    if query.text:
+        where["text" if _OF_AN_ID.issuperset(query.text.lower()) else "words"] = {"text": query.text}
     for name in ("since", "until"):
         if value := getattr(query, name):
             where[name] = {name: timestamp(value)}

@@ -18,7 +18,7 @@ from perfect_schemas.views import queued_ms
 
 Row = tuple[Any, ...]
 _NO_PARAMETERS = "{}"
-CHANGING = (0, 3, 5, 6, 8, 9, 10, 11, 12, 16, 17, 20, 21, 22, 23, 24, 25, 26, 27, 28)
+CHANGING = (0, 3, 5, 6, 8, 9, 10, 11, 12, 16, 17, 20, 21, 22, 23, 24, 25, 26, 27, 28, 4)
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,7 +1,8 @@
-"""Runs that have ended, kept as they are shown: a page then takes a few narrow columns of its runs from the file.
+"""Runs kept as they are shown: a page then takes a few narrow columns of its runs from the file.
 
 DuckDB keeps columns apart, and a run has thirty: they are most of what a page costs. What is kept of a run is used only
-when all that can change of it, read in the same transaction as the page itself, still is what it was (`Version`).
+when all that can change of it, read in the same transaction as the page itself, still is what it was (`Version`). Runs
+that have ended are kept as JSON, the others as rows: when they will be done depends on the time.
 """
 
 import random
@@ -23,13 +24,14 @@ from perfect_schemas.views import RunView
 
 MOST_BYTES = 8 << 20
 MOST_ROWS = 1_000
+COLUMNS = 29  # of a row of `runs`, without what is joined to it
 _FINAL = frozenset(state.value for state in FINAL_RUN_STATES)
 _EXPECTED_MS = random.SystemRandom().random()  # stands for it in what is kept: nothing else holds this number
 _PLACE = f'"expected_ms":{_EXPECTED_MS!r}'.encode()
 
 
 class Version(NamedTuple):
-    """All of a run's row that can change while the run stays final, and its state."""
+    """What tells that a run's row is another one: every event of the run, and what its tasks change of it."""
 
     last_seq: int
     state: str
@@ -61,24 +63,34 @@ class ShownRuns:
         with self._lock:
             for rows in (draft.batch.runs, draft.batch.new_runs):
                 for row in rows[-MOST_ROWS:]:
-                    if row[5] in _FINAL:
-                        self._rows[row[0]] = row
-            while len(self._rows) > MOST_ROWS:
-                self._rows.popitem(last=False)
+                    self._put(row)
 
     def page(self, cursor: Cursor, query: q.RunPage) -> Page:
         rows = page(cursor, "run_keys", query)
         limit = page_size(query)
         shown: list[msgspec.Raw | None] = []
         missing: dict[int, int] = {}  # rowid → place on the page
-        for rowid, run_id, _, _, expected_ms, *rest in rows[:limit]:
-            found = self._find(run_id, Version(*rest))
-            if found is None:
-                missing[rowid] = len(shown)
-            shown.append(None if found is None else _whole(*found, expected_ms))
+        open_runs: dict[int, Row] = {}  # place on the page → row, as far as it is known
+        for place, (rowid, run_id, _, _, expected_ms, *rest) in enumerate(rows[:limit]):
+            version = Version(*rest)
+            shown.append(None)
+            if version.state in _FINAL:
+                if (kept := self._find(run_id, version)) is not None:
+                    shown[place] = _whole(*kept, expected_ms)
+                    continue
+            elif (row := self._rows.get(run_id)) is not None and _version(row) == version:
+                open_runs[place] = (*row[:COLUMNS], expected_ms)
+                continue
+            missing[rowid] = place
         if missing:
             for row in select(cursor, "runs_at", rowids=list(missing)):
                 shown[missing[row[0]]] = self._show(row[1:])
+        if open_runs:
+            flow_ids = {row[1] for row in open_runs.values() if row[5] == "RUNNING"}
+            curves = dict(select(cursor, "curves", flow_ids=list(flow_ids))) if flow_ids else {}
+            for place, row in open_runs.items():
+                known = curves.get(row[1]) if row[5] == "RUNNING" else None
+                shown[place] = msgspec.Raw(encode(view.run_of((*row, known))))
         more = None
         if len(rows) > limit:
             _, run_id, created_at, duration_ms, *_ = rows[limit - 1]
@@ -86,8 +98,7 @@ class ShownRuns:
         return Page(runs=shown, next=more)  # type: ignore[arg-type]
 
     def _find(self, run_id: str, version: Version) -> tuple[bytes, bytes] | None:
-        if version.state not in _FINAL:
-            return None
+        """Of a run that has ended."""
         with self._lock:
             row = self._rows.pop(run_id, None)
             known = self._kept.get(run_id)
@@ -102,7 +113,16 @@ class ShownRuns:
         seen = view.run_of(row)
         if row[5] in _FINAL:
             self._keep(_version(row), seen)
+        else:
+            with self._lock:
+                self._put(row[:COLUMNS])
         return msgspec.Raw(encode(seen))
+
+    def _put(self, row: Row) -> None:
+        self._rows[row[0]] = row
+        self._rows.move_to_end(row[0])
+        if len(self._rows) > MOST_ROWS:
+            self._rows.popitem(last=False)
 
     def _keep(self, version: Version, seen: RunView) -> tuple[bytes, bytes]:
         before, _, after = encode(msgspec.structs.replace(seen, expected_ms=_EXPECTED_MS)).partition(_PLACE)

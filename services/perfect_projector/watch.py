@@ -22,7 +22,7 @@ from perfect_projector.values import instant
 from perfect_runtime.service import Context
 from perfect_schemas import codec, subjects
 from perfect_schemas.errors import BusUnavailable
-from perfect_schemas.events import PerformanceRunningLong, RunPausing, RunStarted
+from perfect_schemas.events import PerformanceRunningLong, RunNamed, RunPausing, RunStarted
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import TaskState
 
@@ -154,7 +154,7 @@ class Watch:
     async def _goes_on(self, watched: Watched) -> bool:
         """Whether the run executes, and nothing has been said of this try since it started."""
         last = await self._bus.last(subjects.run(watched.run_id))
-        if last is None or not isinstance(last[1], RunStarted | RunPausing):
+        if last is None or not isinstance(last[1], RunStarted | RunNamed | RunPausing):
             return False
         later = await self._bus.read(subjects.task(watched.run_id), after=watched.seq)
         return not any(getattr(event, "task_key", None) == watched.task_key for _, event in later)

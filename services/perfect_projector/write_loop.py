@@ -121,9 +121,17 @@ class WriteLoop:
                 if journal.waiting < self._settings.batch_events:
                     await writing
                     writing = None
+                    if self._duck.is_behind and journal.waiting < self._settings.batch_events:
+                        await self._caught_up()
         finally:
             if writing is not None:
                 await asyncio.gather(writing, return_exceptions=True)
+
+    async def _caught_up(self) -> None:
+        try:
+            await self.in_writer(self._duck.caught_up)
+        except duckdb.FatalException as error:
+            raise _given_up(error) from error
 
     async def step(self, journal: Journal) -> None:
         """One batch, from the bus to the file."""
@@ -185,7 +193,10 @@ class WriteLoop:
         """In the writer's thread. Returns how long it took, in seconds."""
         begin = time.perf_counter()
         duck = self._duck
-        duck.behind(count > self._settings.batch_events and self._guard.has_plenty)
+        if not self._guard.has_plenty:
+            duck.behind(behind=False)
+        elif count > self._settings.batch_events:
+            duck.behind(behind=True)
         try:
             duck.write(batch)
         except duckdb.ConversionException as error:

@@ -10,7 +10,7 @@ from perfect_schemas.commands import FlowVersion
 from perfect_schemas.envelope import Event
 from perfect_schemas.events.flow import FlowRegistered
 
-_COMPARED = ("description", "tags", "tasks", "parameters", "entrypoint", "schedule")
+_COMPARED = ("description", "tags", "tasks", "parameters", "schedule")
 
 
 def versions(events: Iterable[Event | UnknownEvent]) -> list[FlowVersion]:

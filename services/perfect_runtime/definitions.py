@@ -57,6 +57,10 @@ class Flows:
         found = self._flows.get(flow) or self._flows.get(ids.flow_id(flow))
         return found.state if found is not None else None
 
+    def all(self) -> list[Flow]:
+        """Hidden ones too."""
+        return [one.state for one in self._flows.values() if one.state is not None]
+
     async def find(self, flow: str) -> Flow | None:
         """By id or by name, as the stream has it now: for what was registered a moment ago."""
         aggregate = self.aggregate(flow if ids.is_id(flow) else ids.flow_id(flow))

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = {
     "perfect_sdk",
+    "perfect_pytest",
     "perfect_schemas",
     "perfect_bus",
     "perfect_runtime",

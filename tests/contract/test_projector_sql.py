@@ -68,6 +68,7 @@ def test_every_statement_runs(duck: Duck, name: str) -> None:
             "since": utc_now().replace(tzinfo=None),
             "from": utc_now().replace(tzinfo=None),
             "rowids": [],
+            "flow_ids": [],
             "run_ids": [],
         }
         duck.connection.execute(text, {key: samples.get(key, ids.uuid7()) for key in named}).fetchall()

@@ -17,9 +17,13 @@ PUBLIC = [
     "Flow",
     "Interval",
     "IntervalSchedule",
+    "Once",
+    "OnceSchedule",
     "PerfectAPIClient",
     "PerfectFuture",
     "PerfectFutureList",
+    "RRule",
+    "RRuleSchedule",
     "State",
     "Task",
     "ThreadPoolTaskRunner",
@@ -129,6 +133,7 @@ def test_the_options_of_the_decorators():
         "on_running",
         "tags",
         "schedule",
+        "schedules",
     }
     of_task = set(inspect.signature(Task.__init__).parameters)
     assert of_task >= {

@@ -7,12 +7,14 @@ import msgspec
 import pytest
 from fake_worker import Worker, register
 
+from perfect_bus import Guard, append
 from perfect_engine.service import EngineService
 from perfect_registry.service import RegistryService
 from perfect_schemas import codec, ids, subjects
 from perfect_schemas.commands import (
     Backfilled,
     BackfillSchedule,
+    DeclareSchedules,
     PauseSchedule,
     RemoveFlow,
     RemoveSchedule,
@@ -24,7 +26,7 @@ from perfect_schemas.commands import (
 )
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import InvalidInput, NotFound
-from perfect_schemas.events import RunScheduled
+from perfect_schemas.events import Deployment, RunScheduled, ScheduleFired
 from perfect_schemas.queries import ScheduledInstant, SchedulePreview
 from perfect_schemas.schedule import ScheduleSpec
 
@@ -108,9 +110,7 @@ async def test_a_fire_is_a_run_with_an_id_that_follows_from_it(bus, engine, said
 
 
 @pytest.mark.parametrize("what", ["engine", "server"])
-async def test_nothing_twice_or_missed_across_a_restart(
-    bus, engine, said, start_service, nats_server, what
-):
+async def test_nothing_twice_or_missed_across_a_restart(bus, engine, said, start_service, nats_server, what):
     await register(bus, "etl")
     await save(bus, EVERY_SECOND)
     await said.until(lambda: said.of("fired"))
@@ -127,6 +127,63 @@ async def test_nothing_twice_or_missed_across_a_restart(
     assert instants == [first + timedelta(seconds=n) for n in range(len(instants))]
     for fired in said.of("fired"):
         assert len(await scheduled(bus, fired.run_id)) == 1
+
+
+async def test_a_decision_whose_run_was_not_started_is_followed_by_it(bus, registry, said, start_service):
+    """The engine was killed between the two."""
+    await register(bus, "etl")
+    kept = await save(bus, FAR)
+    instant = utc_now().replace(microsecond=0)
+    fired = ScheduleFired(
+        id=ids.uuid7(), at=utc_now(), source="engine", schedule_id=kept.id, at_instant=instant, due_at=instant,
+        run_id=ids.scheduled_run_id(kept.id, instant),
+    )  # fmt: skip
+    subject = subjects.schedule(kept.id)
+    [(seq, _)] = await bus.read(subject, stream="DEFS")
+    await append(bus, subject, fired, Guard(subject, seq))
+    heard = asyncio.Event()
+
+    async def came(*_):
+        heard.set()
+
+    following = await bus.follow("EVENTS", came, after=0, subject=subjects.run(fired.run_id))
+    await start_service(EngineService)
+    async with asyncio.timeout(10):
+        await heard.wait()
+    await following.unsubscribe()
+    [run] = await scheduled(bus, fired.run_id)
+    assert run.due_at == instant
+    assert len(said.of("fired")) == 1
+
+
+async def test_runs_of_a_deployments_schedule_get_what_it_says(bus, engine, said):
+    deployment = Deployment(name="nightly", parameters={"day": "x", "n": 1}, tags=["d"])
+    schema = {"type": "object", "properties": {"day": {"type": "string"}, "n": {"type": "integer"}}}
+    await register(bus, "etl", parameters=schema, deployments=[deployment])
+    spec = msgspec.structs.replace(EVERY_SECOND, parameters={"n": 2}, tags=["s"])
+    command = DeclareSchedules(flow="etl", deployment="nightly", schedules=[spec])
+    [view] = await ask(bus, "declare_schedules", command, list[ScheduleView])
+    assert view.spec.deployment == "nightly"
+    await said.until(lambda: said.of("fired"))
+    [run] = await scheduled(bus, said.of("fired")[0].run_id)
+    assert (run.deployment, run.parameters, run.tags) == ("nightly", {"day": "x", "n": 2}, ["d", "s"])
+    gone = await ask(bus, "declare_schedules", msgspec.structs.replace(command, schedules=[]), list)
+    assert gone == []
+    assert await ask(bus, "schedules", ShowSchedules(), list[ScheduleView]) == []
+
+
+async def test_a_cron_line_in_a_definition_and_one_that_fires_once(bus, engine, said):
+    await register(bus, "etl", schedule="* * * * * *")
+    await register(bus, "other", schedule="whenever")
+    at = utc_now() + timedelta(seconds=1.5)
+    once = await save(bus, ScheduleSpec(name="once", kind="once", at=at), "other")
+    await said.until(lambda: {fired.schedule_id for fired in said.of("fired")} >= {once.id})
+    [fired] = [fired for fired in said.of("fired") if fired.schedule_id == once.id]
+    assert fired.at_instant == at
+    shown = await ask(bus, "schedules", ShowSchedules(), list[ScheduleView])
+    assert [(one.flow_name, one.name, one.next_at is None) for one in shown] == [
+        ("etl", "default", False), ("other", "once", True)
+    ]  # fmt: skip
 
 
 async def test_catching_up_on_the_last_only(bus, engine, said, start_service):
@@ -292,13 +349,13 @@ async def test_preview_of_one_that_is_kept_and_of_any(bus, engine):
 async def test_a_long_past_is_condensed(bus, engine, said, start_service, monkeypatch):
     from perfect_engine import schedules_clock
 
-    monkeypatch.setattr(schedules_clock, "CONDENSE_AFTER", 3)
+    monkeypatch.setattr(schedules_clock, "CONDENSE_AFTER", 4)
     await register(bus, "etl")
     kept = await save(bus, EVERY_SECOND)
     await said.until(lambda: said.of("condensed"))
     await end(engine)
     condensed = said.of("condensed")[0]
-    assert (condensed.fired, condensed.spec) == (2, EVERY_SECOND)
+    assert (condensed.fired, condensed.spec) == (3, EVERY_SECOND)
     await bus.js.purge_stream(
         "DEFS", subject=subjects.schedule(kept.id), keep=len(said.events) - said.events.index(condensed)
     )

@@ -7,10 +7,12 @@ output, ids, times, durations, ports and versions may differ, `…` stands for a
 """
 
 import os
+import queue
 import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +25,7 @@ ANY = (
     (r"(< )?\d+(\.\d+)? m?s\b( \d+ s)?", r"(< )?\d+(\.\d+)? m?s\b"),
     (r"127\.0\.0\.1:\d+", r"127\.0\.0\.1:\d+"),
     (r"\b(?=[0-9a-f]*\d)[0-9a-f]{12}\b", r"[0-9a-f]{12}"),
-    (r"…", r".*"),
+    (r" ?… ?", r".*"),
 )
 
 
@@ -117,11 +119,15 @@ class Session:
     def _serve(self, command: str, expected: list[str]) -> None:
         process = self._start(command)
         self.serving.append(process)
-        assert process.stdout is not None
+        said: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=_listen, args=(process, said), daemon=True).start()
         output = ""
-        while missing(expected, output) is not None:
-            line = process.stdout.readline()
-            assert line, f"$ {command}\nended without printing\n{missing(expected, output)}\nbut\n{output}"
+        while (lost := missing(expected, output)) is not None:
+            try:
+                line = said.get(timeout=WAIT_S)
+            except queue.Empty:
+                line = ""
+            assert line, f"$ {command}\ndid not print\n{lost}\nbut\n{output}"
             output += line
 
     def close(self, warn: Callable[[str], None] = print) -> None:
@@ -129,8 +135,17 @@ class Session:
         for process in reversed(self.serving):
             process.send_signal(signal.SIGINT)
             try:
-                process.communicate(timeout=15)
+                process.wait(15)
             except subprocess.TimeoutExpired:
                 warn(f"{process.args} did not end by itself")
                 os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
+                process.wait()
+
+
+def _listen(process: "subprocess.Popen[str]", said: "queue.SimpleQueue[str]") -> None:
+    """To its last line, so that it never waits for a reader; an empty one says that there is no more."""
+    assert process.stdout is not None
+    with process.stdout as lines:
+        for line in lines:
+            said.put(line)
+    said.put("")

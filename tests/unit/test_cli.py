@@ -163,7 +163,7 @@ RUN = {
     "waiting_for": None,
     "error": None,
 }
-LINE = {"at": "2024-01-01T00:00:00Z", "level": "INFO", "message": "hello"}
+LINE = {"seq": 1, "n": 0, "at": "2024-01-01T00:00:00Z", "level": "INFO", "message": "hello"}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -26,6 +26,7 @@ RUN_NEEDS = {
     e.RunSuspended: {"waits_for": "input"},
     e.RunRetrying: {"tries": 1, "due_at": START},
     e.RunLost: {"client_id": "c", "reason": "lease"},
+    e.RunNamed: {"name": "monday"},
     e.RunPausing: {"by": "ann"},
     e.RunCancelling: {"by": "ann"},
     e.RunRetried: {"by": "ann"},

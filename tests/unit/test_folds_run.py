@@ -29,6 +29,7 @@ NEEDED = {
     e.RunSuspended: {"waits_for": "sleep", "wake_at": START + timedelta(hours=1), "key": "flow/nap-0"},
     e.RunRetrying: {"tries": 1, "due_at": START + timedelta(minutes=1), "error": ERROR},
     e.RunLost: {"client_id": "c1", "reason": "its lease ended"},
+    e.RunNamed: {"name": "monday"},
     e.RunPausing: {"by": "ann"},
     e.RunCancelling: {"by": "ann"},
     e.RunCancelled: {"reason": "by ann"},

@@ -8,8 +8,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from perfect_ui import formats
+from perfect_ui import formats, strip
 from perfect_ui.ansi import ansi
+from perfect_ui.artifact import markdown, safe_image, safe_link, table
 from perfect_ui.assets import asset_url, asset_version
 from perfect_ui.chart import chart
 from perfect_ui.digest import differing
@@ -18,7 +19,6 @@ from perfect_ui.forms import fields, input_form
 from perfect_ui.outlook import outlook
 from perfect_ui.result import cells, is_number
 from perfect_ui.spread import spread
-from perfect_ui.strip import bars
 from perfect_ui.timeline import timeline
 from perfect_ui.trend import trend
 
@@ -31,6 +31,9 @@ _OPTIONAL: dict[str, Any] = {
     "configuration": "development",
     "run_tags": "",
     "problems": (),
+    "only_flows": False,
+    "flow_name": None,
+    "artifacts": (),
 }
 _ROWS = frozenset({"parts/run_row.html", "parts/task_row.html"})
 
@@ -91,6 +94,9 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "ansi": ansi,
+        "markdown": markdown,
+        "safe_image": safe_image,
+        "safe_link": safe_link,
         "duration": formats.duration,
         "percent": formats.percent,
         "time": formats.time_tag,
@@ -107,9 +113,10 @@ def _environment() -> Environment:
     }
     environment.tests["final"] = formats.is_final
     environment.globals |= {
+        "artifact_table": table,
         "asset_url": asset_url,
         "asset_version": asset_version,
-        "bars": bars,
+        "strip": strip.svg,
         "cells": cells,
         "chart": chart,
         "elapsed_ms": formats.milliseconds_between,

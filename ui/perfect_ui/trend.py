@@ -27,8 +27,8 @@ def trend(days: list[dict[str, Any]]) -> Trend | None:
     known = sorted((one for one in days if one["p50_ms"] is not None), key=lambda one: one["day"])
     if len(known) < 2:
         return None
-    begin = date.fromisoformat(known[0]["day"])
-    places = [(date.fromisoformat(one["day"]) - begin).days for one in known]
+    begin = _date(known[0]["day"])
+    places = [(_date(one["day"]) - begin).days for one in known]
     highest = max(1.0, *(one["p95_ms"] for one in known))
 
     def line(name: str) -> str:
@@ -43,3 +43,7 @@ def trend(days: list[dict[str, Any]]) -> Trend | None:
         f"median {duration(first['p50_ms'])} on {first['day']}, {duration(last['p50_ms'])} on {last['day']}"
     )
     return Trend(median=line("p50_ms"), most=line("p95_ms"), text=text)
+
+
+def _date(day: date | str) -> date:
+    return date.fromisoformat(day) if isinstance(day, str) else day

@@ -31,6 +31,8 @@ from perfect_schemas.commands.limit import (
     SetLimit,
     ShowLimits,
     SlotView,
+    SpendSlots,
+    Spent,
 )
 from perfect_schemas.commands.process import (
     ProcessStatus,
@@ -154,6 +156,8 @@ __all__ = [
     "ShowVariables",
     "ShowVersions",
     "SlotView",
+    "SpendSlots",
+    "Spent",
     "StartProcess",
     "StopProcess",
     "TaskHandOver",

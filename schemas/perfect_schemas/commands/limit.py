@@ -6,11 +6,15 @@ import msgspec
 
 
 class SetLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """`perfect.cmd.engine.set_limit`. Answer: Done. At most `slots` holders of the name at once; 0 lets nobody in."""
+    """`perfect.cmd.engine.set_limit`. Answer: Done. At most `slots` holders of the name at once; 0 lets nobody in.
+
+    slot_decay_per_second: how many slots that `rate_limit` has spent come back in a second; 0: it is no rate.
+    """
 
     name: str
     slots: int
     by: str
+    slot_decay_per_second: float = 0.0
 
 
 class RemoveLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,13 +41,35 @@ class AcquireSlots(msgspec.Struct, frozen=True, kw_only=True):
 
     Asked again for the same holder, it answers the same. A name without a limit is granted at once. wait_s: how long
     the engine may keep the question before it answers `granted=False`; the place in the queue is kept for as long as
-    the holder asks again within the lease.
+    the holder asks again within the lease. strict: NotFound for a name without a limit.
     """
 
     names: list[str]
     holder: Holder
     occupy: int = 1
     wait_s: float = 5.0
+    strict: bool = False
+
+
+class SpendSlots(msgspec.Struct, frozen=True, kw_only=True):
+    """`perfect.cmd.engine.spend`. Answer: Spent. `occupy` slots of each of `names`, which must be rates, or of none.
+
+    within_s: spend nothing when they are there later than that; None: whenever. strict: NotFound for a name without a
+    limit, which takes nothing otherwise. A repeat spends again.
+    """
+
+    names: list[str]
+    holder: Holder
+    occupy: int = 1
+    within_s: float | None = None
+    strict: bool = False
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """wait_s: after so long the holder may go on; when nothing was spent, how long it would have been."""
+
+    granted: bool
+    wait_s: float
 
 
 class Acquired(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,9 +94,11 @@ class SlotView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LimitView(msgspec.Struct, frozen=True, kw_only=True):
-    """holders: who is in. waiting: who wants in, next first."""
+    """holders: who is in. waiting: who wants in, next first. spent: of a rate, the slots that have not come back yet."""
 
     name: str
     slots: int
     holders: list[SlotView]
     waiting: list[SlotView]
+    slot_decay_per_second: float = 0.0
+    spent: float = 0.0

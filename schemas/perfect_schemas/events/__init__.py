@@ -19,6 +19,7 @@ from perfect_schemas.events.limit import (
     SlotGranted,
     SlotHeld,
     SlotReleased,
+    SlotSpent,
 )
 from perfect_schemas.events.log import LogBatch, LogLine
 from perfect_schemas.events.process import (
@@ -37,6 +38,7 @@ from perfect_schemas.events.run import (
     RunFailed,
     RunForked,
     RunLost,
+    RunNamed,
     RunPausing,
     RunQueued,
     RunResumed,
@@ -79,6 +81,7 @@ RunEvent = (
     | RunResumed
     | RunRetrying
     | RunLost
+    | RunNamed
     | RunPausing
     | RunCancelling
     | RunRetried
@@ -117,7 +120,7 @@ DefinitionEvent = (
     | VariableSet
     | VariableRemoved
 )
-LimitEvent = LimitSet | LimitRemoved | SlotGranted | SlotReleased | LimitCondensed
+LimitEvent = LimitSet | LimitRemoved | SlotGranted | SlotReleased | SlotSpent | LimitCondensed
 ScheduleEvent = (
     ScheduleCreated
     | ScheduleUpdated
@@ -183,6 +186,7 @@ __all__ = [
     "RunFailed",
     "RunForked",
     "RunLost",
+    "RunNamed",
     "RunPausing",
     "RunQueued",
     "RunRestored",
@@ -205,6 +209,7 @@ __all__ = [
     "SlotGranted",
     "SlotHeld",
     "SlotReleased",
+    "SlotSpent",
     "TaskAdopted",
     "TaskCached",
     "TaskCompleted",

@@ -11,9 +11,12 @@ from perfect_schemas.envelope import Event, Instant
 
 
 class LimitSet(Event, frozen=True, kw_only=True, omit_defaults=True, tag="limit.set"):
+    """slot_decay_per_second: how many spent slots come back in a second; 0: it is no rate."""
+
     name: str
     slots: int
     by: str = ""
+    slot_decay_per_second: float = 0.0
 
 
 class LimitRemoved(Event, frozen=True, kw_only=True, omit_defaults=True, tag="limit.removed"):
@@ -35,6 +38,13 @@ class SlotReleased(Event, frozen=True, kw_only=True, omit_defaults=True, tag="sl
     reason: str = "released"
 
 
+class SlotSpent(Event, frozen=True, kw_only=True, omit_defaults=True, tag="slot.spent"):
+    """By `rate_limit`: nobody gives them back, they come back with time. Holder as in `slot.granted`."""
+
+    name: str
+    occupy: int = 1
+
+
 class SlotHeld(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A grant that has not ended. since: when it was given."""
 
@@ -46,8 +56,12 @@ class SlotHeld(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class LimitCondensed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="limit.condensed"):
-    """All that the events before it on the subject come to: they are not needed any more. slots: None: no limit."""
+    """All that the events before it on the subject come to: they are not needed any more. slots: None: no limit.
+    spent: how many slots were spent, and had not come back yet, at its time.
+    """
 
     name: str
     slots: int | None = None
     held: list[SlotHeld] = []
+    slot_decay_per_second: float = 0.0
+    spent: float = 0.0

@@ -133,6 +133,12 @@ class RunPausing(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.
     by: str
 
 
+class RunNamed(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.named"):
+    """What people call the run, made by its flow (`flow_run_name`) when it began without a name."""
+
+    name: str
+
+
 class RunCancelling(Event, frozen=True, kw_only=True, omit_defaults=True, tag="run.cancelling"):
     by: str
 

@@ -29,6 +29,7 @@ from perfect_schemas.states import FINAL_TASK_STATES, RunState, TaskState
 
 _TASK_EVENTS = frozenset(TaskEvent.__args__)
 _PERFORMANCE_EVENTS = frozenset(PerformanceEvent.__args__)
+_NOT_BY_HOLDER = frozenset({TaskAdopted, *PerformanceEvent.__args__})  # of a run
 _RETRIES = frozenset({RunRetried, RunRetrying})
 
 OPEN_TASK_AT_END = {
@@ -192,7 +193,7 @@ class History:
 
     def _is_too_late(self, event: Event) -> bool:
         run = self.run
-        if run is None or isinstance(event, TaskAdopted | PerformanceEvent):  # not said by who holds the run
+        if run is None or type(event) in _NOT_BY_HOLDER:
             return False
         if run.state.is_final:
             return True

@@ -29,6 +29,7 @@ MOVES: dict[S | None, dict[type[Event], S]] = {
         e.RunSuspended: S.PAUSED,
         e.RunRetrying: S.SCHEDULED,
         e.RunLost: S.PENDING,
+        e.RunNamed: S.RUNNING,
         e.RunPausing: S.RUNNING,
         e.RunCancelling: S.CANCELLING,
         e.RunCrashed: S.CRASHED,

@@ -280,6 +280,10 @@ def _pausing(life: RunLife, event: e.RunPausing, state: S, seq: int) -> RunLife:
     return msgspec.structs.replace(life, state=state, last_seq=seq, pausing_by=event.by)
 
 
+def _named(life: RunLife, event: e.RunNamed, state: S, seq: int) -> RunLife:
+    return msgspec.structs.replace(life, state=state, last_seq=seq, name=event.name)
+
+
 def _cancelling(life: RunLife, _: Event, state: S, seq: int) -> RunLife:
     return msgspec.structs.replace(life, state=state, last_seq=seq)
 
@@ -374,6 +378,7 @@ _APPLY: dict[type[Event], Callable[..., RunLife | None]] = {
     e.RunSuspended: _suspended,
     e.RunRetrying: _retrying,
     e.RunLost: _lost,
+    e.RunNamed: _named,
     e.RunPausing: _pausing,
     e.RunResumed: _resumed,
     e.RunCancelling: _cancelling,

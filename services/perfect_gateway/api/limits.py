@@ -15,9 +15,12 @@ BY = "api"
 
 
 class LimitBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """slots: how many holders at once; 0 lets nobody in."""
+    """slots: how many holders at once; 0 lets nobody in. slot_decay_per_second: of a rate, how many slots come back in a
+    second.
+    """
 
     slots: int
+    slot_decay_per_second: float = 0.0
 
 
 def name_of(request: AnyRequest) -> str:
@@ -52,7 +55,9 @@ def routes(parts: Parts) -> list[Any]:
     async def set_limit(request: AnyRequest) -> Response[bytes]:
         """Set how many may hold the name at once. `flow:<flow name>` limits the runs of that flow."""
         name, wanted = name_of(request), await body(request, LimitBody)
-        command = commands.SetLimit(name=name, slots=wanted.slots, by=BY)
+        command = commands.SetLimit(
+            name=name, slots=wanted.slots, by=BY, slot_decay_per_second=wanted.slot_decay_per_second
+        )
         await parts.asker.command("engine", "set_limit", command, commands.Done)
         return json(await limit_of(parts, name))
 

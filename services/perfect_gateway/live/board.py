@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from perfect_bus import Bus
 from perfect_gateway.ask import Asker
 from perfect_gateway.facts import NO_FACTS, FlowBook
-from perfect_gateway.folded import read_history, without_result
+from perfect_gateway.folded import Seen, read_history, without_result
 from perfect_gateway.live import fragments
 from perfect_gateway.live.chores import Chores
 from perfect_gateway.live.follower import Follower
@@ -21,8 +21,7 @@ from perfect_schemas import codec
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event
 from perfect_schemas.errors import PerfectError
-from perfect_schemas.events import RunScheduled
-from perfect_schemas.folds.history import History
+from perfect_schemas.events import ArtifactSaved, RunScheduled
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import FINAL_TASK_STATES, RunState
 
@@ -34,14 +33,15 @@ LARGE = 1000  # from so many tasks on, a run is drawn the more rarely the more i
 
 
 class LiveRun:
-    """waiting: events that come while the run's past is read; None once it is. changed: keys of tasks not drawn.
+    """artifacts: ids of those not drawn. waiting: events that come while the run's past is read; None once it is. changed: keys of tasks not drawn.
     open: keys of tasks that a page may show as unfinished, whose end must be drawn.
     """
 
-    __slots__ = ("changed", "history", "open", "waiting")
+    __slots__ = ("artifacts", "changed", "history", "open", "waiting")
 
     def __init__(self) -> None:
-        self.history = History()
+        self.history = Seen()
+        self.artifacts: set[str] = set()
         self.waiting: list[tuple[int, Event]] | None = []
         self.changed: set[str] = set()
         self.open: set[str] = set()
@@ -130,6 +130,8 @@ class Board:
         history = run.history
         before = history.run
         run.changed.update(task.key for task in history.apply(event, seq))
+        if isinstance(event, ArtifactSaved):
+            run.artifacts.add(event.artifact_id)
         life = history.run
         if life is None:
             return  # what came before it is gone from the bus: there is nothing to draw
@@ -183,6 +185,7 @@ class Board:
         run.open = {key for key, task in history.tasks.items() if task.state not in FINAL_TASK_STATES}
         if draw:
             run.changed.update(history.tasks)
+            run.artifacts.update(history.artifacts)
             self._touch(run_id, run, until)
             self._overview.run_moved()
             if history.run is not None and history.run.state.is_final:
@@ -218,6 +221,8 @@ class Board:
         if self.audience.has(f"run:{run_id}"):
             html = fragments.run_header(shape)
             html += fragments.task_rows(fragments.task_dicts(run.take_changed(), facts))
+            html += fragments.artifacts(run.history.artifacts[one] for one in run.artifacts)
+            run.artifacts = set()
             if life.state.is_final:
                 self._pacer.drop(("timeline", run_id))
                 self._pending.pop(("timeline", run_id), None)

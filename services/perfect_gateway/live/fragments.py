@@ -7,9 +7,10 @@ import perfect_ui
 from perfect_gateway import shapes
 from perfect_gateway.facts import FlowFacts
 from perfect_gateway.folded import active_of, run_of, task_of
+from perfect_schemas.folds.artifact import ArtifactLife
 from perfect_schemas.folds.history import History
 from perfect_schemas.folds.task import TaskLife
-from perfect_schemas.views import FlowView, LogView, SummaryView
+from perfect_schemas.views import FlowView, LogView, SummaryView, artifact_view
 
 ROWS = 300  # task rows a message; a page keeps no more
 LINES = 500  # about so many log lines a message
@@ -38,6 +39,15 @@ def task_rows(tasks: list[dict[str, Any]]) -> str:
 
 def run_timeline(run: dict[str, Any], tasks: list[dict[str, Any]]) -> str:
     return perfect_ui.render("parts/run_timeline.html", run=run, tasks=tasks)
+
+
+def artifacts(lives: Iterable[ArtifactLife]) -> str:
+    """In the order in which they were made. A change of one that is not known is not drawn."""
+    known = sorted((life for life in lives if life.kind is not None), key=lambda life: life.first_seq)
+    return "".join(
+        perfect_ui.render("parts/artifact.html", artifact=shapes.artifact_shape(artifact_view(life)))
+        for life in known
+    )
 
 
 def run_row(run: dict[str, Any]) -> str:

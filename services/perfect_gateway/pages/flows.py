@@ -1,4 +1,4 @@
-"""`/flows/{id}`: one flow with its runs and the form that runs it. `/statistics`: how long everything takes."""
+"""`/flows/{id}`: one flow with its runs and the form that runs it."""
 
 import asyncio
 from typing import Any
@@ -10,11 +10,12 @@ import perfect_ui
 from perfect_gateway import shapes
 from perfect_gateway.api.runs import TriggerBody, trigger_run
 from perfect_gateway.pages.page import form, html, position, see
-from perfect_gateway.pages.versions import version_history
+from perfect_gateway.pages.versions import Shown, version_history
 from perfect_gateway.parts import Parts
 from perfect_gateway.problems import invalid
 from perfect_gateway.wire import AnyRequest
 from perfect_schemas import queries
+from perfect_schemas.commands import Reply
 from perfect_schemas.errors import InvalidInput, NotFound
 from perfect_schemas.ids import is_id
 from perfect_schemas.views import FlowView, StatisticsView
@@ -36,14 +37,24 @@ def submitted_tags(text: str) -> list[str]:
     return list(dict.fromkeys(filter(None, (tag.strip() for tag in text.split(",")))))
 
 
+async def _around(parts: Parts, flow_id: str) -> tuple[Reply, StatisticsView, list[Shown]]:
+    """Its last runs, its statistics, its versions."""
+    runs, (statistics, _), versions = await asyncio.gather(
+        parts.asker.query("runs", queries.RunPage(flow=flow_id, limit=RUNS)),
+        parts.asker.value("statistics", queries.Statistics(flow=flow_id), StatisticsView),
+        version_history(parts, flow_id),
+    )
+    return runs, statistics, versions
+
+
 async def flow_context(parts: Parts, name: str) -> dict[str, Any]:
     """Raises NotFound."""
-    found, as_of = await parts.asker.value("flow", queries.FlowDetail(flow=name), FlowView)
-    runs, (statistics, _), versions = await asyncio.gather(
-        parts.asker.query("runs", queries.RunPage(flow=found.id, limit=RUNS)),
-        parts.asker.value("statistics", queries.Statistics(flow=found.id), StatisticsView),
-        version_history(parts, found.id),
-    )
+    asking = parts.asker.value("flow", queries.FlowDetail(flow=name), FlowView)
+    if is_id(name):  # then all can be asked at once
+        (found, as_of), (runs, statistics, versions) = await asyncio.gather(asking, _around(parts, name))
+    else:
+        found, as_of = await asking
+        runs, statistics, versions = await _around(parts, found.id)
     shown = msgspec.json.decode(runs.value)["runs"]
     return {
         "seq": position(None if as_of is None or runs.seq is None else min(as_of, runs.seq)),
@@ -115,17 +126,4 @@ def routes(parts: Parts) -> list[Any]:
             return html("parts/trigger_form.html", status=422, flow=shapes.flow_shape(found), **typed)
         return html("pages/flow.html", status=422, **await flow_context(parts, found.id), **typed)
 
-    @get("/statistics")
-    async def statistics() -> Response[bytes]:
-        (found, _), (daily, _) = await asyncio.gather(
-            parts.asker.value("statistics", queries.Statistics(), StatisticsView),
-            parts.asker.value("statistics", queries.Statistics(by="day"), StatisticsView),
-        )
-        trends: dict[str, list[dict[str, Any]]] = {}
-        for one in [*daily.flows, *daily.tasks]:
-            trends.setdefault(one.id, []).append(shapes.plain(one))
-        return html(
-            "pages/statistics.html", statistics=shapes.plain(found), trends=trends, version=parts.version
-        )
-
-    return [flow, trigger, statistics]
+    return [flow, trigger]

@@ -10,6 +10,7 @@ from litestar import Response, get, post
 from perfect_gateway import shapes
 from perfect_gateway.api.runs import RunQuery, cancel_run, run_page
 from perfect_gateway.live import fragments
+from perfect_gateway.outermost import POLICY
 from perfect_gateway.pages.page import html, position, see
 from perfect_gateway.parts import Parts
 from perfect_gateway.reasons import explain
@@ -17,10 +18,12 @@ from perfect_gateway.runs import folded_run, no_run, streamed_lines
 from perfect_gateway.wire import AnyRequest, query, run_id
 from perfect_schemas import queries
 from perfect_schemas.errors import NotFound
-from perfect_schemas.views import FlowView, LogView
+from perfect_schemas.views import ArtifactView, FlowView, LogView, artifact_view
 
 FILTERS = ("flow", "state", "tag", "configuration", "text")
 LINES = 1000
+RUN_POLICY = {"content-security-policy": f"{POLICY}; img-src 'self' data: http: https:"}
+"""A run may show images from anywhere."""
 TASKS_A_PAGE = 1000
 MOST_TASKS = 20_000
 
@@ -31,6 +34,7 @@ class RunContext(msgspec.Struct, kw_only=True):
     run: dict[str, Any]
     tasks: list[dict[str, Any]]
     logs: list[LogView]
+    artifacts: list[ArtifactView]
     seq: int | None
     log_seq: int
     earlier: bool
@@ -53,15 +57,17 @@ async def tasks_of(parts: Parts, wanted: str) -> tuple[list[dict[str, Any]], int
 
 async def projected(parts: Parts, wanted: str) -> RunContext:
     """From the read model. Raises NotFound."""
-    reply, (tasks, as_of), (logs, _) = await asyncio.gather(
+    reply, (tasks, as_of), (logs, _), (shown, _) = await asyncio.gather(
         parts.asker.query("run", queries.RunDetail(run_id=wanted)),
         tasks_of(parts, wanted),
         parts.asker.value("logs", queries.LogPage(run_id=wanted, limit=LINES, tail=True), queries.Logs),
+        parts.asker.value("artifacts", queries.ArtifactPage(run_id=wanted), queries.Artifacts),
     )
     return RunContext(
         run=msgspec.json.decode(reply.value),
         tasks=tasks,
         logs=logs.logs,
+        artifacts=shown.artifacts,
         seq=None if reply.seq is None or as_of is None else min(reply.seq, as_of),
         log_seq=logs.seq,
         earlier=len(logs.logs) == LINES,
@@ -80,6 +86,11 @@ async def folded(parts: Parts, wanted: str) -> RunContext:
         run=shapes.plain(view),
         tasks=tasks,
         logs=logs[-LINES:],
+        artifacts=[
+            artifact_view(life)
+            for life in sorted(history.artifacts.values(), key=lambda life: life.first_seq)
+            if life.kind is not None
+        ],
         seq=history.seq,
         log_seq=log_seq,
         earlier=len(logs) > LINES,
@@ -98,6 +109,7 @@ async def run_context(parts: Parts, wanted: str) -> dict[str, Any]:
         "run": shapes.run_shape(run, result=True),
         "tasks": [shapes.task_shape(task) for task in shown.tasks],
         "logs": [shapes.log_shape(line) for line in shown.logs],
+        "artifacts": [shapes.artifact_shape(one) for one in shown.artifacts],
         "logs_earlier": f"/api/engine/runs/{wanted}/logs?limit=1000" if shown.earlier else None,
         "actions": shapes.actions(run),
         "version": parts.version,
@@ -129,7 +141,7 @@ def routes(parts: Parts) -> list[Any]:
 
     @get("/runs/{run_id:str}")
     async def run(request: AnyRequest) -> Response[bytes]:
-        return html("pages/run.html", **await run_context(parts, run_id(request)))
+        return html("pages/run.html", headers=RUN_POLICY, **await run_context(parts, run_id(request)))
 
     @post("/runs/{run_id:str}/cancel", status_code=303)
     async def cancel(request: AnyRequest) -> Response[bytes]:

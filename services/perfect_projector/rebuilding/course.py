@@ -180,6 +180,7 @@ class Runs(Projection):
             events = _decode_raw(said)
             self._left[run_id] = len(events)
             items += [(seq, run_id, raw) for seq, raw in events]
+        items += [(seq, run_id, event) for run_id, seq, event in folded.artifacts]
         self.sums.join(folded.tallies)
 
     def advance(self, until: float) -> None:
@@ -271,7 +272,7 @@ class Runs(Projection):
         except Exception:  # as live: one odd event must not hold up all that come after it
             self.failed += 1
 
-    def _event_of(self, run_id: str, seq: int, raw: msgspec.Raw) -> None:
+    def _event_of(self, run_id: str, seq: int, raw: msgspec.Raw | bytes) -> None:
         data = bytes(raw)
         if data.startswith(b'"'):  # its text as one JSON string: see `Duck.repair`
             data = msgspec.json.decode(data, type=str).encode(errors="surrogatepass")
@@ -281,12 +282,14 @@ class Runs(Projection):
             if entry is not None and entry.is_final and type(event) is RunScheduled:
                 del self.held.entries[run_id]  # it begins again: its first life had left the bus
             try:
-                self._event(self._draft, Message("EVENTS", seq, subjects.run(run_id), data, 0), event)
+                message = Message("EVENTS", seq, subjects.run(run_id), data, 0)
+                self._event(self._draft, message, event, run_id)
             except Exception:
                 self.failed += 1
-        self._left[run_id] -= 1
-        if not self._left[run_id]:
-            del self._left[run_id]
+        left = self._left.get(run_id, 0) - 1  # none: an artifact of a plain run
+        if left > 0:
+            self._left[run_id] = left
+        elif self._left.pop(run_id, None):
             self._finish(run_id)
 
     def _finish(self, run_id: str) -> None:

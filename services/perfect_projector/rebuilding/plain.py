@@ -17,6 +17,7 @@ from perfect_projector.batch import Row
 from perfect_projector.values import text, text_or_none, timestamp
 from perfect_schemas.envelope import Event
 from perfect_schemas.events import (
+    ArtifactSaved,
     RunArchived,
     RunCompleted,
     RunFailed,
@@ -54,10 +55,10 @@ _TOLD = {
 def _extras(kind: type[Event]) -> tuple[Callable[[Any], Any], Any]:
     """What reads all other fields of an event, and what they are when nothing was said."""
     fields = [field for field in msgspec.structs.fields(kind) if field.name not in _TOLD]
-    # `type` is there for all events: with a second name attrgetter returns a tuple
-    read = attrgetter("type", "type", *(field.name for field in fields))
-    tag = kind.__struct_config__.tag
-    return read, (tag, tag, *map(_default, fields))
+    if not fields:
+        return attrgetter("__class__"), kind
+    nothing = tuple(map(_default, fields))
+    return attrgetter(*(field.name for field in fields)), nothing if len(fields) > 1 else nothing[0]
 
 
 def _default(field: FieldInfo) -> Any:
@@ -77,7 +78,7 @@ class Shape(msgspec.Struct, frozen=True):
 class Plain(msgspec.Struct, kw_only=True):
     """first_seq, started_seq, end_seq: of its first event, of the claim, and of the end, which was said at `ended_at`. elapsed_ms, ended_seqs: of each end of a task, how long the run
     had executed and its sequence. tasks: of each key its events; None among them: closed by the end of the run.
-    completions: of tasks, (their first event, the completion with its sequence).
+    completions: of tasks, (their first event, the completion with its sequence). artifacts: what was said of them.
     """
 
     run: RunLife
@@ -91,6 +92,7 @@ class Plain(msgspec.Struct, kw_only=True):
     ended_seqs: list[int]
     tasks: dict[str, list[tuple[int, Any]]]
     completions: list[tuple[TaskStarted, int, TaskCompleted]]
+    artifacts: list[Said]
 
 
 def fold(events: list[Said]) -> Plain | None:
@@ -108,6 +110,7 @@ def fold(events: list[Said]) -> Plain | None:
     elapsed_ms: list[int] = []
     ended_seqs: list[int] = []
     completions: list[tuple[TaskStarted, int, TaskCompleted]] = []
+    artifacts: list[Said] = []
     launch_ms: int | None = None
     epoch = started_seq = end_seq = 0
     since = ended_at = first.at
@@ -164,6 +167,8 @@ def fold(events: list[Said]) -> Plain | None:
             for key, said in tasks.items():
                 if key not in ended:
                     said.append((seq, None))
+        elif kind is ArtifactSaved:
+            artifacts.append((seq, event))
         elif kind is RunArchived and end_seq:
             run = run_fold.evolve(run, event, seq) or run
         else:
@@ -182,6 +187,7 @@ def fold(events: list[Said]) -> Plain | None:
         ended_seqs=ended_seqs,
         tasks=tasks,
         completions=completions,
+        artifacts=artifacts,
     )
 
 

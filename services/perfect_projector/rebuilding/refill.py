@@ -14,7 +14,6 @@ import duckdb
 from perfect_projector.batch import columns
 from perfect_projector.database import connect
 from perfect_projector.duck import Duck
-from perfect_projector.folding import GC_THRESHOLDS
 from perfect_projector.months import Months
 from perfect_projector.rebuilding.course import Runs
 from perfect_projector.rebuilding.share import MEMORY_LIMIT, Folded, Folder, Share
@@ -136,7 +135,7 @@ def _folded(
 def _begin(file: Path, parts: Path, known_from: dict[str, int]) -> None:
     """In a process of its own: it lives as long as the rebuild."""
     global _folder
-    gc.set_threshold(*GC_THRESHOLDS)
+    gc.disable()  # a share leaves nothing behind that refers to itself
     _folder = Folder(connect(file, read_only=True, threads=1, memory_limit=MEMORY_LIMIT), parts, known_from)
 
 

@@ -4,8 +4,8 @@ A share leaves two Parquet files, of the rows of its runs and of its task runs, 
 """
 
 from datetime import date
-from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import msgspec
@@ -14,12 +14,12 @@ from perfect_projector import run_row
 from perfect_projector.batch import Row, columns
 from perfect_projector.database import connect, quoted
 from perfect_projector.rebuilding import plain as plain_fold
-from perfect_projector.rebuilding import tally
 from perfect_projector.rebuilding.plain import Plain, Shape
-from perfect_projector.rebuilding.tally import Tallies
-from perfect_projector.rollup import Key, Whose
+from perfect_projector.rebuilding.tally import Tallies, Tally
+from perfect_projector.rollup import Whose
 from perfect_projector.run_row import Measured
 from perfect_projector.sql import statement
+from perfect_schemas import codec
 from perfect_schemas.events import AnyEvent
 from perfect_schemas.views import queued_ms
 
@@ -61,13 +61,16 @@ class Course(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Folded(msgspec.Struct):
-    """courses: of the plain runs, encoded. others: of each other run its id and its events, as JSON [[seq, event], …]."""
+    """courses: of the plain runs, encoded. others: of each other run its id and its events, as JSON [[seq, event], …].
+    artifacts: what the plain runs said of theirs: run id, sequence, event.
+    """
 
     share: Share
     courses: bytes
     shapes: list[Shape]
     tallies: Tallies
     others: list[tuple[str, str]]
+    artifacts: list[tuple[str, int, bytes]]
     files: list[Path]
 
 
@@ -85,14 +88,14 @@ class Folder:
         self._folder = folder
         self._known_from = known_from
         self._rows = connect(":memory:", threads=1, memory_limit=MEMORY_LIMIT)
-        self._rows.execute((resources.files("perfect_schemas") / "sql" / "tables.sql").read_text())
+        self._inserts = {table: _as_text(statement(f"insert_{table}")) for table in ("runs", "task_runs")}
 
     def fold(self, share: Share) -> Folded:
         runs: list[Row] = []
         tasks: list[Row] = []
         courses: list[Course] = []
         shapes: dict[Shape, int] = {}
-        folded = Folded(share, b"", [], {}, [], [])
+        folded = Folded(share, b"", [], {}, [], [], [])
         said = self._log.execute(statement("rebuild.runs"), {"first": share.first_id, "last": share.last_id})
         while rows := said.fetchmany(FETCH):
             for run_id, text in rows:
@@ -104,6 +107,7 @@ class Folder:
                 runs.append(run_row.row_of(run_id, plain.run, measured))
                 tasks += plain_fold.task_rows(run_id, plain)
                 _count(folded.tallies, plain)
+                folded.artifacts += [(run_id, seq, codec.encode(event)) for seq, event in plain.artifacts]
                 courses.append(_course(run_id, plain, shapes.setdefault(plain.shape, len(shapes))))
         folded.courses = msgspec.msgpack.encode(courses)
         folded.shapes = list(shapes)
@@ -129,10 +133,17 @@ class Folder:
 
     def _write(self, table: str, share: Share, rows: list[Row]) -> Path:
         file = self._folder / f"{table}-{share.number:06}.parquet"
-        self._rows.execute(statement(f"insert_{table}"), columns(rows))
-        self._rows.execute(f"COPY {table} TO {quoted(file)} (FORMAT parquet)")
-        self._rows.execute(f"TRUNCATE {table}")
+        select = self._inserts[table]
+        self._rows.execute(f"CREATE OR REPLACE TABLE part AS {select}", columns(rows))
+        self._rows.execute(f"COPY part TO {quoted(file)} (FORMAT parquet)")
+        self._rows.execute("DROP TABLE part")
         return file
+
+
+def _as_text(insert: str) -> str:
+    """The SELECT of an INSERT, with ids and JSON as they come: they are read when all parts are put together."""
+    select = insert[insert.index("SELECT") :]
+    return select.replace("::UUID[]", "::VARCHAR[]").replace("::JSON[]", "::VARCHAR[]")
 
 
 def _seq(said: tuple[int, object]) -> int:
@@ -160,25 +171,30 @@ def _course(run_id: str, plain: Plain, shape: int) -> Course:
     )
 
 
-def _count(tallies: Tallies, plain: Plain) -> None:
+def _count(tallies: dict[Any, Tally], plain: Plain) -> None:
     """What it adds to the statistics, as `Completions` does one by one."""
     run = plain.run
-    flow_id, flow_name = run.flow_id, run.flow_name
-    configuration, version = run.configuration, run.flow_version or ""
+    flow_id, configuration, version = run.flow_id, run.configuration, run.flow_version or ""
     for began, seq, event in plain.completions:
-        tally.add(
-            tallies,
-            Key(began.task_id, "run", event.at.date(), configuration, version),
-            event.duration_ms,
-            Whose(flow_id, flow_name, began.name),
-            event.at,
-            seq,
-        )
+        at = event.at
+        key = (began.task_id, "run", at.date(), configuration, version)
+        tally = tallies.get(key)
+        if tally is None:
+            tallies[key] = Tally(Whose(flow_id, run.flow_name, began.name), event.duration_ms, at, seq)
+        else:
+            tally.add(event.duration_ms, at, seq)
     if run.state != "COMPLETED":
         return
-    at, seq, whose = plain.ended_at, plain.end_seq, Whose(flow_id, flow_name, None)
-    measured = (("run", run.duration_ms or 0), ("queued", queued_ms(run)), ("launch", plain.launch_ms))
-    for measure, value in measured:
+    at = plain.ended_at
+    for measure, value in (
+        ("run", run.duration_ms or 0),
+        ("queued", queued_ms(run)),
+        ("launch", plain.launch_ms),
+    ):
         if value is not None:
-            key = Key(flow_id, measure, at.date(), configuration, version)  # type: ignore[arg-type]
-            tally.add(tallies, key, value, whose, at, seq)
+            key = (flow_id, measure, at.date(), configuration, version)
+            tally = tallies.get(key)
+            if tally is None:
+                tallies[key] = Tally(Whose(flow_id, run.flow_name, None), value, at, plain.end_seq)
+            else:
+                tally.add(value, at, plain.end_seq)

@@ -24,7 +24,11 @@ class _Rolls(Rolls):
 
     def add(self, key: Key, value: float, *, whose: Whose, seq: int, batch: int) -> None:
         if key.measure in _SUMMED:
-            tally.add(self.tallies, key, value, whose, _NO_TIME, seq)  # type: ignore[arg-type]
+            one = self.tallies.get(key)
+            if one is None:
+                self.tallies[key] = Tally(whose, value, _NO_TIME, seq)  # type: ignore[arg-type]
+            else:
+                one.add(value, _NO_TIME, seq)  # type: ignore[arg-type]
         else:
             super().add(key, value, whose=whose, seq=seq, batch=batch)
 

@@ -31,6 +31,9 @@ WHERE runs.rowid IN (
 )
 ORDER BY {order};
 
+-- name: curves
+SELECT id::VARCHAR, curves FROM flow_statistics WHERE id IN (SELECT unnest($flow_ids::UUID[]));
+
 -- name: runs_at
 -- The rowid, and the columns of `runs`.
 SELECT
@@ -90,6 +93,14 @@ runs.configuration = $configuration
   contains(lower(runs.flow_name), lower($text))
   OR contains(lower(runs.name), lower($text))
   OR contains(runs.id::VARCHAR, lower($text))
+  OR contains(lower(array_to_string(runs.tags, chr(10))), lower($text))
+)
+
+-- name: runs.where.words
+-- As `text`, of what cannot be in an id.
+(
+  contains(lower(runs.flow_name), lower($text))
+  OR contains(lower(runs.name), lower($text))
   OR contains(lower(array_to_string(runs.tags, chr(10))), lower($text))
 )
 
@@ -188,6 +199,9 @@ FROM artifacts
 ORDER BY {order}
 LIMIT $limit;
 
+-- name: artifacts.where.id
+id = try_cast($id AS UUID)
+
 -- name: artifacts.where.run_id
 run_id = $run_id::UUID
 
@@ -243,66 +257,25 @@ id = $flow_id::UUID
 -- name: flow_statistics.where.flow_name
 flow_name = $flow_name
 
--- name: rolled
--- The roll-ups of tasks and flows, merged over all days since `from`, apart by what `by` says, with percentiles of the
--- days since `since` as numbers of buckets. m2 is merged by Chan's formula.
-WITH rolls AS (
-  SELECT
-    *,
-    CASE $by
-      WHEN 'configuration' THEN configuration
-      WHEN 'flow_version' THEN flow_version
-      WHEN 'day' THEN day::VARCHAR
-      ELSE ''
-    END AS part
-  FROM daily_statistics
-  {where}
-), totals AS (
-  SELECT id, measure, part, sum(mean * sample_count) / sum(sample_count) AS whole_mean
-  FROM rolls
-  WHERE day >= $from::DATE
-  GROUP BY ALL
-), merged AS (
-  SELECT
-    id, measure, part, any_value(flow_name) AS flow_name, any_value(task_name) AS task_name,
-    any_value(whole_mean) AS mean, sum(m2 + sample_count * (mean - whole_mean) ** 2) AS m2,
-    sum(sample_count)::BIGINT AS sample_count, min(least) AS least, max(greatest) AS greatest, max(day) AS last_day
-  FROM rolls
-  JOIN totals USING (id, measure, part)
-  WHERE day >= $from::DATE
-  GROUP BY id, measure, part
-), counted AS (
-  SELECT id, measure, part, unnest(map_keys(held)) AS bucket, unnest(map_values(held)) AS n
-  FROM (SELECT id, measure, part, buckets::MAP(INTEGER, BIGINT) AS held FROM rolls WHERE day >= $since::DATE)
-), ranked AS (
-  SELECT
-    id, measure, part, bucket, sum(sum(n)) OVER (PARTITION BY id, measure, part ORDER BY bucket) AS rank,
-    sum(sum(n)) OVER (PARTITION BY id, measure, part) AS total
-  FROM counted
-  GROUP BY id, measure, part, bucket
-), percentiles AS (
-  SELECT
-    id, measure, part, min(bucket) FILTER (rank >= ceil(total * 0.5)) AS p50,
-    min(bucket) FILTER (rank >= ceil(total * 0.95)) AS p95, min(bucket) FILTER (rank >= ceil(total * 0.99)) AS p99
-  FROM ranked
-  GROUP BY id, measure, part
-)
-SELECT
-  merged.id::VARCHAR, measure, part, flow_name, task_name, mean, m2, sample_count, least, greatest, last_day, p50, p95,
-  p99
-FROM merged
-LEFT JOIN percentiles USING (id, measure, part)
-ORDER BY flow_name, task_name, part;
-
 -- name: rolled_version
 -- Of the days before `before`: the same as long as nothing is added to them.
 SELECT count(*), coalesce(max(last_seq), 0) FROM daily_statistics {where};
 
 -- name: rolled_days
 SELECT
-  id::VARCHAR, measure, flow_name, task_name, mean, m2, sample_count, least, greatest, day, buckets
+  id::VARCHAR, measure, flow_name, task_name, mean, m2, sample_count, least, greatest, day, buckets,
+  configuration, flow_version
 FROM daily_statistics
 {where};
+
+-- name: rolled.where.run
+measure = 'run'
+
+-- name: rolled.where.flows
+task_name IS NULL
+
+-- name: rolled.where.begin
+day >= $begin::DATE
 
 -- name: rolled.where.before
 day < $before::DATE

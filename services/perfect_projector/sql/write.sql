@@ -1,5 +1,5 @@
--- What one transaction of the writer does. Every parameter is a column of the batch, as `binding` hands it over: a
--- list with one value a row, of times and ids this list as JSON text. `json_transform` makes NULL of an id that is none.
+-- What one transaction of the writer does. Every parameter is a column of the batch with one value a row, as `binding`
+-- hands it over. An id that is none becomes NULL in the log.
 -- Each key stands once in a batch, and the writer knows which keys have a row: for those that change all the time an
 -- INSERT and an UPDATE of what can change are cheaper than a MERGE of everything.
 
@@ -21,8 +21,8 @@ SELECT
   unnest($1::UBIGINT[]) AS seq,
   unnest($2::UINTEGER[]) AS n,
   unnest($3::TIMESTAMP[]) AS ts,
-  unnest(json_transform($4::JSON, '["UUID"]')) AS run_id,
-  unnest(json_transform($5::JSON, '["UUID"]')) AS task_run_id,
+  unnest(try_cast($4::VARCHAR[] AS UUID[])) AS run_id,
+  unnest(try_cast($5::VARCHAR[] AS UUID[])) AS task_run_id,
   unnest($6::VARCHAR[]) AS task_key,
   unnest($7::UTINYINT[]) AS level,
   unnest($8::VARCHAR[]) AS logger,
@@ -51,21 +51,21 @@ SELECT
   unnest($12::BIGINT[]) AS queued_ms,
   unnest($13::BIGINT[]) AS launch_ms,
   unnest($14::VARCHAR[]) AS configuration,
-  unnest($15::VARCHAR[])::JSON AS parameters,
+  unnest($15::JSON[]) AS parameters,
   unnest($16::VARCHAR[][]) AS tags,
   unnest($17::VARCHAR[]) AS client_name,
   unnest($18::INTEGER[]) AS epoch,
   unnest($19::VARCHAR[]) AS origin,
-  unnest(json_transform($20::JSON, '["UUID"]')) AS parent_run_id,
-  unnest($21::VARCHAR[])::JSON AS error,
-  unnest($22::VARCHAR[])::JSON AS result,
-  unnest($23::VARCHAR[])::JSON AS performance_warning,
+  unnest(try_cast($20::VARCHAR[] AS UUID[])) AS parent_run_id,
+  unnest($21::JSON[]) AS error,
+  unnest($22::JSON[]) AS result,
+  unnest($23::JSON[]) AS performance_warning,
   unnest($24::INTEGER[]) AS tasks_done,
   unnest($25::INTEGER[]) AS tasks_total,
-  unnest($26::VARCHAR[])::JSON AS details,
-  unnest($27::VARCHAR[])::JSON AS plan,
+  unnest($26::JSON[]) AS details,
+  unnest($27::JSON[]) AS plan,
   unnest($28::UBIGINT[]) AS last_seq,
-  unnest($29::VARCHAR[])::JSON AS forecast;
+  unnest($29::JSON[]) AS forecast;
 
 -- name: update_runs
 -- What can change; the rest is as it was when the row was made.
@@ -89,7 +89,8 @@ SET
   details = new.details,
   plan = new.plan,
   last_seq = new.last_seq,
-  forecast = new.forecast
+  forecast = new.forecast,
+  name = new.name
 FROM (
   SELECT
     unnest($1::UUID[]) AS id,
@@ -103,15 +104,16 @@ FROM (
     unnest($9::BIGINT[]) AS launch_ms,
     unnest($10::VARCHAR[]) AS client_name,
     unnest($11::INTEGER[]) AS epoch,
-    unnest($12::VARCHAR[])::JSON AS error,
-    unnest($13::VARCHAR[])::JSON AS result,
-    unnest($14::VARCHAR[])::JSON AS performance_warning,
+    unnest($12::JSON[]) AS error,
+    unnest($13::JSON[]) AS result,
+    unnest($14::JSON[]) AS performance_warning,
     unnest($15::INTEGER[]) AS tasks_done,
     unnest($16::INTEGER[]) AS tasks_total,
-    unnest($17::VARCHAR[])::JSON AS details,
-    unnest($18::VARCHAR[])::JSON AS plan,
+    unnest($17::JSON[]) AS details,
+    unnest($18::JSON[]) AS plan,
     unnest($19::UBIGINT[]) AS last_seq,
-    unnest($20::VARCHAR[])::JSON AS forecast
+    unnest($20::JSON[]) AS forecast,
+    unnest($21::VARCHAR[]) AS name
 ) AS new
 WHERE runs.id = new.id;
 
@@ -130,10 +132,10 @@ SELECT
   unnest($10::BIGINT[]) AS duration_ms,
   unnest($11::INTEGER[]) AS attempt,
   unnest($12::INTEGER[]) AS epoch,
-  unnest($13::VARCHAR[])::JSON AS error,
-  unnest($14::VARCHAR[])::JSON AS result,
-  unnest($15::VARCHAR[])::JSON AS performance_warning,
-  unnest($16::VARCHAR[])::JSON AS details,
+  unnest($13::JSON[]) AS error,
+  unnest($14::JSON[]) AS result,
+  unnest($15::JSON[]) AS performance_warning,
+  unnest($16::JSON[]) AS details,
   unnest($17::BOOLEAN[]) AS counted,
   unnest($18::UBIGINT[]) AS first_seq,
   unnest($19::UBIGINT[]) AS last_seq;
@@ -165,10 +167,10 @@ FROM (
     unnest($6::BIGINT[]) AS duration_ms,
     unnest($7::INTEGER[]) AS attempt,
     unnest($8::INTEGER[]) AS epoch,
-    unnest($9::VARCHAR[])::JSON AS error,
-    unnest($10::VARCHAR[])::JSON AS result,
-    unnest($11::VARCHAR[])::JSON AS performance_warning,
-    unnest($12::VARCHAR[])::JSON AS details,
+    unnest($9::JSON[]) AS error,
+    unnest($10::JSON[]) AS result,
+    unnest($11::JSON[]) AS performance_warning,
+    unnest($12::JSON[]) AS details,
     unnest($13::BOOLEAN[]) AS counted,
     unnest($14::UBIGINT[]) AS last_seq
 ) AS new
@@ -182,15 +184,15 @@ MERGE INTO flows USING (
     unnest($3::VARCHAR[]) AS version,
     unnest($4::VARCHAR[]) AS description,
     unnest($5::VARCHAR[][]) AS tags,
-    unnest($6::VARCHAR[])::JSON AS parameters,
-    unnest($7::VARCHAR[])::JSON AS task_list,
+    unnest($6::JSON[]) AS parameters,
+    unnest($7::JSON[]) AS task_list,
     unnest($8::VARCHAR[]) AS entrypoint,
     unnest($9::VARCHAR[]) AS schedule,
     unnest($10::BOOLEAN[]) AS hidden,
     unnest($11::TIMESTAMP[]) AS created_at,
     unnest($12::TIMESTAMP[]) AS registered_at,
     unnest($13::UBIGINT[]) AS last_seq,
-    unnest($14::VARCHAR[])::JSON AS deployments
+    unnest($14::JSON[]) AS deployments
 ) AS new ON flows.id = new.id
 WHEN MATCHED THEN UPDATE BY NAME
 WHEN NOT MATCHED THEN INSERT BY NAME;
@@ -261,7 +263,7 @@ SELECT
   unnest($7::DOUBLE[]) AS max_duration_ms,
   unnest($8::TIMESTAMP[]) AS last_updated,
   unnest($9::UBIGINT[]) AS last_seq,
-  unnest($10::VARCHAR[])::JSON AS curves;
+  unnest($10::JSON[]) AS curves;
 
 -- name: update_flow_statistics
 -- What can change; the rest is as it was when the row was made.
@@ -285,7 +287,7 @@ FROM (
     unnest($6::DOUBLE[]) AS max_duration_ms,
     unnest($7::TIMESTAMP[]) AS last_updated,
     unnest($8::UBIGINT[]) AS last_seq,
-    unnest($9::VARCHAR[])::JSON AS curves
+    unnest($9::JSON[]) AS curves
 ) AS new
 WHERE flow_statistics.id = new.id;
 
@@ -305,7 +307,7 @@ SELECT
   unnest($11::BIGINT[]) AS sample_count,
   unnest($12::DOUBLE[]) AS least,
   unnest($13::DOUBLE[]) AS greatest,
-  unnest($14::VARCHAR[])::JSON AS buckets,
+  unnest($14::JSON[]) AS buckets,
   unnest($15::UBIGINT[]) AS last_seq;
 
 -- name: update_daily_statistics
@@ -331,7 +333,7 @@ FROM (
     unnest($8::BIGINT[]) AS sample_count,
     unnest($9::DOUBLE[]) AS least,
     unnest($10::DOUBLE[]) AS greatest,
-    unnest($11::VARCHAR[])::JSON AS buckets,
+    unnest($11::JSON[]) AS buckets,
     unnest($12::UBIGINT[]) AS last_seq
 ) AS new
 WHERE daily_statistics.day = new.day
@@ -368,7 +370,7 @@ MERGE INTO artifacts USING (
     unnest($3::VARCHAR[]) AS kind,
     unnest($4::VARCHAR[]) AS key,
     unnest($5::VARCHAR[]) AS description,
-    unnest($6::VARCHAR[])::JSON AS data,
+    unnest($6::JSON[]) AS data,
     unnest($7::VARCHAR[]) AS ref,
     unnest($8::BIGINT[]) AS size_bytes,
     unnest($9::UUID[]) AS task_run_id,

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--nats-url", help="restore the streams to this NATS server instead of an embedded one"
     )
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.set_defaults(run=run)
 
 
@@ -38,6 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
     made = asyncio.run(
         restore(arguments.backup, settings, say=lambda text: print(text, file=sys.stderr, flush=True))
     )
+    if arguments.json:
+        shown = {
+            "data_dir": str(settings.data_dir.absolute()),
+            "made_at": made.made_at.isoformat(),
+            "version": made.version,
+        }
+        print(json.dumps(shown, indent=2))
+        return 0
     print(
         f"restored to {settings.data_dir.absolute()}, as of {made.made_at:%Y-%m-%d %H:%M:%S} UTC\n"
         f"  start it with  perfect up --data-dir {arguments.data_dir}"

@@ -108,8 +108,17 @@ def _line(text: str) -> tuple[str, dict[str, str], str]:
     match = _LINE.fullmatch(text)
     if match is None or match["name"] not in ("RRULE", "DTSTART", "RDATE", "EXDATE"):
         raise ValueError(f"only RRULE, DTSTART, RDATE and EXDATE are known, not {text[:100]!r}")
-    options = dict(part.partition("=")[::2] for part in (match["options"] or "").split(";") if part)
+    options = _pairs(match["options"] or "")
     return match["name"], options, match["value"]
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """`A=1;B=2`"""
+    found: dict[str, str] = {}
+    for part in filter(None, text.split(";")):
+        name, _, value = part.partition("=")
+        found[name] = value
+    return found
 
 
 def _beginning(
@@ -128,7 +137,7 @@ def _beginning(
 
 
 def _parts(value: str) -> dict[str, str]:
-    parts = dict(part.partition("=")[::2] for part in value.upper().split(";") if part)
+    parts = _pairs(value.upper())
     if "FREQ" not in parts:
         raise ValueError(f"has no FREQ: {value[:100]!r}")
     if int(parts.get("COUNT", "0")) > MAX_COUNT:

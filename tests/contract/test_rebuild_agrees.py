@@ -1,0 +1,211 @@
+"""A rebuild folds most runs whole and in other processes; the write loop folds all of them event by event. Both must come
+to the same file, whatever was said: here the write loop's own fold makes the file from the stream, as live.
+"""
+
+import random
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from said_world import World
+
+from perfect_projector import rebuild as rebuilding
+from perfect_projector.batch import Message
+from perfect_projector.duck import Duck
+from perfect_projector.folding import fold, restore
+from perfect_projector.project import Projection
+from perfect_projector.rebuilding.share import Folder
+from perfect_schemas import codec, ids, subjects
+from perfect_schemas import events as e
+from perfect_schemas.envelope import ErrorInfo, Event, StoredValue
+
+BEGIN = datetime(2026, 5, 31, 23, 59, tzinfo=UTC)
+ERROR = ErrorInfo(kind="builtins:ValueError", message="no 'luck'")
+FLOWS = {"etl": ["extract", "load"], "late": ["fit"], "unknown": ["look"]}
+Said = tuple[str, Event]
+
+
+def live(file: Path, messages: list[Message], draw: random.Random) -> None:
+    """What the write loop leaves, which takes batches of any size and is started anew now and then."""
+    duck, place = Duck(file), 0
+    while place < len(messages):
+        projection = Projection()
+        restore(projection, duck)
+        loader = duck.loader()
+        for _ in range(draw.randrange(1, 12)):
+            batch = messages[place : place + draw.choice([1, 7, 60, 400])]
+            if not batch:
+                break
+            draft = fold(projection, duck, loader, batch)
+            assert draft.failed == []
+            duck.write(draft.batch)
+            place += len(batch)
+        loader.close()
+    duck.close()
+
+
+def stored(said: list[Said]) -> list[Message]:
+    """On their streams, in this order."""
+    seqs: Counter[str] = Counter()
+    messages = []
+    for subject, event in said:
+        kind = subject.split(".")[2]
+        stream = "EVENTS" if kind in ("run", "task") else "DEFS"
+        seqs[stream] += 1
+        stored_ns = int(event.at.timestamp() * 1e6) * 1000
+        messages.append(Message(stream, seqs[stream], subject, codec.encode(event), stored_ns))
+    return messages
+
+
+class Histories:
+    """Runs that go on side by side, most of them plain, with anything else said in between."""
+
+    def __init__(self, seed: int, *, oddities: float) -> None:
+        self.draw = random.Random(seed)
+        self.oddities = oddities
+        self.count = 0
+        self.begin = BEGIN
+
+    def said(self, runs: int) -> list[Said]:
+        going = [self.run(n) for n in range(runs)]
+        told = [self.flow("etl")]
+        late = self.draw.randrange(20 * runs)
+        while going:
+            one = self.draw.choice(going[:6])  # six at a time
+            told.append(one.pop(0))
+            if len(told) == late:
+                told.append(self.flow("late"))
+            if not one:
+                going.remove(one)
+        for n, (subject, event) in enumerate(told):
+            told[n] = (subject, msgspec.structs.replace(event, at=BEGIN + timedelta(milliseconds=100 * n + self.draw.randrange(300))))
+        return told
+
+    def flow(self, name: str) -> Said:
+        flow_id = ids.flow_id(name)
+        tasks = [e.TaskDefinition(id=ids.task_id(flow_id, task), name=task, weight=2.0 + n) for n, task in enumerate(FLOWS[name])]
+        return subjects.flow(flow_id), e.FlowRegistered(
+            **self.envelope(), flow_id=flow_id, name=name, flow_version="1", tasks=tasks
+        )
+
+    def envelope(self, **more: Any) -> dict[str, Any]:
+        self.count += 1
+        return {"id": ids.uuid7_for(BEGIN, "event", str(self.count)), "at": BEGIN, "source": "test", **more}
+
+    def run(self, number: int) -> list[Said]:
+        draw = self.draw
+        flow = draw.choice(["etl", "etl", "etl", "late", "unknown"])
+        flow_id = ids.flow_id(flow)
+        run_id = ids.uuid7_for(BEGIN + timedelta(seconds=number), "run", str(number))
+        chance = draw.random
+        said: list[Said] = []
+
+        def run_event(kind: type, **fields: Any) -> None:
+            said.append((subjects.run(run_id), kind(**self.envelope(run_id=run_id), **fields)))
+
+        def task_event(kind: type, key: str, name: str, **fields: Any) -> None:
+            base = {
+                "task_run_id": ids.task_run_id(run_id, key), "task_key": key, "task_id": ids.task_id(flow_id, name),
+                "name": name, "epoch": 1, "attempt": 1,
+            }  # fmt: skip
+            said.append((subjects.task(run_id), kind(**self.envelope(run_id=run_id), **(base | fields))))
+
+        run_event(
+            e.RunScheduled, flow_id=flow_id, flow_name=flow, configuration=draw.choice(["release", "debug"]),
+            tags=["é", "b"] if chance() < 0.3 else [], parameters={"n": [1.50, {"x": None}]} if chance() < 0.5 else {},
+            due_at=BEGIN + timedelta(minutes=1) if chance() < 0.2 else None,
+            parent_run_id=ids.uuid7() if chance() < 0.1 else None,
+            fork_of=ids.uuid7() if chance() < 0.05 else None,
+        )  # fmt: skip
+        for _ in range(draw.choice([0, 1, 1, 1, 2])):
+            run_event(e.RunQueued, priority=draw.randrange(3))
+        run_event(e.RunStarted, epoch=1, client_id=ids.uuid7(), client_name=draw.choice(["", "w"]), flow_version=draw.choice([None, "2"]))
+        for n in range(draw.randrange(5)):
+            name = draw.choice(FLOWS[flow])
+            self.task(task_event, f"{name}-{n}", name)
+        if chance() < 0.2:
+            said.append((subjects.task(run_id), e.ArtifactSaved(**self.envelope(run_id=run_id), **_ARTIFACT(run_id))))
+        end = chance()
+        if end < 0.75:
+            run_event(e.RunCompleted, epoch=1, duration_ms=draw.randrange(900), result=StoredValue() if end < 0.3 else None)
+        elif end < 0.9:
+            run_event(e.RunFailed, epoch=1, duration_ms=draw.randrange(900), error=ERROR)
+        if chance() < 0.1:
+            run_event(e.PerformanceWarned, **_WARNED)
+        if chance() < 0.1:
+            run_event(e.RunArchived)
+        return self.odd(said) if chance() < self.oddities else said
+
+    def task(self, say: Any, key: str, name: str) -> None:
+        draw = self.draw
+        began = draw.random() < 0.9
+        if began:
+            say(e.TaskStarted, key, name, ordinal=draw.randrange(3), input_digest=draw.choice([None, "ab"]))
+        if draw.random() < 0.1:
+            say(e.TaskRetrying, key, name, next_at=BEGIN, error=ERROR)
+            say(e.TaskStarted, key, name, attempt=2)
+        what = draw.random()
+        result = StoredValue(value=msgspec.Raw(b'{"rows": [1, 2.50, "\xc3\xa9"]}'), size_bytes=draw.randrange(9))
+        if what < 0.7:
+            attempt = draw.choice([None, 1, 2])
+            say(e.TaskCompleted, key, name, attempt=attempt, duration_ms=draw.randrange(5000), result=draw.choice([None, result]))
+        elif what < 0.8:
+            say(e.TaskFailed, key, name, duration_ms=7, error=ERROR)
+        elif what < 0.85:
+            say(e.TaskCached, key, name, cache_key="k", result=result)
+        elif what < 0.9:
+            say(e.TaskSkipped, key, name, reason="not today")
+        if draw.random() < 0.1:
+            say(e.PerformanceWarned, key, name, **_WARNED)
+
+    def odd(self, said: list[Said]) -> list[Said]:
+        """Something of it is left out, said twice, said elsewhere, or in another epoch; or something else is said."""
+        draw, said = self.draw, list(said)
+        run_id = said[0][1].run_id or ""
+        for _ in range(draw.randrange(1, 4)):
+            place = draw.randrange(len(said))
+            subject, event = said[place]
+            what = draw.randrange(6)
+            if what == 0 and len(said) > 1:
+                del said[place]
+            elif what == 1:
+                said.insert(draw.randrange(place, len(said)) + 1, (subject, event))
+            elif what == 2:
+                said.insert(draw.randrange(len(said)), said.pop(place))
+            elif what == 3:
+                said[place] = (subject, msgspec.structs.replace(event, epoch=draw.choice([None, 0, 1, 2, 3])))
+            else:
+                kind, fields = draw.choice(_OTHERS)
+                other = kind(**self.envelope(run_id=run_id), **fields)
+                said.insert(place + 1, (subjects.run(run_id), other))
+        return said
+
+
+def _ARTIFACT(run_id: str) -> dict[str, Any]:  # noqa: N802
+    return {"artifact_id": ids.uuid7(), "kind": "markdown", "data": StoredValue(value=msgspec.Raw(b'"# a"'))}
+
+
+_WARNED: dict[str, Any] = {
+    "rule": "absolute", "severity": "warning", "message": "5.0s (3.0× the 1.6s avg)", "duration_ms": 5000,
+    "avg_duration_ms": 1666.5,
+}  # fmt: skip
+_OTHERS: list[tuple[type, dict[str, Any]]] = [
+    (e.RunStarted, {"epoch": 2, "client_id": ids.uuid7()}),
+    (e.RunSuspended, {"waits_for": "input", "key": "pause-0"}),
+    (e.RunResumed, {}),
+    (e.RunRetrying, {"tries": 1, "due_at": BEGIN, "error": ERROR}),
+    (e.RunLost, {"client_id": ids.uuid7(), "reason": "its lease ended"}),
+    (e.RunPausing, {"by": "ann"}),
+    (e.RunNamed, {"name": "monday"}),
+    (e.RunCancelling, {"by": "ann"}),
+    (e.RunCancelled, {}),
+    (e.RunRetried, {"by": "ann"}),
+    (e.RunCrashed, {"reason": "gone"}),
+    (e.RunCompleted, {"epoch": 1, "duration_ms": 5}),
+    (e.RunFailed, {"epoch": 1, "duration_ms": 5, "error": ERROR}),
+]
