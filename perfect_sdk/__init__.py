@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     )
     from perfect_sdk.policy import exponential_backoff
     from perfect_sdk.pool import ThreadPoolTaskRunner
+    from perfect_sdk.process_pool import ProcessPoolTaskRunner
     from perfect_sdk.progress import update_progress
     from perfect_sdk.schedule import (
         Cron,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     )
     from perfect_sdk.serving import aserve, serve
     from perfect_sdk.states import State
+    from perfect_sdk.transaction import Transaction
 
     __version__: str
 
@@ -71,8 +73,10 @@ _HOME = {
     "PerfectFutureList": "futures",
     "RRule": "schedule",
     "RRuleSchedule": "schedule",
+    "ProcessPoolTaskRunner": "process_pool",
     "State": "states",
     "ThreadPoolTaskRunner": "pool",
+    "Transaction": "transaction",
     "allow_failure": "annotations",
     "apause_flow_run": "pausing",
     "aresume_flow_run": "pausing",
@@ -110,11 +114,13 @@ __all__ = [
     "PerfectAPIClient",
     "PerfectFuture",
     "PerfectFutureList",
+    "ProcessPoolTaskRunner",
     "RRule",
     "RRuleSchedule",
     "State",
     "Task",
     "ThreadPoolTaskRunner",
+    "Transaction",
     "__version__",
     "allow_failure",
     "apause_flow_run",

@@ -7,16 +7,17 @@ from perfect_schemas import envelope
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perfect_sdk.stopping import Stop
+    from perfect_sdk.execution import Call
+    from perfect_sdk.session import RunSession
 
 
 class Clock(Protocol):
     def now(self) -> "datetime": ...
 
-    def sleep(self, seconds: float, stop: "Stop") -> None:
-        """Returns when the time has passed; raises as `Stop.sleep` does once the run is to stop."""
+    def sleep(self, seconds: float, session: "RunSession", call: "Call | None") -> None:
+        """Returns when the time has passed; raises as `Stop.sleep` does once the run is to stop. call: that sleeps."""
 
-    async def sleep_async(self, seconds: float, stop: "Stop") -> None: ...
+    async def sleep_async(self, seconds: float, session: "RunSession", call: "Call | None") -> None: ...
 
 
 _taken: Clock | None = None

@@ -15,6 +15,7 @@ from perfect_sdk.hooks import finish
 
 if TYPE_CHECKING:
     from perfect_schemas.envelope import Event
+    from perfect_sdk.execution import Call
     from perfect_sdk.session import RunSession
 
 T = TypeVar("T")
@@ -84,18 +85,19 @@ class Commit:
 
 
 class Sleep:
-    """Ends early, with RunCancelledError or its like, when the run is to stop."""
+    """Ends early, with RunCancelledError or its like, when the run is to stop. call: that sleeps; None: the flow."""
 
-    __slots__ = ("seconds", "session")
+    __slots__ = ("call", "seconds", "session")
 
-    def __init__(self, session: "RunSession", seconds: float) -> None:
+    def __init__(self, session: "RunSession", seconds: float, call: "Call | None" = None) -> None:
         self.session = session
         self.seconds = seconds
+        self.call = call
 
     def run(self) -> None:
         clock = taken()
         if clock is not None:
-            clock.sleep(self.seconds, self.session.stop)
+            clock.sleep(self.seconds, self.session, self.call)
         else:
             self.session.stop.sleep(self.seconds)
 
@@ -104,7 +106,7 @@ class Sleep:
 
         clock = taken()
         if clock is not None:
-            await clock.sleep_async(self.seconds, self.session.stop)
+            await clock.sleep_async(self.seconds, self.session, self.call)
         elif self.seconds > 0:
             await asyncio.sleep(self.seconds)
         if self.session.stop.kind is not None:

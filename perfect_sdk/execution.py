@@ -226,7 +226,7 @@ class Call:
         if record.state is TaskState.RETRYING:
             self.attempt += 1
             if record.next_at is not None:
-                yield Sleep(self.session, (record.next_at - utc_now()).total_seconds())
+                yield Sleep(self.session, (record.next_at - utc_now()).total_seconds(), self)
 
     def _attempts(self) -> Steps[Any]:
         session, policy = self.session, self.policy
@@ -309,7 +309,7 @@ class Call:
         )
         info = failures.describe(error, with_variables=session.shows_variables)
         yield Commit(session, self.event(TaskRetrying, next_at=next_at, error=info))
-        yield Sleep(session, delay)
+        yield Sleep(session, delay, self)
 
     # -- what others see of it
 

@@ -107,6 +107,20 @@ class PerfectFutureList(list[PerfectFuture[R]]):
         return self.result_async().__await__()
 
 
+PrefectFutureList = PerfectFutureList
+
+
+def resolve_futures_to_results(value: Any) -> Any:
+    """`value` with the results of the futures in its lists, tuples, sets and dicts. Waits for them; raises what failed."""
+    from perfect_sdk import inputs
+
+    found = [one for one in inputs.find(value) if isinstance(one, PerfectFuture)]
+    wait(found)
+    for future in found:
+        future.result()
+    return inputs.replace(value)
+
+
 class DoneAndNotDone(NamedTuple):
     done: set[PerfectFuture[Any]]
     not_done: set[PerfectFuture[Any]]

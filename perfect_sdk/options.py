@@ -90,7 +90,7 @@ def expiration(value: timedelta | None, owner: str) -> timedelta | None:
     return value
 
 
-def namer(value: Any, name: str, owner: str) -> str | Callable[..., str] | None:
+def namer(value: Any, name: str, owner: str) -> Any:
     if value is not None and not isinstance(value, str) and not callable(value):
         raise NotSupported(f"{owner}: {name} is a template of its parameters or a function, not {value!r}")
     return value

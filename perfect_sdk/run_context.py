@@ -107,8 +107,11 @@ def name_of(call: "Call") -> str:
 
 
 def parameters_of(session: "RunSession") -> dict[str, Any]:
-    """The values themselves where this process made them, otherwise as they were recorded."""
-    return dict(session.values if session.values is not None else session.run.parameters)
+    """With defaults; the values themselves where this process made them, otherwise as they were recorded."""
+    given = session.values if session.values is not None else session.run.parameters
+    named = inspect.signature(session.flow.fn).parameters
+    defaults = {name: one.default for name, one in named.items() if one.default is not inspect.Parameter.empty}
+    return {**defaults, **given}
 
 
 def arguments_of(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

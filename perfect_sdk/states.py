@@ -1,6 +1,6 @@
 """States as users see them: what became of a run or task. Returning one from a flow or task sets it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -157,3 +157,48 @@ AwaitingRetry = _constructor("AwaitingRetry", StateType.SCHEDULED)
 Retrying = _constructor("Retrying", StateType.RUNNING)
 Late = _constructor("Late", StateType.SCHEDULED)
 AwaitingConcurrencySlot = _constructor("AwaitingConcurrencySlot", StateType.SCHEDULED)
+Submitting = _constructor("Submitting", StateType.PENDING)
+InfrastructurePending = _constructor("InfrastructurePending", StateType.PENDING)
+
+
+class StateGroup:
+    """Several states, counted."""
+
+    def __init__(self, states: Iterable[State[Any]]) -> None:
+        self.states = list(states)
+        self.total_count = len(self.states)
+
+    def _count(self, kind: StateType) -> int:
+        return sum(state.type is kind for state in self.states)
+
+    @property
+    def completed_count(self) -> int:
+        return self._count(StateType.COMPLETED)
+
+    @property
+    def failed_count(self) -> int:
+        """Crashed ones, too."""
+        return self._count(StateType.FAILED) + self._count(StateType.CRASHED)
+
+    @property
+    def fail_count(self) -> int:
+        return self.failed_count
+
+    @property
+    def cancelled_count(self) -> int:
+        return self._count(StateType.CANCELLED)
+
+    def all_completed(self) -> bool:
+        return self.completed_count == self.total_count
+
+    def any_failed(self) -> bool:
+        return self.failed_count > 0
+
+    def any_cancelled(self) -> bool:
+        return self.cancelled_count > 0
+
+    def any_paused(self) -> bool:
+        return self._count(StateType.PAUSED) > 0
+
+    def all_final(self) -> bool:
+        return all(state.is_final() for state in self.states)

@@ -5,20 +5,23 @@ jumps to the earliest moment that something waits for. With `auto=False` it move
 """
 
 import asyncio
-import heapq
-import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from perfect_sdk import clock as clock_module
+from perfect_sdk.floor import Open, around, inside
 
 if TYPE_CHECKING:
-    from perfect_sdk.stopping import Stop
+    from perfect_sdk.execution import Call
+    from perfect_sdk.session import RunSession
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-SETTLE_S = 0.003  # real time in which a branch that has just begun gets to its own wait
+SETTLE_S = 0.003  # real time: branches that are not known to the SDK get to their own waits
+BUSY_S = (
+    0.05  # the same while something is under way: what takes longer may see a later time than it would have
+)
 
 
 class Clock:
@@ -33,8 +36,7 @@ class Clock:
         self.auto = auto
         self._now = start.astimezone(UTC)
         self._lock = threading.Lock()
-        self._asleep: list[tuple[datetime, int, Callable[[], None]]] = []
-        self._numbers = itertools.count()
+        self._asleep: list[Sleeper] = []
         self._before: list[Any] = []
 
     def __enter__(self) -> Self:
@@ -56,19 +58,19 @@ class Clock:
         """Never backwards."""
         with self._lock:
             self._now = max(self._now, instant)
-            wakers = [wake for _, _, wake in self._asleep]
-        for wake in wakers:
-            wake()
+            asleep = list(self._asleep)
+        for one in asleep:
+            one.wake()
         return self._now
 
     # -- what the SDK calls
 
-    def sleep(self, seconds: float, stop: "Stop") -> None:
-        ready = threading.Event()
-        mine = self._lie_down(seconds, ready.set)
+    def sleep(self, seconds: float, session: "RunSession", call: "Call | None") -> None:
+        ready, stop = threading.Event(), session.stop
+        mine = self._lie_down(Sleeper(self._now + _span(seconds), session, call, ready.set))
         stop.add(ready.set)
         try:
-            while stop.kind is None and self._now < mine[0]:
+            while stop.kind is None and self._now < mine.until:
                 if not ready.wait(self._patience(mine)):
                     self._jump(mine)
                 ready.clear()
@@ -78,13 +80,16 @@ class Clock:
         if stop.kind is not None:
             stop.raise_()
 
-    async def sleep_async(self, seconds: float, stop: "Stop") -> None:
-        del stop  # async code is told to stop by a cancellation
+    async def sleep_async(self, seconds: float, session: "RunSession", call: "Call | None") -> None:
         loop = asyncio.get_running_loop()
-        ready = asyncio.Event()
-        mine = self._lie_down(seconds, lambda: loop.call_soon_threadsafe(ready.set))
+        ready, stop = asyncio.Event(), session.stop
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(ready.set)
+
+        mine = self._lie_down(Sleeper(self._now + _span(seconds), session, call, wake))
         try:
-            while self._now < mine[0]:
+            while self._now < mine.until:
                 try:
                     async with asyncio.timeout(self._patience(mine)):
                         await ready.wait()
@@ -93,32 +98,68 @@ class Clock:
                 ready.clear()
         finally:
             self._get_up(mine)
+        if stop.kind is not None:
+            stop.raise_()
 
-    def _lie_down(self, seconds: float, wake: Callable[[], None]) -> tuple[datetime, int, Callable[[], None]]:
-        """Everybody asleep hears of it: whoever would have jumped waits anew."""
+    def _lie_down(self, mine: "Sleeper") -> "Sleeper":
+        """Everybody asleep hears of it: whoever would have jumped looks again."""
         with self._lock:
-            mine = (self._now + timedelta(seconds=max(seconds, 0)), next(self._numbers), wake)
-            wakers = [other for _, _, other in self._asleep]
-            heapq.heappush(self._asleep, mine)
-        for other in wakers:
-            other()
+            before = list(self._asleep)
+            self._asleep.append(mine)
+        for one in before:
+            one.wake()
         return mine
 
-    def _get_up(self, mine: tuple[datetime, int, Callable[[], None]]) -> None:
+    def _get_up(self, mine: "Sleeper") -> None:
         with self._lock:
             self._asleep.remove(mine)
-            heapq.heapify(self._asleep)
-            wakers = [wake for _, _, wake in self._asleep]
-        for wake in wakers:
-            wake()
+            left = list(self._asleep)
+        for one in left:
+            one.wake()
 
-    def _patience(self, mine: tuple[datetime, int, Callable[[], None]]) -> float | None:
-        """The earliest of all jumps when nothing has happened for a moment; the others wait for it."""
+    def _patience(self, mine: "Sleeper") -> float | None:
+        """How long the first of those who sleep waits before it jumps, in real time; the others wait for it."""
         with self._lock:
-            return SETTLE_S if self.auto and self._asleep[0] is mine else None
+            asleep = list(self._asleep)
+        if not self.auto or _first(asleep) is not mine:
+            return None
+        covered = {call for one in asleep for call in one.inside()}
+        is_busy = any(one.session.floor.is_busy_beside(covered) for one in asleep)
+        return BUSY_S if is_busy else SETTLE_S
 
-    def _jump(self, mine: tuple[datetime, int, Callable[[], None]]) -> None:
+    def _jump(self, mine: "Sleeper") -> None:
         with self._lock:
-            is_first = self._asleep[0] is mine
+            is_first = _first(self._asleep) is mine
         if is_first:
-            self.move_to(mine[0])
+            self.move_to(mine.until)
+
+
+class Sleeper:
+    """Code that waits until an instant. wake: from any thread."""
+
+    __slots__ = ("call", "session", "until", "wake")
+
+    def __init__(
+        self, until: datetime, session: "RunSession", call: "Call | None", wake: Callable[[], None]
+    ) -> None:
+        self.until = until
+        self.session = session
+        self.call = call
+        self.wake = wake
+
+    def inside(self) -> "Iterator[Open]":
+        """The code that sleeps, and what waits for it."""
+        if self.call is not None:
+            yield from inside(self.call)
+        else:
+            yield self.session.code
+            yield from around(self.session.caller)
+
+
+def _first(asleep: list[Sleeper]) -> Sleeper:
+    """Of equals the one that lay down first."""
+    return min(asleep, key=lambda one: one.until)
+
+
+def _span(seconds: float) -> timedelta:
+    return timedelta(seconds=max(seconds, 0))

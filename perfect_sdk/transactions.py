@@ -7,7 +7,8 @@
 A task that has ended is staged in the transaction around it: the `with transaction()` that it is called in, or the task
 that calls it. Without one it commits at once. A commit runs the on_commit hooks in order and lets the cache have the
 results; a failure within rolls back what is staged, in reverse. A task that failed is not rolled back itself, and
-neither is one whose result came from the cache: what that did was committed before. What a flow called inside does is
+neither is one whose result came from the cache: what that did was committed before. A commit hook that fails undoes its
+own task; the others go on. What a flow called inside does is
 its own: transactions end at the border of a flow.
 
 Durable: each hook is a step of the run, recorded like a task, so a run that is resumed goes on with the hooks that are

@@ -219,7 +219,7 @@ def sleep(frame: "Frame", seconds: float) -> Steps[None]:
     frame.check()
     session = frame.session
     if frame.call is not None:
-        yield Sleep(session, seconds)
+        yield Sleep(session, seconds, frame.call)
         return
     place = frame.scope.take("sleep")
     session.expect_no_task(place)

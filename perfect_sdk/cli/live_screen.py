@@ -136,7 +136,8 @@ class LiveScreen:
         if run.get("tasks_total"):
             facts.append(f"  {run['tasks_done']} of {run['tasks_total']} tasks")
         if run.get("start_time"):
-            facts.append(f"  {show_duration(_since(run['start_time']))}")
+            took = run["duration_ms"] if run.get("end_time") else _since(run["start_time"])
+            facts.append(f"  {show_duration(took)}")
         if run.get("eta_p50"):
             left = -_since(run["eta_p50"])
             facts.append(f"  about {show_duration(left)} left" if left > 0 else "  about to be done")

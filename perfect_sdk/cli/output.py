@@ -10,6 +10,8 @@ from typing import Any
 
 from perfect_sdk.cli.exits import OK
 
+GAP = 2  # between columns
+NARROWEST = 8
 WIDE = 120  # columns of a terminal from which on whole ids are shown
 STATE_STYLES = {
     "COMPLETED": "green",
@@ -110,10 +112,11 @@ def _rich_table(
         from rich.text import Text
     except ImportError:
         return False
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title, width in zip(head, widths, strict=True):
-        least = width if title in whole or width <= len(title) + 4 else min(width, 12)
-        table.add_column(Text(title), no_wrap=True, overflow="ellipsis", min_width=least)
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    is_whole = [title in whole for title in head]
+    for title, width in zip(head, fitted(widths, is_whole, console.width), strict=True):
+        table.add_column(Text(title), no_wrap=True, overflow="ellipsis", width=width)
     for row in rows:
         table.add_row(
             *(
@@ -121,8 +124,21 @@ def _rich_table(
                 for title, cell in zip(head, row, strict=True)
             )
         )
-    Console(highlight=False).print(table)
+    console.print(table)
     return True
+
+
+def fitted(widths: list[int], is_whole: list[bool], room: int) -> list[int]:
+    """The widths in `room` columns: the widest are made narrower one by one, but for those that are to be whole."""
+    found = list(widths)
+    while sum(found) + GAP * (len(found) - 1) > room:
+        widest = max(
+            (n for n, whole in enumerate(is_whole) if not whole), key=found.__getitem__, default=None
+        )
+        if widest is None or found[widest] <= NARROWEST:
+            break
+        found[widest] -= 1
+    return found
 
 
 def is_terminal() -> bool:

@@ -97,7 +97,7 @@ def list_runs(arguments: argparse.Namespace) -> int:
         head=["RUN", "FLOW", "STATE", "DONE", "STARTED", "TOOK"],
         rows=rows,
         empty="no runs" if _is_filtered(arguments) else "no runs yet: `perfect trigger FLOW` starts one",
-        whole=("RUN", "STATE"),
+        whole=("RUN", "STATE", "STARTED", "TOOK"),
     )
     if following is not None and not arguments.quiet:
         print(f"there are more: --limit, --all, or --cursor {following}", file=sys.stderr)
@@ -170,7 +170,7 @@ def show(arguments: argparse.Namespace) -> int:
         print(run["error"].get("traceback") or run["error"]["message"])
     rows = [
         [
-            task["name"],
+            task.get("run_name") or task["name"],
             task["task_key"],
             task["state"],
             str(task["attempt"]),

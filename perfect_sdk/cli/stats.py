@@ -67,5 +67,6 @@ def stats(arguments: argparse.Namespace) -> int:
                 for row in rows
             ],
             empty="",
+            whole=HEAD,
         )
     return OK

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from perfect_schemas.events.flow import Deployment
 from perfect_schemas.states import FINAL_RUN_STATES, RETRIABLE_RUN_STATES
 from perfect_schemas.views import ArtifactView, FlowView, LogView
 
@@ -79,7 +80,13 @@ def flow_shape(flow: FlowView) -> dict[str, Any]:
         }
         for task in flow.tasks
     ]
+    shape["deployments"] = [deployment_shape(one) for one in flow.deployments]
     return shape
+
+
+def deployment_shape(deployment: Deployment) -> dict[str, Any]:
+    """With its defaults written out."""
+    return msgspec.structs.asdict(deployment)
 
 
 def line_number(seq: int, n: int) -> int:

@@ -89,10 +89,10 @@ class Journal:
             self._unread[stream] = int(pending)
             if not self._count:
                 self._waiting_since = time.monotonic()
+                self._some.set()
             waiting.append(Message(stream, seq, msg.subject, msg.data, int(stored)))
             self._count += 1
             self._bytes += len(msg.data)
-            self._some.set()
             if self._count >= self._limit:
                 self._enough.set()
             while self._count >= MAX_MESSAGES or self._bytes >= MAX_BYTES:

@@ -1,7 +1,7 @@
-"""The read model made anew from the log in the file, by the same fold as live, into a file beside it; then compared.
+"""The read model made anew from the log in the file into a file beside it; then compared.
 
-The log is read in the order in which it was written, which is the order in which it was folded. If something differs,
-the tables of the file are replaced by the rebuilt ones, in one transaction.
+The whole log is folded run by run in several processes (`rebuilding`). What it has gained until the rebuilt tables take
+the place of the others, in one transaction, is folded as live, in the order in which it was written.
 """
 
 import gc
@@ -20,7 +20,7 @@ from perfect_projector.duck import Duck
 from perfect_projector.folding import GC_THRESHOLDS, fold, restore
 from perfect_projector.months import Months
 from perfect_projector.project import Projection
-from perfect_projector.rebuilding.refill import refill
+from perfect_projector.rebuilding.refill import SHARE_EVENTS, refill
 from perfect_projector.refold import message_of
 from perfect_projector.sql import statement
 from perfect_schemas import subjects
@@ -44,7 +44,7 @@ KEYS = {
 """The tables that are made from the log, and what tells their rows apart."""
 
 Cursor = duckdb.DuckDBPyConnection
-MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT = "512MB"
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -65,9 +65,16 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 
 def rebuild(
-    file: Path, scratch: Path, *, tell: Callable[[int], None] = lambda _: None, processes: int | None = None
+    file: Path,
+    scratch: Path,
+    *,
+    tell: Callable[[int], None] = lambda _: None,
+    processes: int | None = None,
+    share_events: int = SHARE_EVENTS,
 ) -> Outcome:
-    """Fold the log of `file`, which nobody writes, into the new file `scratch`, and compare. Raises Rejected."""
+    """Fold the log of `file`, which nobody writes, into the new file `scratch`, and compare. tell(count): how many events
+    are folded. processes, share_events: see `refill`. Raises Rejected.
+    """
     outcome = Outcome()
     with connect(file, read_only=True, threads=2, memory_limit=MEMORY_LIMIT) as log:
         check_whole(log)
@@ -77,7 +84,9 @@ def rebuild(
         begin = time.perf_counter()
         try:
             rebuilt.behind(behind=True)
-            outcome.events, outcome.failed = refill(log, file, rebuilt, tell=tell, processes=processes)
+            outcome.events, outcome.failed = refill(
+                log, file, rebuilt, tell=tell, processes=processes, share_events=share_events
+            )
         finally:
             rebuilt.close()
             gc.set_threshold(*before)

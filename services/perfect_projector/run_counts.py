@@ -52,8 +52,7 @@ class RunCounts:
         for row in batch.new_runs:
             self._enter(row)
         for row in batch.runs:
-            if not _is_archived(row):  # which changes nothing of how it is counted
-                self._leave(row)
+            if self._leave(row):
                 self._enter(row)
         while len(self._known) > MOST_KNOWN:
             self._known.popitem(last=False)
@@ -86,17 +85,22 @@ class RunCounts:
         if ended is not None:
             self._ended[ended] += 1
 
-    def _leave(self, row: Row) -> None:
+    def _leave(self, row: Row) -> bool:
+        """Whether it is to be counted again."""
         run_id = row[0]
         if self._open.pop(run_id, None) is not None:
-            return
-        if run_id not in self._known:
+            return True
+        if run_id in self._known:
+            if (ended := self._known.pop(run_id)) is not None:
+                self._ended[ended] -= 1
+            return True
+        if not _is_archived(row):
             self.is_whole = False
-        elif (ended := self._known.pop(run_id)) is not None:
-            self._ended[ended] -= 1
+        return False
 
 
 def _is_archived(row: Row) -> bool:
+    """Of a run that ended long ago: this alone has happened to it since, and it is counted as before."""
     return row[5] in _FINAL and '"archived":true' in row[25]
 
 

@@ -1,5 +1,6 @@
 """What is kept in memory answers as the file does: after every commit, of whatever runs there are."""
 
+import random
 import tempfile
 from datetime import date, timedelta
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from perfect_projector import replies, run_replies
@@ -118,7 +119,8 @@ class World:
 
     def end(self, run_id: str, kind: type, duration_ms: int) -> None:
         error = {"error": ErrorInfo(kind="x:E", message="no")} if kind is e.RunFailed else {}
-        self.run(run_id, kind, epoch=self.epochs[run_id], duration_ms=duration_ms, **error)
+        took = {} if kind is e.RunCancelled else {"duration_ms": duration_ms}
+        self.run(run_id, kind, epoch=self.epochs[run_id], **took, **error)
 
     def warn(self, run_id: str) -> None:
         self.run(run_id, e.PerformanceWarned, rule="sigma", severity="warning", message=f"slow {self._seq}",
@@ -193,8 +195,8 @@ step = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None)
-@given(steps=st.lists(step, min_size=10, max_size=120))
+@settings(max_examples=8, deadline=None, phases=[Phase.generate])
+@given(steps=st.lists(step, min_size=10, max_size=50))
 def test_memory_says_what_the_file_says(steps: list[tuple[str, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder))
@@ -239,3 +241,29 @@ def _live(world: World, steps: list[tuple[str, int]]) -> None:
     if world.front.answer(queries.Summary()) is None:
         world.front.load(world.duck)
     world.check()
+
+
+def test_a_long_life_with_everything_in_it(tmp_path: Path) -> None:
+    chosen = random.Random(7)
+    kinds = [
+        "begin",
+        "begin",
+        "task",
+        "task",
+        "task",
+        "complete",
+        "complete",
+        "fail",
+        "cancel",
+        "warn",
+        "retry",
+        "archive",
+        "sleep",
+        "commit",
+        "commit",
+    ]
+    world = World(tmp_path)
+    try:
+        _live(world, [(chosen.choice(kinds), chosen.randrange(10**6)) for _ in range(200)])
+    finally:
+        world.close()

@@ -1,24 +1,24 @@
 """The documentation is true: its Python runs, its links lead somewhere, what is generated is up to date."""
 
+import argparse
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from documented import BLOCK, blocks, steps
+
+from perfect_sdk.cli.main import build, names
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/*.md")])
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)\)")
 
 
 def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return [code for kind, code in BLOCK.findall(page.read_text()) if kind == language]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name_of)
@@ -67,6 +67,56 @@ def test_the_settings_page_is_what_the_struct_gives() -> None:
     assert done.returncode == 0, "run `just docs`"
 
 
+def test_the_page_of_the_commands_is_what_their_parsers_give() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "generate_command_line.py", "--check"], check=False
+    )
+    assert done.returncode == 0, "run `just docs`"
+
+
+LANGUAGES = {"python", "console", "sh", "text", "mermaid", ""}
+"""python and console blocks are carried out (`documented`), the commands of sh blocks are read by their parsers."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_block_is_of_a_kind_that_is_checked(page: Path) -> None:
+    assert {kind for kind, _ in BLOCK.findall(page.read_text())} <= LANGUAGES
+
+
+def shell_commands(page: Path) -> list[str]:
+    """`perfect …` in sh and console blocks, without what pipes, redirects and comments add."""
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    lines += [command for block in blocks(page, "console") for command, _ in steps(block)]
+    found = [re.search(r"(?:^|&& )(perfect .*)", line) for line in lines]
+    return [re.split(r" (?:\|\||[|>&#])(?: |$)", one[1])[0] for one in found if one is not None]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if shell_commands(page)], ids=name_of)
+def test_the_commands_of_a_page_are_commands(page: Path) -> None:
+    for command in shell_commands(page):
+        _, *words = shlex.split(command)
+        try:
+            build(words[0]).parse_args(words)
+        except SystemExit:
+            raise AssertionError(f"{name_of(page)}: {command}") from None
+
+
+def test_commands_that_pages_name_in_passing_exist() -> None:
+    def below(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+        """The parsers of its commands."""
+        groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+        return dict(groups[0].choices) if groups else {}
+
+    for page in PAGES:
+        prose = BLOCK.sub("", page.read_text())
+        for first, second in re.findall(r"`perfect ([a-z]+)(?: ([a-z]+)\b)?", prose):
+            assert first in names(), f"{name_of(page)} names `perfect {first}`"
+            commands = below(below(build(first))[first])
+            assert not (second and commands) or second in commands, (
+                f"{name_of(page)} names `perfect {first} {second}`"
+            )
+
+
 def test_variables_that_pages_name_are_settings() -> None:
     settings = set(
         re.findall(r"^\| `(PERFECT_\w+)` \|", (ROOT / "docs" / "settings.md").read_text(), re.MULTILINE)
@@ -93,15 +143,3 @@ def test_folders_and_files_that_pages_name_exist() -> None:
             page.read_text(),
         ):
             assert (ROOT / named).exists(), f"{name_of(page)} names {named}"
-
-
-def test_commands_that_the_readme_names_exist() -> None:
-    known = subprocess.run(
-        [sys.executable, "-c", "from perfect_sdk.cli import main; main()", "--help"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    shell = "\n".join(blocks(ROOT / "README.md", "sh"))
-    for named in set(re.findall(r"^(?:.*&& )?perfect (\w+)", shell, re.MULTILINE)):
-        assert re.search(rf"\b{named}\b", known), f"`perfect {named}` is not in `perfect --help`"

@@ -62,6 +62,7 @@ def test_every_statement_runs(duck: Duck, name: str) -> None:
     if named := set(re.findall(r"\$([a-z_]+)", text)):
         samples = {
             "limit": 1,
+            "size": 1,
             "after": 0,
             "defs": 0,
             "events": 0,

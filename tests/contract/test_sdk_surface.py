@@ -24,9 +24,11 @@ PUBLIC = [
     "PerfectFutureList",
     "RRule",
     "RRuleSchedule",
+    "ProcessPoolTaskRunner",
     "State",
     "Task",
     "ThreadPoolTaskRunner",
+    "Transaction",
     "__version__",
     "allow_failure",
     "apause_flow_run",
@@ -154,6 +156,13 @@ def test_the_options_of_the_decorators():
         "on_running",
         "weight",
         "estimated_time",
+        "cache_policy",
+        "cache_key_fn",
+        "cache_expiration",
+        "refresh_cache",
+        "task_run_name",
+        "on_rollback",
+        "on_commit",
     }
 
 
@@ -167,7 +176,7 @@ def test_the_decorators_announce_the_options_that_they_take():
         taken = dict(inspect.signature(kind.__init__).parameters)
         del taken["self"], taken["fn"]
         assert set(announced) - {"others"} <= set(taken)
-        missing = set(taken) - set(announced) - {"others", "task_run_name"}
+        missing = set(taken) - set(announced) - {"others"}
         assert missing == set()
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from eventually import eventually
@@ -120,6 +121,44 @@ async def test_a_deployment_gives_its_runs_parameters_and_tags(system: Running, 
         await system.trigger("etl/daily")
     with pytest.raises(InvalidInput, match=r"parameters\.n"):
         await system.trigger("etl/nightly", n="many")
+    assert await served.end() == 0
+
+
+async def test_http_and_pages_know_deployments_and_versions(system: Running, serving: Any) -> None:
+    served = serving('etl.serve(name="nightly", parameters={"n": 21}, tags=["prod"])')
+    await served.until_says("etl/nightly is served")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{system.system.settings.port}") as http:
+        answer = await http.post("/api/engine/trigger/etl/nightly", json={"tags": ["me"]})
+        assert answer.status_code == 202, answer.text
+        run = answer.json()
+        assert (run["deployment"], run["parameters"], run["tags"]) == ("nightly", {"n": 21}, ["prod", "me"])
+        by_field = await http.post("/api/engine/trigger/etl", json={"deployment": "nightly"})
+        assert by_field.json()["parameters"] == {"n": 21}
+        wrong = await http.post("/api/engine/trigger/etl/daily")
+        assert wrong.status_code == 404
+        assert "it has: nightly" in wrong.json()["detail"]
+        await system.until_final(run["id"])
+        shown = (await http.get(f"/api/engine/runs/{run['id']}")).json()
+        assert shown["deployment"] == "nightly"
+        [deployment] = (await http.get("/api/engine/flows/etl/deployments")).json()
+        assert (deployment["name"], deployment["version"]) == ("nightly", None)
+        assert (await http.get("/api/engine/flows/etl")).json()["deployments"] == [deployment]
+        [version] = (await http.get("/api/engine/flows/etl/versions")).json()
+        assert version["is_current"]
+
+        async def is_measured() -> bool:
+            path = f"/api/engine/flows/etl/versions/diff?a={version['version'][:6]}&b=current"
+            found = (await http.get(path)).json()
+            return found["run"]["b"] is not None and found["run"]["delta_ms"] == 0
+
+        await eventually(is_measured, timeout_s=10)
+        page = await http.get("/flows/etl")
+        assert page.status_code == 200
+        assert "perfect trigger &#39;etl/nightly&#39;" in page.text
+        assert version["version"] in page.text
+        gone = await http.delete("/api/engine/flows/etl/deployments/nightly")
+        assert gone.status_code == 204
+        assert (await http.post("/api/engine/trigger/etl/nightly")).status_code == 404
     assert await served.end() == 0
 
 

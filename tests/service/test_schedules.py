@@ -82,6 +82,16 @@ async def save(bus, spec, flow="etl"):
 
 
 async def scheduled(bus, run_id):
+    """The run's beginnings, once there is one: the decision comes first, the run right after it."""
+    begun = asyncio.Event()
+
+    async def heard(*_):
+        begun.set()
+
+    following = await bus.follow("EVENTS", heard, after=0, subject=subjects.run(run_id))
+    async with asyncio.timeout(10):
+        await begun.wait()
+    await following.unsubscribe()
     return [event for _, event in await bus.read(subjects.run(run_id)) if isinstance(event, RunScheduled)]
 
 
@@ -141,16 +151,7 @@ async def test_a_decision_whose_run_was_not_started_is_followed_by_it(bus, regis
     subject = subjects.schedule(kept.id)
     [(seq, _)] = await bus.read(subject, stream="DEFS")
     await append(bus, subject, fired, Guard(subject, seq))
-    heard = asyncio.Event()
-
-    async def came(*_):
-        heard.set()
-
-    following = await bus.follow("EVENTS", came, after=0, subject=subjects.run(fired.run_id))
     await start_service(EngineService)
-    async with asyncio.timeout(10):
-        await heard.wait()
-    await following.unsubscribe()
     [run] = await scheduled(bus, fired.run_id)
     assert run.due_at == instant
     assert len(said.of("fired")) == 1

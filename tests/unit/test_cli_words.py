@@ -1,7 +1,11 @@
 """What people write on the command line: times, runs, wrong words, and the words that the shell completes."""
 
 import argparse
+import os
+import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +14,7 @@ from perfect_sdk.cli.completion import SCRIPTS
 from perfect_sdk.cli.exits import FAILED, MEANINGS, OK, USAGE, Exit
 from perfect_sdk.cli.main import build, names
 from perfect_sdk.cli.moment import coming, moment, span
-from perfect_sdk.cli.output import print_done, print_list, show_run
+from perfect_sdk.cli.output import fitted, print_done, print_list, show_run
 from perfect_sdk.cli.suggestion import did_you_mean, nearest
 
 ROME = timezone(timedelta(hours=2))
@@ -227,6 +231,25 @@ def test_each_shell_has_a_script_that_asks(capsys: pytest.CaptureFixture[str]) -
     assert set(SCRIPTS) == {"bash", "zsh", "fish"}
 
 
+def test_bash_completes_what_the_program_says(tmp_path: Path) -> None:
+    program = tmp_path / "perfect"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys\nfrom perfect_sdk.cli import main\nsys.exit(main())\n"
+    )
+    program.chmod(0o755)
+    (tmp_path / "flows.py").touch()
+    script = """
+        eval "$(perfect completion bash)"
+        try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _perfect; echo "${COMPREPLY[*]}"; }
+        try perfect runs re; try perfect runs ls --sort ''; try perfect worker fl; try perfect nonsense ''
+    """
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["resume retry", "start duration", "flows.py", ""]
+
+
 # -- what is printed
 
 
@@ -252,3 +275,10 @@ def test_lists_and_confirmations_in_each_form(
 
 def test_ids_are_whole_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
     assert show_run(str(ONE["id"])) == ONE["id"]
+
+
+def test_the_widest_columns_give_way() -> None:
+    assert fitted([10, 40, 12], [True, False, False], 80) == [10, 40, 12]
+    assert fitted([10, 40, 12], [True, False, False], 54) == [10, 28, 12]
+    assert fitted([10, 40, 12], [True, False, False], 38) == [10, 12, 12]
+    assert fitted([30, 40], [True, True], 20) == [30, 40]  # then the terminal breaks the lines

@@ -173,7 +173,12 @@ def test_refreshed_results_are_the_ones_that_others_get():
     def main(refresh: bool) -> int:
         return draw.with_options(refresh_cache=True)(1) if refresh else draw(1)
 
-    assert [run_flow(main, {"refresh": refresh}).result for refresh in (False, False, True, False)] == [0, 0, 1, 1]
+    assert [run_flow(main, {"refresh": refresh}).result for refresh in (False, False, True, False)] == [
+        0,
+        0,
+        1,
+        1,
+    ]
 
 
 def test_a_setting_refreshes_everything(monkeypatch):
@@ -254,7 +259,7 @@ def test_what_failed_or_cannot_be_kept_is_not_cached():
     @task(cache_policy=INPUTS, retries=0)
     def fails_once(x: int) -> int:
         attempts.append(x)
-        if len(attempts) == 1:
+        if attempts.count(x) == 1:
             raise ValueError(x)
         return x
 
@@ -270,10 +275,9 @@ def test_what_failed_or_cannot_be_kept_is_not_cached():
             fails_once(1)
         return fails_once(1)
 
-    attempts_before_flow = len(attempts)
-    assert attempts_before_flow == 0
     result = run_flow(main)
-    assert attempts == ["u", "u", 1, 1] or result.state == "FAILED"
+    assert result.state == "COMPLETED"
+    assert attempts == ["u", "u", 1, 1]
     assert of_type(result, e.TaskCached) == []
 
 

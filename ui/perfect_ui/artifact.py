@@ -9,7 +9,7 @@ from markupsafe import Markup
 MOST_ROWS = 500
 LINKS = frozenset({"http", "https", "mailto"})
 IMAGES = frozenset({"http", "https"})
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_PATH = re.compile(r"[/?#]")
 _UNSEEN = re.compile(r"[\x00-\x20\x7f-\x9f\u200b-\u200f\u2028-\u202f\ufeff\\]")
 _DATA_IMAGE = re.compile(r"data:image/(?:png|gif|jpeg|webp|avif);base64,[A-Za-z0-9+/=]*\Z", re.ASCII)
 
@@ -29,8 +29,8 @@ def safe_image(url: Any) -> str | None:
 def _is_allowed(url: str, schemes: frozenset[str]) -> bool:
     if not url or _UNSEEN.search(url):
         return False
-    scheme = _SCHEME.match(url)
-    return scheme is None or scheme[1].lower() in schemes
+    before = _PATH.split(url, maxsplit=1)[0]
+    return ":" not in before or before.partition(":")[0].lower() in schemes
 
 
 def markdown(text: Any) -> Markup:

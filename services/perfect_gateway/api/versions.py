@@ -7,6 +7,7 @@ import msgspec
 from litestar import Response, delete, get
 
 from perfect_gateway.parts import Parts
+from perfect_gateway.shapes import deployment_shape
 from perfect_gateway.version_diff import CURRENT, PREVIOUS, VersionDiff, chosen, diff
 from perfect_gateway.wire import AnyRequest, json, query
 from perfect_schemas import commands, queries
@@ -61,7 +62,7 @@ def routes(parts: Parts) -> list[Any]:
         """The named ways to run the flow, as `flow.serve(name=…)` has made them."""
         wanted = queries.FlowDetail(flow=request.path_params["flow_id"])
         found, _ = await parts.asker.value("flow", wanted, FlowView)
-        return json(found.deployments)
+        return json([deployment_shape(one) for one in found.deployments])
 
     @delete(
         "/api/engine/flows/{flow_id:str}/deployments/{deployment:str}",

@@ -139,6 +139,7 @@ def _alone(settings: Settings, *, dry_run: bool) -> "Outcome | None":
     folder = settings.data_dir / REBUILD
     try:
         scratch = _folder(folder) / SCRATCH
+        Duck(file, settings.archive_dir).close()  # an older version's file gets the columns of this one
         outcome = rebuild(file, scratch, tell=_progress())
         if not outcome.is_equal and not dry_run:
             duck = Duck(file, settings.archive_dir)

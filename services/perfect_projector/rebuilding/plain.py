@@ -21,6 +21,7 @@ from perfect_schemas.events import (
     RunArchived,
     RunCompleted,
     RunFailed,
+    RunNamed,
     RunQueued,
     RunScheduled,
     RunStarted,
@@ -95,7 +96,7 @@ class Plain(msgspec.Struct, kw_only=True):
     artifacts: list[Said]
 
 
-def fold(events: list[Said]) -> Plain | None:
+def fold(events: list[Said]) -> Plain | None:  # noqa: PLR0915  one loop: a call for each event costs more than what it does
     """events: all of the run, in the order of the stream. None: its life is not plain."""
     first_seq, first = events[0]
     if type(first) is not RunScheduled or first.fork_of is not None or not is_id(first.flow_id):
@@ -169,7 +170,7 @@ def fold(events: list[Said]) -> Plain | None:
                     said.append((seq, None))
         elif kind is ArtifactSaved:
             artifacts.append((seq, event))
-        elif kind is RunArchived and end_seq:
+        elif kind is RunNamed or (kind is RunArchived and end_seq):
             run = run_fold.evolve(run, event, seq) or run
         else:
             return None

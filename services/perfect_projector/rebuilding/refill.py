@@ -23,10 +23,20 @@ from perfect_schemas import codec
 from perfect_schemas.events import FlowRegistered
 from perfect_schemas.ids import is_id
 
-SHARE_EVENTS = 150_000
+SHARE_EVENTS = 100_000
 ALONE_EVENTS = 100_000  # below, other processes would take longer to start than to help
 WRITE_ROWS = 20_000
 MOST_PROCESSES = 4
+_PUT = {
+    "runs": """
+        INSERT INTO runs BY NAME
+        SELECT part.* REPLACE (
+          measured.progress AS progress, measured.tasks_total AS tasks_total, measured.forecast AS forecast
+        )
+        FROM read_parquet($files) AS part
+        JOIN measured ON measured.id = part.id""",
+    "task_runs": "INSERT INTO task_runs BY NAME FROM read_parquet($files)",
+}
 _folder: Folder | None = None
 
 Cursor = duckdb.DuckDBPyConnection
@@ -62,7 +72,9 @@ def refill(
     parts = scratch.file.with_name(scratch.file.name + ".parts")
     parts.mkdir(mode=0o700)
     try:
-        scratch.connection.execute(statement("rebuild.measured"))
+        scratch.connection.execute(
+            "CREATE TEMP TABLE measured (id VARCHAR, progress DOUBLE, tasks_total INTEGER, forecast JSON)"
+        )
         files: list[Path] = []
         told = total - sum(share.events for share in shares)
         least = _least(shares)
@@ -146,7 +158,11 @@ def _fold(share: Share) -> Folded:
 
 def _write(scratch: Duck, runs: Runs) -> None:
     if runs.measured:
-        scratch.connection.execute(statement("rebuild.add_measured"), columns(runs.measured))
+        scratch.connection.execute(
+            "INSERT INTO measured SELECT unnest($1::VARCHAR[]), unnest($2::DOUBLE[]), unnest($3::INTEGER[]), "
+            "unnest($4::JSON[])",
+            columns(runs.measured),
+        )
         runs.measured.clear()
     try:
         scratch.write(runs.batch)
@@ -158,14 +174,11 @@ def _write(scratch: Duck, runs: Runs) -> None:
 
 
 def _put_together(scratch: Duck, files: list[Path], offsets: dict[str, int]) -> None:
-    names = {
-        table: sorted(str(file) for file in files if file.name.startswith(f"{table}-"))
-        for table in ("runs", "task_runs")
-    }
     with scratch.transaction():
-        for table, found in names.items():
+        for table, put in _PUT.items():
+            found = sorted(str(file) for file in files if file.name.startswith(f"{table}-"))
             if found:
-                scratch.connection.execute(statement(f"rebuild.put_{table}"), {"files": found})
+                scratch.connection.execute(put, {"files": found})
         for stream in ("DEFS", "EVENTS"):
             if stream in offsets:
                 scratch.connection.execute(statement("set_offset"), [stream, offsets[stream]])

@@ -23,7 +23,7 @@ from perfect_schemas import codec
 from perfect_schemas.events import AnyEvent
 from perfect_schemas.views import queued_ms
 
-MEMORY_LIMIT = "300MB"
+MEMORY_LIMIT = "150MB"  # of DuckDB, in each process
 FETCH = 500  # runs
 _decode = msgspec.json.Decoder(list[tuple[int, AnyEvent]]).decode
 

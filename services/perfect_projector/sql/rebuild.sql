@@ -34,22 +34,3 @@ ORDER BY said.place;
 
 -- name: rebuild.ends
 SELECT stream, count(*), max(seq) FROM events GROUP BY stream;
-
--- name: rebuild.measured
--- What follows of each plain run from those before it.
-CREATE TEMP TABLE measured (id VARCHAR, progress DOUBLE, tasks_total INTEGER, forecast JSON);
-
--- name: rebuild.add_measured
-INSERT INTO measured
-SELECT unnest($1::VARCHAR[]), unnest($2::DOUBLE[]), unnest($3::INTEGER[]), unnest($4::JSON[]);
-
--- name: rebuild.put_runs
-INSERT INTO runs BY NAME
-SELECT part.* REPLACE (
-  measured.progress AS progress, measured.tasks_total AS tasks_total, measured.forecast AS forecast
-)
-FROM read_parquet($files) AS part
-JOIN measured ON measured.id = part.id;
-
--- name: rebuild.put_task_runs
-INSERT INTO task_runs BY NAME FROM read_parquet($files);

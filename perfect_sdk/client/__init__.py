@@ -1,0 +1,1 @@
+"""Where users of Prefect look for `schemas`."""

@@ -1,0 +1,245 @@
+"""Artifacts of flows that run in this process, and the secrets that they and all else must not show."""
+
+import json
+import pickle
+
+import msgspec
+import pytest
+
+from perfect_schemas.events import ArtifactSaved, RunCompleted, TaskCompleted, TaskFailed
+from perfect_schemas.folds import artifact as fold
+from perfect_sdk import flow, get_run_logger, secrecy, task
+from perfect_sdk.artifacts import (
+    Artifact,
+    acreate_link_artifact,
+    create_image_artifact,
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from perfect_sdk.blocks import system
+from perfect_sdk.blocks.system import Secret
+from perfect_sdk.exceptions import InvalidInput, MissingContextError, ObjectAlreadyExists
+from perfect_sdk.testing import resume, run_flow, run_flow_async
+from perfect_sdk.variables import Variable
+
+PASSWORD = 'open "sesame" & go'
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERFECT_OFFLINE", "1")
+    monkeypatch.setattr(secrecy, "_known", ())
+    monkeypatch.setattr(system, "_here", {})
+
+
+def saved(result):
+    return [event for event in result.events if isinstance(event, ArtifactSaved)]
+
+
+def folded(result):
+    lives = {}
+    for seq, event in enumerate(saved(result), 1):
+        lives[event.artifact_id] = fold.evolve(lives.get(event.artifact_id), event, seq)
+    return lives
+
+
+@task
+def moves(n):
+    bar = create_progress_artifact(0, key="bar", description="moves")
+    for step in range(1, n + 1):
+        update_progress_artifact(bar, 100 * step / n)
+    return str(bar)
+
+
+@flow
+def shows():
+    create_markdown_artifact("# hi", key="text")
+    moves(2)
+    create_link_artifact("https://example.org", key="link")
+    create_table_artifact([{"a": 1}])
+    create_image_artifact("/x.png")
+    return [moves(1), Artifact.get("link").data, Artifact.get("nothing")]
+
+
+def test_what_is_saved() -> None:
+    result = run_flow(shows)
+    lives = folded(result)
+    assert [(life.kind, life.key, life.task_key) for life in lives.values()] == [
+        ("markdown", "text", None), ("progress", "bar", "moves-0"), ("link", "link", None), ("table", None, None),
+        ("image", None, None), ("progress", "bar", "moves-1"),
+    ]  # fmt: skip
+    assert [msgspec.json.decode(life.data.value) for life in lives.values()] == [
+        "# hi", 100.0, {"link": "https://example.org", "text": "https://example.org"}, [{"a": 1}], "/x.png", 100.0,
+    ]  # fmt: skip
+    assert {life.description for life in lives.values() if life.kind == "progress"} == {"moves"}
+    assert result.result[0] in lives
+    assert result.result[1:] == ["[https://example.org](https://example.org)", None]
+
+
+def test_a_replay_saves_the_same_ones_again() -> None:
+    whole = run_flow(shows)
+    for cut in range(2, len(whole.events)):
+        again = resume(shows, whole.events[:cut])
+        assert folded(again).keys() == folded(whole).keys()
+        assert again.result == whole.result
+
+
+def test_a_large_one_is_kept_by_reference() -> None:
+    @flow
+    def large():
+        create_markdown_artifact("x" * 300_000)
+
+    result = run_flow(large)
+    (event,) = saved(result)
+    assert event.data.ref.startswith(result.run.run_id)
+    assert len(result.journal.shared.objects[event.data.ref]) == 300_002
+
+
+async def test_async_code_awaits() -> None:
+    @flow
+    async def shown():
+        first = await create_link_artifact("/a")
+        second = await acreate_link_artifact("/b")
+        return first != second
+
+    assert (await run_flow_async(shown)).result
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: create_progress_artifact(101),
+        lambda: create_progress_artifact(float("nan")),
+        lambda: create_progress_artifact(True),
+        lambda: create_table_artifact("text"),  # type: ignore[arg-type]
+        lambda: create_table_artifact([1, 2]),  # type: ignore[arg-type]
+        lambda: create_markdown_artifact(3),  # type: ignore[arg-type]
+        lambda: create_markdown_artifact("x", key="not a key"),
+        lambda: update_progress_artifact("no id", 3),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(make) -> None:
+    result = run_flow(flow(make, name="wrong"))
+    assert isinstance(result.error, InvalidInput)
+    assert saved(result) == []
+
+
+def test_outside_of_a_run_there_is_nothing_to_show_it_on() -> None:
+    with pytest.raises(MissingContextError):
+        create_markdown_artifact("x")
+
+
+def test_an_older_epoch_changes_nothing() -> None:
+    result = run_flow(shows)
+    event = saved(result)[0]
+    newer = fold.evolve(None, event, 1)
+    older = fold.evolve(newer, ArtifactSaved(
+        id=event.id, at=event.at, source="x", run_id=event.run_id, epoch=0, artifact_id=event.artifact_id, data=event.data
+    ), 2)  # fmt: skip
+    assert older is newer
+
+
+# -- variables and secrets without a system, and what must not be seen of the latter
+
+
+def test_variables_last_as_long_as_the_process() -> None:
+    assert Variable.get("nowhere", 3) == 3
+    assert Variable.set("here", {"a": [1]}, tags=["t"]).value == {"a": [1]}
+    assert Variable.get("here") == {"a": [1]}
+    with pytest.raises(ValueError, match="overwrite"):
+        Variable.set("here", 2)
+    Variable.set("here", 2, overwrite=True)
+    assert Variable.get("here") == 2
+    assert (Variable.unset("here"), Variable.unset("here")) == (True, False)
+    with pytest.raises(ValueError, match="no JSON form"):
+        Variable.set("here", object())
+
+
+@task
+def says(password):
+    get_run_logger().info("it is %s", password)
+    print("printed", password)
+    create_markdown_artifact(f"# {password}", description=password)
+    return password
+
+
+@task
+def fails(password):
+    raise ValueError(f"cannot open {password}", password)
+
+
+@flow
+def tells(password: str):
+    return len(password)
+
+
+@flow(log_prints=True)
+def leaky():
+    password = Secret.load("door").get()
+    says(password)
+    tells(password)
+    try:
+        fails(password)
+    except ValueError as error:
+        assert password in str(error)
+    return {"found": password}
+
+
+def test_a_secret_is_in_nothing_that_is_written(capsys) -> None:
+    Secret(PASSWORD).save("door")
+    result = run_flow(leaky, configuration="debug")
+    assert result.error is None
+    written = b"\n".join(map(msgspec.json.encode, [*result.events, *result.logs])).decode()
+    printed = capsys.readouterr()
+    for text in (written, printed.out, printed.err):
+        assert "sesame" not in text
+    assert f"it is {secrecy.CONCEALED}" in written
+    assert f"printed {secrecy.CONCEALED}" in printed.out
+    ends = {
+        event.task_key: event for event in result.events if isinstance(event, (TaskCompleted, TaskFailed))
+    }
+    assert ends["says-0"].result is None  # not kept
+    assert ends["tells-0"].result is not None
+    assert ends["fails-0"].error.args == [f"cannot open {secrecy.CONCEALED}", secrecy.CONCEALED]
+    assert (
+        next(event for event in result.events if isinstance(event, RunCompleted)).result is not None
+    )  # of `tells`
+    assert result.result == {"found": PASSWORD}
+
+
+def test_a_secret_shows_stars() -> None:
+    secret = Secret({"user": "u", "password": PASSWORD})
+    for text in (repr(secret), str(secret), f"{secret}", repr(secret.value), repr([secret.value])):
+        assert "sesame" not in text
+        assert secrecy.CONCEALED in text
+    assert secret.get()["password"] == PASSWORD
+    with pytest.raises(TypeError):
+        pickle.dumps(secret)
+
+
+def test_a_secret_is_for_runs_and_is_not_overwritten() -> None:
+    with pytest.raises(MissingContextError):
+        Secret.load("door")
+    Secret("first").save("door")
+    with pytest.raises(ObjectAlreadyExists) as caught:
+        Secret("second").save("door")
+    assert "second" not in str(caught.value)
+    Secret("second").save("door", overwrite=True)
+    load = flow(lambda: len(Secret.load("door").get()), name="load")
+    assert run_flow(load).result == 6
+    missing = run_flow(flow(lambda: Secret.load("window"), name="missing"))
+    assert isinstance(missing.error, ValueError)
+
+
+@pytest.mark.parametrize(
+    "text", [PASSWORD, repr(PASSWORD), json.dumps(PASSWORD), "open%20%22sesame%22%20%26%20go"]
+)
+def test_a_secret_is_found_however_it_is_written(text) -> None:
+    secrecy.learn([PASSWORD, 12345678, True, "ab"])
+    assert "sesame" not in secrecy.conceal(f"<{text}>")
+    assert secrecy.conceal("pin 12345678 ab True") == f"pin {secrecy.CONCEALED} ab True"
+    assert secrecy.holds(text.encode())
+    assert not secrecy.holds(b"nothing")
