@@ -222,7 +222,7 @@ def _begin(
     flow: "Flow[..., Any]",
     parameters: Mapping[str, Any],
     configuration: Configuration,
-    kill_after: int | None,
+    kill_after: int | None = None,
 ) -> RunSession:
     run = RunContext(
         run_id=ids.uuid7(),

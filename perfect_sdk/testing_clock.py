@@ -6,6 +6,7 @@ jumps to the earliest moment that something waits for. With `auto=False` it move
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
@@ -73,6 +74,8 @@ class Clock:
             while stop.kind is None and self._now < mine.until:
                 if not ready.wait(self._patience(mine)):
                     self._jump(mine)
+                else:
+                    mine.since = time.monotonic()
                 ready.clear()
         finally:
             stop.remove(ready.set)
@@ -93,6 +96,7 @@ class Clock:
                 try:
                     async with asyncio.timeout(self._patience(mine)):
                         await ready.wait()
+                        mine.since = time.monotonic()
                 except TimeoutError:
                     self._jump(mine)
                 ready.clear()
@@ -118,26 +122,24 @@ class Clock:
             one.wake()
 
     def _patience(self, mine: "Sleeper") -> float | None:
-        """How long the first of those who sleep waits before it jumps, in real time; the others wait for it."""
+        """How long the first of those who sleep waits before it looks whether to jump; the others wait for it."""
         with self._lock:
-            asleep = list(self._asleep)
-        if not self.auto or _first(asleep) is not mine:
-            return None
-        covered = {call for one in asleep for call in one.inside()}
-        is_busy = any(one.session.floor.is_busy_beside(covered) for one in asleep)
-        return BUSY_S if is_busy else SETTLE_S
+            return SETTLE_S if self.auto and _first(self._asleep) is mine else None
 
     def _jump(self, mine: "Sleeper") -> None:
+        """To its own instant, unless it is not the first any more, or something is under way that may yet lie down."""
         with self._lock:
-            is_first = _first(self._asleep) is mine
-        if is_first:
+            asleep = list(self._asleep)
+        if _first(asleep) is not mine:
+            return
+        if time.monotonic() - mine.since >= BUSY_S or not _is_busy_beside(asleep):
             self.move_to(mine.until)
 
 
 class Sleeper:
-    """Code that waits until an instant. wake: from any thread."""
+    """Code that waits until an instant. wake: from any thread. since: when it last heard of a change, monotonic."""
 
-    __slots__ = ("call", "session", "until", "wake")
+    __slots__ = ("call", "session", "since", "until", "wake")
 
     def __init__(
         self, until: datetime, session: "RunSession", call: "Call | None", wake: Callable[[], None]
@@ -146,6 +148,7 @@ class Sleeper:
         self.session = session
         self.call = call
         self.wake = wake
+        self.since = time.monotonic()
 
     def inside(self) -> "Iterator[Open]":
         """The code that sleeps, and what waits for it."""
@@ -159,6 +162,13 @@ class Sleeper:
 def _first(asleep: list[Sleeper]) -> Sleeper:
     """Of equals the one that lay down first."""
     return min(asleep, key=lambda one: one.until)
+
+
+def _is_busy_beside(asleep: list[Sleeper]) -> bool:
+    """The code of an async flow does not count: what is ready on its loop runs before any timer."""
+    covered = {call for one in asleep for call in one.inside()}
+    covered |= {one.session.code for one in asleep if one.session.flow.is_async}
+    return any(one.session.floor.is_busy_beside(covered) for one in asleep)
 
 
 def _span(seconds: float) -> timedelta:

@@ -7,7 +7,7 @@ from perfect_schemas.envelope import utc_now
 from perfect_schemas.events import TaskStarted
 from perfect_schemas.folds.history import History
 from perfect_sdk import logs, results
-from perfect_sdk.context import Frame, branching
+from perfect_sdk.context import Frame, branching, tagged
 from perfect_sdk.effects import Sleep, Steps, WaitFor, drive, drive_async
 from perfect_sdk.exceptions import UnsendableResult
 from perfect_sdk.execution import Call
@@ -52,6 +52,7 @@ class RemoteCall(Call):
         self.place = Place(scope, hand_over.task_key, hand_over.ordinal)
         self.id = hand_over.task_run_id
         self.task_id = hand_over.task_id
+        self.tags = tagged(getattr(task, "tags", ()))
         self.attempt = hand_over.attempt
         self.digest = hand_over.input_digest
         self.record = None

@@ -28,6 +28,7 @@ STREAMS = "streams"
 
 NAMES = (
     f"KV_{subjects.IDEMPOTENCY}",
+    f"KV_{subjects.CACHE}",
     streams.WORK.name,
     streams.EVENTS.name,
     streams.DEFS.name,  # after EVENTS: the flow of each run is in it

@@ -1,6 +1,5 @@
 """What is kept in memory answers as the file does: after every commit, of whatever runs there are."""
 
-import random
 import tempfile
 from datetime import date, timedelta
 from pathlib import Path
@@ -243,27 +242,39 @@ def _live(world: World, steps: list[tuple[str, int]]) -> None:
     world.check()
 
 
-def test_a_long_life_with_everything_in_it(tmp_path: Path) -> None:
-    chosen = random.Random(7)
-    kinds = [
-        "begin",
-        "begin",
-        "task",
-        "task",
-        "task",
-        "complete",
-        "complete",
-        "fail",
-        "cancel",
-        "warn",
-        "retry",
-        "archive",
-        "sleep",
-        "commit",
-        "commit",
-    ]
+def test_what_was_shown_and_changes_is_shown_anew(tmp_path: Path) -> None:
+    """Runs that have ended, over two days: warned of, tried again, archived."""
     world = World(tmp_path)
     try:
-        _live(world, [(chosen.choice(kinds), chosen.randrange(10**6)) for _ in range(200)])
+        runs = []
+        for day in (world.now, utc_now() - timedelta(seconds=5)):
+            world.now = day
+            for n in range(6):
+                runs.append(world.begin(FLOWS[n % 2], ["a"], "release"))
+                world.start(runs[-1])
+                world.task(runs[-1], n % TASKS, 100 * n)
+                world.end(runs[-1], e.RunFailed if n == 5 else e.RunCompleted, 700 * n)
+            for _ in range(2):  # the second time all of it is kept
+                world.commit()
+                world.check()
+        world.warn(runs[6])
+        world.commit()
+        world.check()
+        world.run(runs[-1], e.RunRetried, by="somebody")
+        world.start(runs[-1])
+        world.commit()
+        world.check()
+        world.task(runs[-1], 2, 4000)
+        world.end(runs[-1], e.RunCompleted, 5000)
+        world.run(runs[5], e.RunArchived)
+        world.commit()
+        world.check()
+        world.now = utc_now() - timedelta(hours=25)  # a worker whose clock is behind
+        late = world.begin("etl", [], "release")
+        world.start(late)
+        world.end(late, e.RunCompleted, 8000)
+        world.commit()
+        world.check()
+        assert world.front.answer(queries.Summary()) is not None
     finally:
         world.close()

@@ -181,10 +181,8 @@ def leaky():
     password = Secret.load("door").get()
     says(password)
     tells(password)
-    try:
+    with pytest.raises(ValueError, match="sesame"):
         fails(password)
-    except ValueError as error:
-        assert password in str(error)
     return {"found": password}
 
 

@@ -21,7 +21,6 @@ from perfect_projector.project import Draft, Projection, measured_of
 from perfect_projector.rebuilding.plain import Shape
 from perfect_projector.rebuilding.share import Course, Folded
 from perfect_projector.rebuilding.sums import Sums
-from perfect_projector.rollup import Key, Whose
 from perfect_projector.tracker import Tracker
 from perfect_projector.values import text
 from perfect_schemas import codec, subjects
@@ -240,10 +239,9 @@ class Runs(Projection):
         path = going.path
         if course.completed:
             self.plans.completed(course.flow_id, self._counts_of(going.shape))
-            whose = Whose(course.flow_id, course.flow_name, None)
-            for measure, value in forecasting.errors(forecast, course.duration_ms).items():
-                key = Key(course.flow_id, measure, course.day, course.configuration, course.flow_version)
-                self.sums.rolls.add(key, value, whose=whose, seq=seq, batch=0)
+            errors = forecasting.errors(forecast, course.duration_ms)
+            of = (course.day, course.configuration, course.flow_version)
+            self.sums.off(course.flow_id, course.flow_name, of, errors, seq)
             self.curves.completed(course.flow_id, forecast, course.duration_ms)
             progress, total = 100.0, course.begun
         else:
