@@ -1,7 +1,8 @@
 """How fast answers come from a read model with a long history: idle, and while events come in.
 
 A history of `--runs` runs of five tasks and ten log lines each goes through the projector's own write loop; then a whole
-system starts on it and is asked over HTTP. Milliseconds, median and 95th percentile. 1,000,000 runs are 5 million task
+system starts on it and is asked over HTTP. Milliseconds, median and 95th percentile, and the processor time that projector
+and gateway take for an answer, which a busy machine does not blur. 1,000,000 runs are 5 million task
 runs and 10 million log lines: a quarter of an hour, 2 GB of disk.
 
     python benchmarks/scale.py [--runs 20000] [--folder FOLDER]
@@ -11,10 +12,12 @@ A folder is filled once and kept: the next measurement with it begins at once.
 
 import argparse
 import asyncio
+import os
 import random
 import re
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,9 @@ def main(runs: int, folder: Path) -> None:
     else:
         history = History(runs=runs, end=utc_now())
         filled = asyncio.run(fill(Settings(data_dir=folder), history))
+        print(
+            f"made {history.runs:,} runs of {history.tasks} tasks and {history.lines} log lines in {folder}: {filled}"
+        )
         kept.write_bytes(msgspec.json.encode(history))
     with system(workers=0, folder=folder) as running:
         pid = running.process("projector")
@@ -50,13 +56,20 @@ def main(runs: int, folder: Path) -> None:
         questions = questions_of(history)
         ask(running.api, questions, WARM_ROUNDS)
         idle = ask(running.api, questions, ROUNDS)
+        pids = [pid, running.process("gateway")]
+        cpu = {name: processor_ms(running.api, path, pids) for name, path in questions.items()}
         with traffic(Connection.load(folder / "connection.json"), EVENTS_PER_S):
             time.sleep(SETTLE_S)
             busy = ask(running.api, questions, ROUNDS)
-        figures = {name: {"idle": quantiles(idle[name]), "busy": quantiles(busy[name])} for name in questions}
+        figures = {
+            name: {"idle": quantiles(idle[name]), "busy": quantiles(busy[name]), "cpu_ms": cpu[name]}
+            for name in questions
+        }
         end_mb, most_mb = resident_mb(pid, "VmRSS"), resident_mb(pid, "VmHWM")
-    for name, pair in figures.items():
-        print(f"  {name:15} idle {pair['idle']}  at {EVENTS_PER_S:,} events/s {pair['busy']}")
+    for name, found in figures.items():
+        print(
+            f"  {name:15} idle {found['idle']}  at {EVENTS_PER_S:,} events/s {found['busy']}  cpu {found['cpu_ms']} ms"
+        )
     slow = [
         name for name, pair in figures.items() if pair["busy"]["p50_ms"] > 20 or pair["busy"]["p95_ms"] > 60
     ]
@@ -136,6 +149,20 @@ def ask(api: Api, questions: dict[str, Any], rounds: int) -> dict[str, list[floa
             if status != 200:
                 raise RuntimeError(f"GET {asked}: {status}")
     return took
+
+
+def processor_ms(api: Api, path: Callable[[], str], pids: list[int]) -> float:
+    """What the processes take for one answer, when nothing else goes on."""
+    begin = sum(map(spent_s, pids))
+    for _ in range(ROUNDS):
+        api.read(path())
+    return round((sum(map(spent_s, pids)) - begin) * 1000 / ROUNDS, 1)
+
+
+def spent_s(pid: int) -> float:
+    """Processor time of all threads of a process."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def quantiles(took: list[float]) -> dict[str, float]:

@@ -234,8 +234,8 @@ def _runner(given: Any, owner: str) -> Any:
         given = given()
     if not isinstance(given, ThreadPoolTaskRunner):
         raise NotSupported(
-            f"{owner}: task_runner= is a ThreadPoolTaskRunner, not {given!r}; to use more processes, start more "
-            "workers (`perfect worker --processes N`)"
+            f"{owner}: task_runner= is a ThreadPoolTaskRunner or ProcessPoolTaskRunner, not {given!r}; to use more "
+            "machines, give the tasks a queue= and start workers for it (`perfect worker --queue NAME`)"
         )
     return given
 
@@ -276,10 +276,10 @@ def flow(fn: Callable[..., Any] | None = None, /, **given: Any) -> Any:
     schedule, schedules: when it runs by itself: Cron, Interval, RRule or Once, one or several.
     flow_run_name: a name for runs that start by a call: a template ("{day}") or a function.
     retries, retry_delay_seconds: the flow's body is tried again; tasks that completed are not run again.
-    task_runner: ThreadPoolTaskRunner(max_workers=…), for submitted tasks.
+    task_runner: ThreadPoolTaskRunner(max_workers=…) or ProcessPoolTaskRunner, for submitted tasks.
     timeout_seconds: an async flow is cancelled when it has passed; a sync one fails at its next SDK call or its end.
     validate_parameters=False: parameters are handed over as they come.
-    persist_result=False: the result is not kept. result_serializer: "json" (default) or "pickle".
+    persist_result=False: the result is not kept; True: its tasks compute the same inputs once a run. result_serializer: "json" (default) or "pickle".
     log_prints: whether `print` writes log lines, too; None: yes, unless the configuration is `release`.
     on_completion, on_failure, on_cancellation, on_crashed, on_running: hooks(flow, flow_run, state).
     """

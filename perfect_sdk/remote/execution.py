@@ -74,7 +74,9 @@ class RemoteCall(Call):
             self.session.emit(self.event(TaskStarted, client_id=self.session.run.client_id))
 
     def _completed(self, value: Any, duration_ms: int) -> Steps[None]:
-        """Its result has to travel: one that cannot is a failure. What it has submitted is waited for."""
+        """Its result has to travel: one that cannot is a failure. What it has submitted is waited for, and what it has
+        called is committed here; its own hooks are run by the run that called it.
+        """
         if self.session.has_futures:
             yield WaitFor(self.session.pool().open())
         try:
@@ -86,7 +88,14 @@ class RemoteCall(Call):
             )
             yield from self._failed(failure, duration_ms)
             raise failure from error
+        if self.transaction is not None:
+            yield from self.transaction.ended()
         yield from super()._completed(value, duration_ms)
+
+    def _failed(self, error: Exception, duration_ms: int) -> Steps[None]:
+        if self.transaction is not None:
+            yield from self.transaction.failed()
+        yield from super()._failed(error, duration_ms)
 
 
 class RemoteTask:

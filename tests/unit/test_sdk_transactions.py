@@ -371,6 +371,24 @@ def test_what_waits_is_not_undone(said):
     assert said == ["one", "one+"]
 
 
+def test_a_cancelled_run_is_undone_unrecorded(said):
+    from perfect_sdk.context import require
+
+    one = step("one", said)
+
+    @flow
+    def main() -> None:
+        with transaction():
+            one()
+            require("this test").session.cancel("somebody")
+            one()
+
+    result = run_flow(main)
+    assert result.state == "CANCELLED"
+    assert said == ["one", "one-"]
+    assert [life.key for life in result.tasks] == ["one-0"]
+
+
 def test_a_state_that_a_task_returns_is_staged(said):
     @task
     def skips() -> object:
