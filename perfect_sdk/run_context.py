@@ -110,7 +110,9 @@ def parameters_of(session: "RunSession") -> dict[str, Any]:
     """With defaults; the values themselves where this process made them, otherwise as they were recorded."""
     given = session.values if session.values is not None else session.run.parameters
     named = inspect.signature(session.flow.fn).parameters
-    defaults = {name: one.default for name, one in named.items() if one.default is not inspect.Parameter.empty}
+    defaults = {
+        name: one.default for name, one in named.items() if one.default is not inspect.Parameter.empty
+    }
     return {**defaults, **given}
 
 

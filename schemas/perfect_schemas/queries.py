@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from perfect_schemas.schedule import ScheduleSpec
+from perfect_schemas.schedule_decision import ScheduleDecisionView
 from perfect_schemas.views import ArtifactView, EventView, LogView, RunView, TaskRunView
 
 
@@ -186,11 +187,36 @@ class SchedulePreview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class ScheduledInstant(msgspec.Struct, frozen=True, kw_only=True):
-    """at: as the rule says. due_at: that and the jitter. local: in the schedule's zone, with its offset."""
+    """at: as the rule says. due_at: that and the jitter. local: in the schedule's zone, with its offset.
+    note: what the clocks of that zone do then, in words, when they do something.
+    """
 
     at: datetime
     due_at: datetime
     local: str
+    note: str = ""
+
+
+class ScheduleDecisionPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`schedule_decisions`. Answer: ScheduleDecisions, newest first. schedule_id, flow (id or name): just of these.
+    since, until: decided from the one on and before the other. late_ms: just what was that late, or skipped.
+    last: just the last one of each schedule that there is; then `limit` does not count.
+    """
+
+    schedule_id: str | None = None
+    flow: str | None = None
+    decision: list[str] = []
+    since: datetime | None = None
+    until: datetime | None = None
+    late_ms: int | None = None
+    last: bool = False
+    limit: int = 50
+    cursor: str | None = None
+
+
+class ScheduleDecisions(msgspec.Struct, frozen=True, kw_only=True):
+    decisions: list[ScheduleDecisionView]
+    next: str | None = None
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,6 @@ import msgspec
 from perfect_schemas.envelope import ErrorInfo
 from perfect_schemas.events.flow import Deployment, TaskDefinition
 from perfect_schemas.events.run import OpenWait
-from perfect_schemas.folds.artifact import ArtifactLife
 from perfect_schemas.folds.run import RunLife, is_paused_from_outside, is_pausing, open_waits
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.forecast import MEDIAN, NEARLY_ALL, Curve, Outlook
@@ -352,23 +351,6 @@ def run_view(
         waits=waits,
         pausing_by=None if run.state.is_final else run.pausing_by,
         result=inline.value if inline else None,
-    )
-
-
-def artifact_view(life: ArtifactLife) -> ArtifactView:
-    return ArtifactView(
-        id=life.id,
-        run_id=life.run_id,
-        type=life.kind or "",
-        key=life.key,
-        description=life.description,
-        data=life.data.value,
-        created_at=life.created_at,
-        updated_at=life.updated_at,
-        task_run_id=life.task_run_id,
-        task_key=life.task_key,
-        ref=life.data.ref,
-        size_bytes=life.data.size_bytes,
     )
 
 

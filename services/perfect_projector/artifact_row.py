@@ -13,7 +13,8 @@ from perfect_schemas.events import ArtifactSaved
 from perfect_schemas.folds import artifact as fold
 from perfect_schemas.folds.artifact import ArtifactLife
 from perfect_schemas.ids import is_id
-from perfect_schemas.views import ArtifactView, artifact_view
+from perfect_schemas.shown import artifact_view
+from perfect_schemas.views import ArtifactView
 
 COLUMNS = (
     "id", "run_id", "kind", "key", "description", "data", "ref", "size_bytes", "task_run_id", "task_key", "epoch",

@@ -59,6 +59,8 @@ class Batch(msgspec.Struct):
     clients: list[Row] = []
     ended_clients: list[Row] = []
     artifacts: dict[str, tuple[str, ArtifactLife]] = {}
+    schedules: list[Row] = []
+    schedule_decisions: list[Row] = []
     offsets: dict[str, int] = {}
 
 

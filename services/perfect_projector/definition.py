@@ -1,10 +1,11 @@
-"""Flows, their tasks, and clients: what the events on DEFS say."""
+"""Flows, their tasks, clients and schedules: what the events on DEFS say."""
 
 from collections.abc import Iterable
 
 import msgspec
 
 from perfect_projector.batch import Batch, Message, Row
+from perfect_projector.schedule_row import Schedules
 from perfect_projector.values import instant, text, timestamp
 from perfect_schemas.envelope import Event
 from perfect_schemas.events import (
@@ -16,6 +17,7 @@ from perfect_schemas.events import (
     FlowRegistered,
     FlowRemoved,
     FlowUndeployed,
+    ScheduleEvent,
     TaskDefinition,
 )
 from perfect_schemas.folds import flow as flow_fold
@@ -33,6 +35,7 @@ class Definitions:
 
     def __init__(self) -> None:
         self.flows: dict[str, Flow] = {}
+        self.schedules = Schedules()
         self.invalid = 0
 
     def restore(self, rows: Iterable[Row]) -> None:
@@ -44,6 +47,8 @@ class Definitions:
                 self._flow(batch, message, event)
             case ClientConnected() | ClientDisconnected() | ClientLost():
                 self._client(batch, message, event)
+            case _ if isinstance(event, ScheduleEvent):
+                self._schedule(batch, message, event)
 
     def _flow(self, batch: Batch, message: Message, event: _FlowEvent) -> None:
         tasks = event.tasks if isinstance(event, FlowRegistered) else []
@@ -61,6 +66,17 @@ class Definitions:
             gone = [(None, task) for task in (before.tasks if before else []) if task.id not in now]
             for position, task in [*gone, *enumerate(tasks)]:
                 put(batch.tasks, _task_row(after.id, task, position, message.seq))
+
+    def _schedule(self, batch: Batch, message: Message, event: ScheduleEvent) -> None:
+        rows = self.schedules.fold(event, message.seq)
+        if rows is None:
+            self.invalid += 1
+            return
+        schedule, decision = rows
+        if schedule is not None:
+            put(batch.schedules, schedule)
+        if decision is not None:
+            batch.schedule_decisions.append(decision)
 
     def _client(
         self, batch: Batch, message: Message, event: ClientConnected | ClientDisconnected | ClientLost

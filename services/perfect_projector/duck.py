@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from perfect_projector import artifact_row, opening, run_row, task_row
+from perfect_projector import artifact_row, opening, run_row, schedule_refold, schedule_row, task_row
 from perfect_projector.batch import Batch, Row
 from perfect_projector.binding import Binding
 from perfect_projector.database import connect, log_file
@@ -38,6 +38,8 @@ _WRITES: tuple[tuple[str, str, _Places], ...] = (  # field of the batch, stateme
     ("tasks", "merge_tasks", None),
     ("clients", "merge_clients", None),
     ("ended_clients", "end_clients", None),
+    ("schedules", "merge_schedules", None),
+    ("schedule_decisions", "insert_schedule_decisions", None),
     ("new_runs", "insert_runs", None),
     ("runs", "update_runs", run_row.CHANGING),
     ("new_task_runs", "insert_task_runs", None),
@@ -224,7 +226,22 @@ class Duck:
                 self.connection.execute(f"DELETE FROM {name} WHERE seq > $seq{which}", values)  # noqa: S608
             if stream == "EVENTS":
                 self.connection.execute("DELETE FROM artifacts WHERE last_seq > $1", [seq])
+            if stream == "DEFS":
+                self._rewind_schedules(seq)
             self.connection.execute(statement("set_offset"), [stream, seq])
+
+    def _rewind_schedules(self, seq: int) -> None:
+        """As the log, which reaches up to `seq`, has them."""
+        execute = self.connection.execute
+        execute("DELETE FROM schedule_decisions WHERE seq > $1", [seq])
+        ahead = [
+            key
+            for (key,) in execute("SELECT id::VARCHAR FROM schedules WHERE last_seq > $1", [seq]).fetchall()
+        ]
+        if ahead:
+            said = execute(statement("events_of_schedules"), {"schedule_ids": ahead}).fetchall()
+            execute("DELETE FROM schedules WHERE last_seq > $1", [seq])
+            self._write("merge_schedules", schedule_refold.rows_of(said))
 
     @property
     def is_behind(self) -> bool:
@@ -260,6 +277,7 @@ class Duck:
             fixed += self._replace_invalid(rows, {14: "{}", 20: "null", 21: "null", 22: "null"})
         for rows in (batch.new_task_runs, batch.task_runs):
             fixed += self._replace_invalid(rows, {12: "null", 13: "null", 14: "null"})
+        fixed += self._replace_invalid(batch.schedules, {schedule_row.SPEC: schedule_row.NO_SPEC})
         return fixed + self._replace_invalid(batch.flows, {5: "{}", 6: "[]", 13: "{}"})
 
     def _replace_invalid(self, rows: list[Row], places: dict[int, str | None]) -> int:

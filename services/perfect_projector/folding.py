@@ -22,6 +22,7 @@ def restore(projection: Projection, duck: Duck) -> None:
     """Have in memory what the file says of definitions and statistics."""
     projection.floor = duck.floor()
     projection.definitions.restore(duck.load("load_flows"))
+    projection.definitions.schedules.restore(duck.load("load_schedules"))
     flows = duck.load("load_flow_statistics")
     projection.completions.book.restore(
         [*map(of_task_row, duck.load("load_task_statistics")), *map(of_flow_row, flows)]

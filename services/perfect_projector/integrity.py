@@ -16,7 +16,7 @@ import msgspec
 
 from perfect_bus import Bus
 from perfect_bus.purging import missing
-from perfect_projector import slot_log
+from perfect_projector import schedule_refold, slot_log
 from perfect_projector.duck import Duck
 from perfect_projector.refold import bound, check_runs
 from perfect_projector.sql import statement, statements
@@ -97,6 +97,7 @@ def report(cursor: Cursor, query: q.Integrity) -> tuple[q.IntegrityReport, list[
             checks.append(_timed(lambda: _slots(cursor)))
         if query.sample:
             checks.append(_timed(lambda: _refold(cursor, min(query.sample, MOST_SAMPLE))))
+            checks.append(_timed(lambda: _refold_schedules(cursor, min(query.sample, MOST_SAMPLE))))
         holes = find_holes(cursor) if query.holes else []
         offsets = dict(cursor.execute(statement("offsets")).fetchall())
         return q.IntegrityReport(offsets=offsets, checks=checks), holes
@@ -148,6 +149,20 @@ def _refold(cursor: Cursor, sample: int) -> q.IntegrityCheck:
         meaning="The rows of a run and its tasks are what its events come to, folded afresh.",
         ok=not differences,
         detail=f"{compared} runs compared{note}, {len(differences)} differences",
+        lines=differences[:LINES],
+    )
+
+
+def _refold_schedules(cursor: Cursor, sample: int) -> q.IntegrityCheck:
+    query = bound(cursor.execute)
+    schedule_ids = [schedule_id for (schedule_id,) in query("sampled_schedules", limit=sample)]
+    compared, left_out, differences = schedule_refold.check(query, schedule_ids)
+    note = f", {left_out} whose first events have left the file" if left_out else ""
+    return q.IntegrityCheck(
+        name="refold_schedules",
+        meaning="The rows of a schedule and of the decisions about it are what its events come to, folded afresh.",
+        ok=not differences,
+        detail=f"{compared} schedules compared{note}, {len(differences)} differences",
         lines=differences[:LINES],
     )
 

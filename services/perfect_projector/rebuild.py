@@ -40,6 +40,8 @@ KEYS = {
     "daily_statistics": ("id", "measure", "day", "configuration", "flow_version"),
     "clients": ("id",),
     "artifacts": ("id",),
+    "schedules": ("id",),
+    "schedule_decisions": ("id",),
 }
 """The tables that are made from the log, and what tells their rows apart."""
 

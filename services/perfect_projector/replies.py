@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from perfect_projector import artifact_row, view
+from perfect_projector import artifact_row, schedule_row, view
 from perfect_projector import cursor as page_cursor
 from perfect_projector.flow_shelf import FlowShelf
 from perfect_projector.merged_roll import MergedRolls
@@ -17,6 +17,7 @@ from perfect_projector.run_counts import RunCounts
 from perfect_projector.run_replies import runs
 from perfect_projector.sql import select, statement
 from perfect_projector.statistic_replies import statistics
+from perfect_projector.values import timestamp
 from perfect_schemas import queries as q
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import NotFound
@@ -31,6 +32,7 @@ from perfect_schemas.views import (
 
 Cursor = Any
 MAX_LINES = 10_000
+MAX_DECISIONS = 1000
 MAX_ARTIFACTS = 200  # each may be as large as a value in an event
 
 
@@ -50,10 +52,12 @@ def run(cursor: Cursor, query: q.RunDetail) -> RunView:
 
 
 def task_runs(cursor: Cursor, query: q.TaskRunPage) -> q.TaskRuns:
-    _check_run(cursor, query.run_id)
+    _check_run_id(query.run_id)
     limit = _clamp(query.limit, MAX_LINES)
     after = page_cursor.decode(query.cursor, tuple[int])[0] if query.cursor else 0
     rows = select(cursor, "task_runs", run_id=query.run_id, after=after, limit=limit + 1)
+    if not rows:
+        _check_run(cursor, query.run_id)
     more = page_cursor.encode(rows[limit - 1][17]) if len(rows) > limit else None
     return q.TaskRuns(task_runs=[view.task_run_of(row) for row in rows[:limit]], next=more)
 
@@ -122,6 +126,31 @@ def artifacts(cursor: Cursor, query: q.ArtifactPage) -> q.Artifacts:
     return q.Artifacts(artifacts=[artifact_row.view_of(row) for row in rows[:limit]], next=more)
 
 
+def schedule_decisions(cursor: Cursor, query: q.ScheduleDecisionPage) -> q.ScheduleDecisions:
+    if query.last:
+        found = [schedule_row.decision_view(row) for row in select(cursor, "last_schedule_decisions")]
+        return q.ScheduleDecisions(decisions=found)
+    where: dict[str, Any] = {
+        name: {name: value}
+        for name, value in (
+            ("schedule_id", query.schedule_id),
+            ("flow", query.flow),
+            ("decision", query.decision or None),
+            ("since", timestamp(query.since)),
+            ("until", timestamp(query.until)),
+        )
+        if value is not None
+    }
+    if query.late_ms is not None:
+        where["late"] = {"late_ms": query.late_ms}
+    if query.cursor is not None:
+        where["before"] = {"before": page_cursor.decode(query.cursor, tuple[int])[0]}
+    limit = _clamp(query.limit, MAX_DECISIONS)
+    rows = select(cursor, "schedule_decisions", where, limit=limit + 1)
+    more = page_cursor.encode(rows[limit - 1][14]) if len(rows) > limit else None
+    return q.ScheduleDecisions(decisions=[schedule_row.decision_view(row) for row in rows[:limit]], next=more)
+
+
 def flows(cursor: Cursor, query: q.FlowList) -> list[FlowView]:
     return FlowShelf.load(cursor).flows(hidden=query.hidden)
 
@@ -158,6 +187,7 @@ REPLIES: dict[str, tuple[type, Callable[[Cursor, Any], Any]]] = {
     "logs": (q.LogPage, logs),
     "events": (q.EventPage, events),
     "artifacts": (q.ArtifactPage, artifacts),
+    "schedule_decisions": (q.ScheduleDecisionPage, schedule_decisions),
     "flows": (q.FlowList, flows),
     "flow": (q.FlowDetail, flow),
     "statistics": (q.Statistics, statistics),

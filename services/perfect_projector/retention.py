@@ -194,7 +194,7 @@ class Retention:
                 if found != (archived_rows,):
                     raise Grown(f"{name}_{month} has got new rows while it was archived")
             if name == "events":
-                for table in ("artifacts", "task_runs", "runs"):
+                for table in ("schedule_decisions", "artifacts", "task_runs", "runs"):
                     duck.connection.execute(statement(f"drop_ended_{table}").replace("{month}", month))
             duck.months.remember(name, month)
             duck.months.drop(name, month)

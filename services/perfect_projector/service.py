@@ -199,6 +199,9 @@ class ProjectorService(Service):
                 await loop.in_writer(duck.set_created, stream, state.created)
             if found.position < seq:
                 await loop.in_writer(duck.rewind, stream, found.position)
+                if stream == "DEFS":
+                    schedules = await loop.in_writer(duck.load, "load_schedules")
+                    self.projection.definitions.schedules.restore(schedules)
         return positions
 
     async def _replace(self, data: bytes) -> Reply:

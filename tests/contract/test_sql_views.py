@@ -27,7 +27,7 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory):
 def test_the_views_are_these() -> None:
     assert VIEWS == [
         "v_runs", "v_task_runs", "v_artifacts", "v_task_durations", "v_failures", "v_slowest_tasks", "v_log_lines", "v_daily",
-        "v_schedule_adherence",
+        "v_schedules", "v_schedule_adherence",
     ]  # fmt: skip
 
 

@@ -199,3 +199,52 @@ CREATE TABLE IF NOT EXISTS artifacts (
   first_seq UBIGINT NOT NULL,
   last_seq UBIGINT NOT NULL
 );
+
+-- Every schedule that there is or was, as its events leave it. rule: in one line; spec: all that it says. decided_through:
+-- instants up to this one have been decided on, or passed before they counted. deferred: instants that wait for the end of
+-- earlier runs. fired, skipped: how many instants, backfills included; last_…: of the last run in its own course.
+CREATE TABLE IF NOT EXISTS schedules (
+  id UUID NOT NULL,
+  flow_id UUID NOT NULL,
+  flow_name VARCHAR NOT NULL,
+  name VARCHAR NOT NULL,
+  rule VARCHAR NOT NULL,
+  spec JSON NOT NULL,
+  made_by VARCHAR NOT NULL,
+  paused BOOLEAN NOT NULL,
+  paused_by VARCHAR NOT NULL,
+  removed BOOLEAN NOT NULL,
+  created_at TIMESTAMP NOT NULL,
+  updated_at TIMESTAMP NOT NULL,
+  decided_through TIMESTAMP NOT NULL,
+  deferred JSON NOT NULL,
+  fired BIGINT NOT NULL,
+  skipped BIGINT NOT NULL,
+  last_fired_at TIMESTAMP,
+  last_instant TIMESTAMP,
+  last_run_id UUID,
+  last_late_ms BIGINT,
+  last_seq UBIGINT NOT NULL
+);
+
+-- Every decision about an instant of a schedule. id: of the event that says it, at `seq` of DEFS. decision: fired (run_id:
+-- the run), deferred (run_id: one that it waits behind) or skipped (reason, detail: why; all `count` instants from at_instant
+-- through `through`). late_ms: from due_at, the instant and its jitter, to the decision. With a month of events go its
+-- decisions.
+CREATE TABLE IF NOT EXISTS schedule_decisions (
+  id UUID NOT NULL,
+  schedule_id UUID NOT NULL,
+  decision VARCHAR NOT NULL,
+  at_instant TIMESTAMP NOT NULL,
+  decided_at TIMESTAMP NOT NULL,
+  due_at TIMESTAMP,
+  through TIMESTAMP,
+  count BIGINT NOT NULL,
+  late_ms BIGINT,
+  reason VARCHAR,
+  detail VARCHAR NOT NULL,
+  run_id UUID,
+  backfill BOOLEAN NOT NULL,
+  requested_by VARCHAR NOT NULL,
+  seq UBIGINT NOT NULL
+);

@@ -10,7 +10,8 @@ from perfect_gateway.folded import active_of, run_of, task_of
 from perfect_schemas.folds.artifact import ArtifactLife
 from perfect_schemas.folds.history import History
 from perfect_schemas.folds.task import TaskLife
-from perfect_schemas.views import FlowView, LogView, SummaryView, artifact_view
+from perfect_schemas.shown import artifact_view
+from perfect_schemas.views import FlowView, LogView, SummaryView
 
 ROWS = 300  # task rows a message; a page keeps no more
 LINES = 500  # about so many log lines a message

@@ -18,7 +18,8 @@ from perfect_gateway.runs import folded_run, no_run, streamed_lines
 from perfect_gateway.wire import AnyRequest, query, run_id
 from perfect_schemas import queries
 from perfect_schemas.errors import NotFound
-from perfect_schemas.views import ArtifactView, FlowView, LogView, artifact_view
+from perfect_schemas.shown import artifact_view
+from perfect_schemas.views import ArtifactView, FlowView, LogView
 
 FILTERS = ("flow", "state", "tag", "configuration", "text")
 LINES = 1000

@@ -23,7 +23,7 @@ EXAMPLES = [
         ("Last failures", "SELECT failed_at, flow, error_type, error_message, failed_task, run_id\nFROM v_failures\nORDER BY failed_at DESC\nLIMIT 50"),
         ("Where the time goes", "SELECT flow || ' / ' || task AS task, epoch_ms(total) / 1000 AS seconds, samples, p50_ms, p95_ms\nFROM v_task_durations\nORDER BY total DESC\nLIMIT 20"),
         ("Slowest task runs", "SELECT flow, task, duration_ms, mean_ms, sigmas, start_time, run_id\nFROM v_slowest_tasks\nLIMIT 50"),
-        ("How late runs start", "SELECT flow, count(*) AS runs, round(avg(late_ms)) AS mean_late_ms, max(late_ms) AS most_late_ms\nFROM v_schedule_adherence\nGROUP BY flow\nORDER BY most_late_ms DESC"),
+        ("How late schedules fire", "SELECT flow, schedule, count(*) AS fires, round(avg(late_ms)) AS mean_late_ms, max(late_ms) AS most_late_ms\nFROM v_schedule_adherence\nWHERE decision = 'fired' AND NOT backfill\nGROUP BY ALL\nORDER BY most_late_ms DESC"),
         ("Errors in logs", "SELECT logged_at, flow, message, run_id\nFROM v_log_lines\nWHERE level IN ('ERROR', 'CRITICAL')\nORDER BY seq DESC, n DESC\nLIMIT 100"),
         ("Events by type", "SELECT type, count(*) AS events\nFROM events\nGROUP BY type\nORDER BY events DESC"),
     )

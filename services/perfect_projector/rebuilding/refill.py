@@ -96,7 +96,9 @@ def refill(
 
 
 def _define(log: Cursor, runs: Runs) -> dict[str, int]:
-    """Hand over what the log says of flows and clients. Returns behind which sequence of EVENTS it tells first of each flow."""
+    """Hand over what the log says of flows, clients and schedules. Returns behind which sequence of EVENTS it tells
+    first of each flow.
+    """
     known_from: dict[str, int] = {}
     before = 0
     for month in sorted(Months(log, None).known["events"]):

@@ -46,6 +46,34 @@ SELECT count(*) = 0, (SELECT count(*) FROM runs) || ' runs, ' || count(*) || ' o
   (SELECT list(line) FROM (FROM bad LIMIT 5))
 FROM bad;
 
+-- name: integrity.schedules
+-- Each schedule has one row, and each decision about its instants one.
+WITH bad AS (
+  SELECT 'schedule ' || id || ' has ' || count(*) || ' rows' AS line FROM schedules GROUP BY id HAVING count(*) > 1
+  UNION ALL
+  SELECT 'decision ' || id || ' has ' || count(*) || ' rows'
+  FROM schedule_decisions GROUP BY id HAVING count(*) > 1
+)
+SELECT count(*) = 0,
+  (SELECT count(*) FROM schedules) || ' schedules, ' || (SELECT count(*) FROM schedule_decisions) || ' decisions, '
+    || count(*) || ' of them with more than one row',
+  (SELECT list(line) FROM (FROM bad LIMIT 5))
+FROM bad;
+
+-- name: conduct.fired_twice
+-- No instant of a schedule was fired more than once, but for backfills that somebody asked for.
+WITH bad AS (
+  SELECT 'schedule ' || schedule_id || ' fired ' || count(*) || ' times for ' || at_instant AS line
+  FROM schedule_decisions
+  WHERE decision = 'fired' AND NOT backfill
+  GROUP BY schedule_id, at_instant
+  HAVING count(*) > 1
+)
+SELECT count(*) = 0,
+  (SELECT count(*) FROM schedule_decisions WHERE decision = 'fired') || ' fires, ' || count(*) || ' instants more than once',
+  (SELECT list(line) FROM (FROM bad LIMIT 5))
+FROM bad;
+
 -- name: integrity.task_runs
 -- Each task run has one row, and each key of a run one task run.
 WITH bad AS (
@@ -225,6 +253,24 @@ UNION
 SELECT run_id::VARCHAR, seq, epoch_us(ts), payload FROM events
 WHERE stream = 'EVENTS' AND run_id IN (SELECT unnest($run_ids::UUID[]))
 ORDER BY run_id, seq;
+
+-- name: sampled_schedules
+-- Those that were spoken of last, of which the log is short enough to be folded at once.
+SELECT said.id
+FROM (
+  SELECT payload->>'$.schedule_id' AS id, max(seq) AS last FROM events
+  WHERE stream = 'DEFS' AND type LIKE 'schedule.%'
+  GROUP BY ALL
+  HAVING count(*) <= 10000
+) AS said
+ORDER BY said.last DESC
+LIMIT $limit;
+
+-- name: events_of_schedules
+SELECT seq, payload FROM events
+WHERE stream = 'DEFS' AND type LIKE 'schedule.%'
+  AND list_contains($schedule_ids::VARCHAR[], payload->>'$.schedule_id')
+ORDER BY seq;
 
 -- name: log_of_month
 -- What a table of the log holds beyond these sequences, in the order in which it was written.

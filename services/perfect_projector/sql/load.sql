@@ -39,6 +39,21 @@ SELECT
   registered_at, last_seq, deployments
 FROM flows;
 
+-- name: load_schedules
+SELECT
+  id::VARCHAR, flow_id::VARCHAR, flow_name, name, rule, spec, made_by, paused, paused_by, removed, created_at,
+  updated_at, decided_through, deferred, fired, skipped, last_fired_at, last_instant, last_run_id::VARCHAR,
+  last_late_ms, last_seq
+FROM schedules;
+
+-- name: load_schedule_decisions
+SELECT
+  id::VARCHAR, schedule_id::VARCHAR, decision, at_instant, decided_at, due_at, through, count, late_ms, reason,
+  detail, run_id::VARCHAR, backfill, requested_by, seq
+FROM schedule_decisions
+WHERE schedule_id IN (SELECT unnest($1::UUID[]))
+ORDER BY seq;
+
 -- name: load_task_statistics
 SELECT
   id::VARCHAR, flow_id::VARCHAR, flow_name, task_name, avg_duration_ms, m2, sample_count, min_duration_ms,

@@ -214,6 +214,53 @@ first_seq > $after
 -- name: artifacts.where.before
 last_seq < $before
 
+-- name: schedule_decisions
+SELECT
+  decided.id::VARCHAR, decided.schedule_id::VARCHAR, decided.decision, decided.at_instant, decided.decided_at,
+  decided.due_at, decided.through, decided.count, decided.late_ms, decided.reason, decided.detail,
+  decided.run_id::VARCHAR, decided.backfill, decided.requested_by, decided.seq, schedules.flow_id::VARCHAR,
+  schedules.flow_name, schedules.name
+FROM schedule_decisions AS decided
+LEFT JOIN schedules ON schedules.id = decided.schedule_id
+{where}
+ORDER BY decided.seq DESC
+LIMIT $limit;
+
+-- name: last_schedule_decisions
+-- The last of each schedule that there is.
+SELECT
+  decided.id::VARCHAR, decided.schedule_id::VARCHAR, decided.decision, decided.at_instant, decided.decided_at,
+  decided.due_at, decided.through, decided.count, decided.late_ms, decided.reason, decided.detail,
+  decided.run_id::VARCHAR, decided.backfill, decided.requested_by, decided.seq, schedules.flow_id::VARCHAR,
+  schedules.flow_name, schedules.name
+FROM schedule_decisions AS decided
+JOIN schedules ON schedules.id = decided.schedule_id
+WHERE NOT schedules.removed AND decided.rowid IN (
+  SELECT arg_max(rowid, seq) FROM schedule_decisions GROUP BY schedule_id
+)
+ORDER BY decided.seq DESC;
+
+-- name: schedule_decisions.where.schedule_id
+decided.schedule_id = try_cast($schedule_id AS UUID)
+
+-- name: schedule_decisions.where.flow
+(schedules.flow_id = try_cast($flow AS UUID) OR schedules.flow_name = $flow)
+
+-- name: schedule_decisions.where.decision
+list_contains($decision::VARCHAR[], decided.decision)
+
+-- name: schedule_decisions.where.since
+decided.decided_at >= $since
+
+-- name: schedule_decisions.where.until
+decided.decided_at < $until
+
+-- name: schedule_decisions.where.late
+(decided.decision = 'skipped' OR coalesce(decided.late_ms, 0) >= $late_ms)
+
+-- name: schedule_decisions.where.before
+decided.seq < $before
+
 -- name: log_count
 SELECT count(*) FROM logs WHERE run_id = $run_id::UUID;
 

@@ -22,11 +22,11 @@ WHERE stream = 'EVENTS' AND run_id BETWEEN $first::UUID AND $last::UUID
 GROUP BY run_id;
 
 -- name: rebuild.definitions
--- What the log of a month says of flows and clients, and behind which sequence of EVENTS.
+-- What the log of a month says of flows, clients and schedules, and behind which sequence of EVENTS.
 SELECT said.seq, epoch_us(said.ts), said.payload, coalesce(before.seq, 0)
 FROM (
   SELECT rowid AS place, seq, ts, payload FROM events_{month}
-  WHERE stream = 'DEFS' AND (type LIKE 'flow.%' OR type LIKE 'client.%')
+  WHERE stream = 'DEFS' AND (type LIKE 'flow.%' OR type LIKE 'client.%' OR type LIKE 'schedule.%')
 ) AS said
 ASOF LEFT JOIN (SELECT rowid AS place, seq FROM events_{month} WHERE stream = 'EVENTS') AS before
   ON said.place > before.place

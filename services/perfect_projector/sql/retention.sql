@@ -21,6 +21,11 @@ WHERE run_id IN (
     AND last_seq <= (SELECT max(seq) FROM events_{month} WHERE stream = 'EVENTS')
 );
 
+-- name: drop_ended_schedule_decisions
+-- What was decided in that month: its events say it.
+DELETE FROM schedule_decisions
+WHERE seq <= (SELECT max(seq) FROM events_{month} WHERE stream = 'DEFS');
+
 -- name: drop_ended_artifacts
 DELETE FROM artifacts
 WHERE run_id IN (

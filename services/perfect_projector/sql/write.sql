@@ -393,6 +393,53 @@ WHEN MATCHED AND new.epoch >= artifacts.epoch THEN UPDATE SET
   last_seq = new.last_seq
 WHEN NOT MATCHED AND new.kind IS NOT NULL THEN INSERT BY NAME;
 
+-- name: merge_schedules
+MERGE INTO schedules USING (
+  SELECT
+    unnest($1::UUID[]) AS id,
+    unnest($2::UUID[]) AS flow_id,
+    unnest($3::VARCHAR[]) AS flow_name,
+    unnest($4::VARCHAR[]) AS name,
+    unnest($5::VARCHAR[]) AS rule,
+    unnest($6::JSON[]) AS spec,
+    unnest($7::VARCHAR[]) AS made_by,
+    unnest($8::BOOLEAN[]) AS paused,
+    unnest($9::VARCHAR[]) AS paused_by,
+    unnest($10::BOOLEAN[]) AS removed,
+    unnest($11::TIMESTAMP[]) AS created_at,
+    unnest($12::TIMESTAMP[]) AS updated_at,
+    unnest($13::TIMESTAMP[]) AS decided_through,
+    unnest($14::JSON[]) AS deferred,
+    unnest($15::BIGINT[]) AS fired,
+    unnest($16::BIGINT[]) AS skipped,
+    unnest($17::TIMESTAMP[]) AS last_fired_at,
+    unnest($18::TIMESTAMP[]) AS last_instant,
+    unnest($19::UUID[]) AS last_run_id,
+    unnest($20::BIGINT[]) AS last_late_ms,
+    unnest($21::UBIGINT[]) AS last_seq
+) AS new ON schedules.id = new.id
+WHEN MATCHED THEN UPDATE BY NAME
+WHEN NOT MATCHED THEN INSERT BY NAME;
+
+-- name: insert_schedule_decisions
+INSERT INTO schedule_decisions BY NAME
+SELECT
+  unnest($1::UUID[]) AS id,
+  unnest($2::UUID[]) AS schedule_id,
+  unnest($3::VARCHAR[]) AS decision,
+  unnest($4::TIMESTAMP[]) AS at_instant,
+  unnest($5::TIMESTAMP[]) AS decided_at,
+  unnest($6::TIMESTAMP[]) AS due_at,
+  unnest($7::TIMESTAMP[]) AS through,
+  unnest($8::BIGINT[]) AS count,
+  unnest($9::BIGINT[]) AS late_ms,
+  unnest($10::VARCHAR[]) AS reason,
+  unnest($11::VARCHAR[]) AS detail,
+  unnest($12::UUID[]) AS run_id,
+  unnest($13::BOOLEAN[]) AS backfill,
+  unnest($14::VARCHAR[]) AS requested_by,
+  unnest($15::UBIGINT[]) AS seq;
+
 -- name: end_clients
 UPDATE clients
 SET state = ended.state, last_seen = ended.last_seen, last_seq = ended.last_seq

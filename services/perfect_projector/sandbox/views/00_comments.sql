@@ -26,3 +26,7 @@ COMMENT ON COLUMN flow_statistics.curves IS 'When each of its last 50 completed 
 COMMENT ON TABLE artifacts IS 'What runs show to people, one row each. v_artifacts is easier to read.';
 COMMENT ON VIEW archived_artifacts IS 'Artifacts of the runs that were moved to the archive folder. all_artifacts has both.';
 COMMENT ON COLUMN artifacts.epoch IS 'Which start of the run saved it last.';
+COMMENT ON TABLE schedules IS 'Every schedule that there is or was. v_schedules is easier to read.';
+COMMENT ON TABLE schedule_decisions IS 'Every decision about an instant of a schedule. v_schedule_adherence is easier to read.';
+COMMENT ON COLUMN schedules.spec IS 'All that it says, as JSON.';
+COMMENT ON COLUMN schedule_decisions.seq IS 'Where DEFS says it.';
