@@ -113,7 +113,12 @@ class Floor:
 
     def is_busy_beside(self, asleep: "set[Open]") -> bool:
         """Whether anything goes on but what sleeps, and what waits for the results of others. For clocks of tests."""
-        waiting = {call for calls, _, _ in list(self._waiting) for call in calls}
+        waiting = {
+            call
+            for calls, futures, _ in list(self._waiting)
+            if any(not future.done() for future in futures)
+            for call in calls
+        }
         return any(call not in asleep and call not in waiting for call in list(self._open))
 
     def opened(self, call: Open, *, begun: bool = True) -> None:

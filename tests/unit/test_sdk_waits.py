@@ -29,6 +29,7 @@ from perfect_sdk.concurrency.asyncio import rate_limit as rate_limit_async
 from perfect_sdk.concurrency.slots import _warned
 from perfect_sdk.concurrency.sync import concurrency, rate_limit
 from perfect_sdk.exceptions import (
+    ConcurrencySlotAcquisitionError,
     FlowPauseTimeout,
     InvalidInput,
     MissingContextError,
@@ -502,17 +503,21 @@ async def test_limits_for_async_code():
     with pytest.warns(UserWarning, match="inside no run"):
         async with concurrency_async("x"):
             pass
-    with pytest.raises(NotSupported, match="concurrency"):
+    with pytest.warns(UserWarning, match="rate_limit.* limits nothing inside no run"):
         await rate_limit_async("x")
 
 
 def test_what_limits_refuse():
-    with pytest.raises(NotSupported, match="rate_limit"):
-        rate_limit("x")
+    with pytest.raises(InvalidInput):
+        rate_limit("x", occupy=0)
     for wrong in ({"occupy": 0}, {"occupy": True}):
         with pytest.raises(InvalidInput), concurrency("x", **wrong):
             pass
-    with pytest.raises(NotSupported, match="strict"), concurrency("x", strict=True):
+    with pytest.raises(ConcurrencySlotAcquisitionError), concurrency("x", strict=True):
+        pass
+    with pytest.raises(ConcurrencySlotAcquisitionError):
+        rate_limit("x", strict=True)
+    with pytest.raises(InvalidInput), concurrency("x", max_retries=-1):
         pass
     with pytest.raises(InvalidInput), concurrency([""]):
         pass

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from perfect_runtime.occurrence import zone
+from perfect_runtime.occurrence import notes, zone
 from perfect_runtime.occurrence.rule import after
 from perfect_schemas.queries import ScheduledInstant
 from perfect_schemas.schedule import ScheduleSpec
@@ -45,7 +45,10 @@ def preview(spec: ScheduleSpec, schedule_id: str, instant: datetime, count: int)
     """The first `count` after `instant`. schedule_id: empty for one that is not kept: then no jitter is known."""
     tz = zone.zone(spec.timezone)
     pairs = with_due(spec, schedule_id, instant) if schedule_id else ((a, a) for a in after(spec, instant))
-    return [
-        ScheduledInstant(at=at, due_at=due, local=at.astimezone(tz).isoformat())
-        for at, due in islice(pairs, count)
-    ]
+    found: list[ScheduledInstant] = []
+    before = instant
+    for at, due in islice(pairs, count):
+        said = notes.note(at, before, tz)
+        found.append(ScheduledInstant(at=at, due_at=due, local=at.astimezone(tz).isoformat(), note=said))
+        before = at
+    return found

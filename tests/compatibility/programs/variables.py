@@ -1,0 +1,32 @@
+"""Variables: named values; setting one again needs `overwrite`."""
+
+import asyncio
+
+from prefect import flow
+from prefect.variables import Variable
+
+
+@flow
+def main():
+    Variable.unset("compat_answer")
+    Variable.set("compat_answer", 42)
+    try:
+        Variable.set("compat_answer", 43)
+    except ValueError:
+        pass
+    else:
+        raise AssertionError("it was overwritten")
+    Variable.set("compat_answer", {"a": [1, 2]}, overwrite=True, tags=["one"])
+    return Variable.get("compat_answer"), Variable.get("compat_nothing", default="none"), Variable.get("compat_nothing")
+
+
+@flow
+async def main_async():
+    value = await Variable.aget("compat_answer")
+    removed = await Variable.aunset("compat_answer")
+    return value, removed, await Variable.aget("compat_answer", default=0)
+
+
+def check():
+    assert main() == ({"a": [1, 2]}, "none", None)
+    assert asyncio.run(main_async()) == ({"a": [1, 2]}, True, 0)
