@@ -31,9 +31,9 @@ types:
 check: lint
     pytest -q tests/unit tests/contract
 
-# All tests
+# All tests, shared by two processes
 test *args:
-    pytest {{ args }}
+    pytest -n 2 --dist loadgroup {{ args }}
 
 # Whole-system tests only
 e2e *args:

@@ -106,6 +106,14 @@ async def start_service(
             service.context.failure.result()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the tests (`just test`), each takes whole files; the kill tests are one share, so
+    that no two of them fight for the machine."""
+    for item in items:
+        folder = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group("chaos" if folder == "chaos" else f"{folder}/{item.path.stem}"))
+
+
 def pytest_unconfigure() -> None:
     """Hypothesis keeps references to modules for as long as the interpreter lives, which duckdb's bindings report as
     leaks when it ends, after pytest's last line. Nothing else is said there."""

@@ -66,6 +66,9 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     outlook: Outlook | None = None
     result: Any = None
     deployment: str | None = None
+    schedule_id: str | None = None
+    scheduled_for: datetime | None = None
+    backfill: bool = False
 
 
 class TaskRunView(msgspec.Struct, frozen=True, kw_only=True):
@@ -345,6 +348,9 @@ def run_view(
         origin=run.origin,
         parent_run_id=run.parent_run_id,
         deployment=run.deployment,
+        schedule_id=run.schedule_id,
+        scheduled_for=run.scheduled_for,
+        backfill=run.backfill,
         origin_run_id=run.fork_of or run.origin_run_id,
         waits_for=shown.waits_for if shown else None,
         input_schema=shown.input_schema if shown else None,

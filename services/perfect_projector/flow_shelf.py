@@ -28,7 +28,9 @@ class FlowShelf:
     there may be an earlier one to be shown instead: it has to be made anew.
     """
 
-    def __init__(self, flows: list[Row], statistics: list[Row], recent: list[Row], counts: list[Row]) -> None:
+    def __init__(
+        self, flows: list[Row], statistics: list[Row], recent: list[Row], counts: list[Row], schedules: list[Row]
+    ) -> None:
         """recent: rows of the statement `recent_runs`; counts: of `load_task_counts`."""
         self.is_whole = True
         self._flows = {row[0]: row for row in flows}
@@ -37,12 +39,15 @@ class FlowShelf:
         self._counts = Expectations()
         self._counts.restore(counts)  # type: ignore[arg-type]
         self._views: dict[str, FlowView] = {}
+        self._rules: dict[str, dict[str, str | None]] = {}  # flow → schedule's name → its rule, None: removed
+        for row in schedules:
+            self._rule(row)
         for flow_id, run_id, created_at, *rest in recent:
             self._put(flow_id, run_id, created_at, *rest)
 
     @classmethod
     def load(cls, cursor: Any) -> "FlowShelf":
-        names = ("load_flows", "load_flow_statistics", "recent_runs", "load_task_counts")
+        names = ("load_flows", "load_flow_statistics", "recent_runs", "load_task_counts", "load_schedules")
         return cls(*(select(cursor, name) for name in names))
 
     def note(self, draft: Draft) -> None:
@@ -58,6 +63,8 @@ class FlowShelf:
         for row in batch.flows:
             self._flows[row[0]] = row
             self._views.pop(row[0], None)
+        for row in batch.schedules:
+            self._rule(row)
         for rows in (batch.new_flow_statistics, batch.flow_statistics):
             for row in rows:
                 self._statistics[row[0]] = row
@@ -88,6 +95,14 @@ class FlowShelf:
             curves=curves_of(statistics[-1]) if statistics else [],
         )
 
+    def _rule(self, row: Row) -> None:
+        """row: of `load_schedules`. Only what lists show makes a list anew."""
+        rules = self._rules.setdefault(row[1], {})
+        rule = None if row[9] else row[4]
+        if row[3] not in rules or rules[row[3]] != rule:
+            rules[row[3]] = rule
+            self._views.pop(row[1], None)
+
     def _put(
         self,
         flow_id: str,
@@ -112,9 +127,11 @@ class FlowShelf:
         if found is None:
             recent = sorted(self._recent.get(flow_id, {}).values(), key=_key, reverse=True)
             statistics: Any = self._statistics.get(flow_id)
+            rules = self._rules.get(flow_id)
             found = self._views[flow_id] = view.flow_of(
                 (*self._flows[flow_id], *(statistics[2:8] if statistics else (None,) * 6)),
                 [one.shown for one in recent],
+                [rule for _, rule in sorted(rules.items()) if rule is not None] if rules else None,
             )
         return found
 

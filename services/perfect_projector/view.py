@@ -82,7 +82,8 @@ def statistic_of(row: Row) -> StatisticView:
     )
 
 
-def flow_of(row: Row, recent: list[RecentRun]) -> FlowView:
+def flow_of(row: Row, recent: list[RecentRun], rules: list[str] | None = None) -> FlowView:
+    """rules: of its schedules; None when none was ever kept: then what its registration says."""
     flow = definition.flow_of(row[:14])
     mean, m2, count, least, greatest, updated = row[14:]
     statistics = (
@@ -98,7 +99,7 @@ def flow_of(row: Row, recent: list[RecentRun]) -> FlowView:
         version=flow.version,
         tasks=flow.tasks,
         parameters=flow.parameters,
-        schedules=[flow.schedule] if flow.schedule else [],
+        schedules=rules if rules is not None else [flow.schedule] if flow.schedule else [],
         hidden=flow.hidden,
         statistics=statistics,
         recent=recent,

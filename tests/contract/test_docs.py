@@ -53,7 +53,7 @@ def test_the_readme_begins_with_its_two_commands() -> None:
     commands = [code.strip() for code in blocks(ROOT / "README.md", "sh")]
     assert commands[:2] == [
         'pip install -e ".[demo]" && perfect demo',
-        'pip install -e ".[dev]" && pytest',
+        'pip install -e ".[dev]" && just test',
     ]
 
 

@@ -35,8 +35,6 @@ def run(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
             "pytest",
             "-q",
             "-p",
-            "perfect_pytest",
-            "-p",
             "no:cacheprovider",
             "test_flows.py",
         ],

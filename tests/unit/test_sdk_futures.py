@@ -238,7 +238,7 @@ def test_outside_of_a_flow():
         add.submit(1)
     with pytest.raises(NotSupported, match="max_workers"):
         ThreadPoolTaskRunner(0)
-    with pytest.raises(NotSupported, match="start more workers"):
+    with pytest.raises(NotSupported, match="start workers for it"):
         flow(task_runner=object())(lambda: None)
 
 

@@ -572,7 +572,7 @@ def test_more_that_is_not_supported():
         def gen():
             yield 1
 
-    with pytest.raises(NotSupported, match="perfect worker"):
+    with pytest.raises(NotSupported, match="not at the top level"):
         flow(lambda: None).serve()
     with pytest.warns(UserWarning, match="viz_return_value= has no effect"):
         task(viz_return_value=3)(lambda: None)
