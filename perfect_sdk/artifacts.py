@@ -20,7 +20,7 @@ import msgspec
 from perfect_schemas import ids, queries, subjects
 from perfect_schemas.envelope import StoredValue
 from perfect_schemas.events.artifact import ArtifactKind, ArtifactSaved
-from perfect_sdk import results, secrecy
+from perfect_sdk import artifact_pace, results, secrecy
 from perfect_sdk.context import Frame, current, require
 from perfect_sdk.effects import Blocking, Steps
 from perfect_sdk.exceptions import InvalidInput, NotJSON
@@ -171,13 +171,19 @@ def _update(artifact_id: uuid.UUID | str, progress: float, description: str | No
     except ValueError:
         raise InvalidInput(f"{artifact_id!r} is no artifact's id") from None
     stored = yield from _stored(frame, "progress", progress)
-    session = frame.session
-    while str(wanted) not in session.artifacts and session.caller is not None:
-        session = session.caller.session
-    if str(wanted) not in session.artifacts:  # made by an earlier execution of this run, or on another worker
-        session = frame.session
-    _say(frame, session, str(wanted), stored, description=description)
+    _say(frame, _owner(frame.session, str(wanted)), str(wanted), stored, description=description)
     return wanted
+
+
+def _owner(session: "RunSession", artifact_id: str) -> "RunSession":
+    """The run whose artifact it is: this one or one that called it. One that none of them knows was made by the outermost,
+    a part of which runs here for another worker.
+    """
+    while artifact_id not in session.artifacts and artifact_id not in session.saved:
+        if session.caller is None:
+            break
+        session = session.caller.session
+    return session
 
 
 def _check(kind: ArtifactKind, data: Any) -> None:
@@ -255,7 +261,10 @@ def _say(
         session.artifacts[artifact_id] = msgspec.structs.replace(
             made, at=event.at, data=data, description=event.description or made.description
         )
-    session.emit(event)
+    if kind in (None, "progress"):
+        artifact_pace.say(session, event)
+    else:
+        session.emit(event)
 
 
 def _newest(key: str | None) -> Steps["Artifact | None"]:

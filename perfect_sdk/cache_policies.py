@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from perfect_sdk.exceptions import NotSupported
+from perfect_sdk.secrecy import holds
 from perfect_sdk.values import encode_ordered
 
 KeyFunction = Callable[..., str | None]
@@ -185,7 +186,9 @@ def is_none(policy: CachePolicy) -> bool:
 
 
 def hash_of(value: Any) -> str:
-    """Hex SHA-256 of the value's JSON, else of its pickle. Raises TypeError when it has neither."""
+    """Hex SHA-256 of the value's JSON, else of its pickle. Raises TypeError when it has neither, and when it holds a
+    secret: keys are kept and shown, and that of a weak one could be guessed.
+    """
     try:
         data = encode_ordered(value)
     except Exception:
@@ -196,6 +199,11 @@ def hash_of(value: Any) -> str:
                 f"it can be neither JSON nor a pickle, so no cache key can be made of it: {error}. Leave it out "
                 '(`INPUTS - "name"`), give the task a cache_key_fn, or cache_policy=NO_CACHE'
             ) from error
+    if holds(data):
+        raise TypeError(
+            "it holds a secret that this run has loaded, which could be guessed from a cache key. Leave it out "
+            '(`INPUTS - "name"`), or load the secret within the task'
+        )
     return hashlib.sha256(data).hexdigest()
 
 

@@ -139,6 +139,11 @@ def tags(*new_tags: str) -> Iterator[set[str]]:
             _tags.reset(token)
 
 
+def tags_around() -> list[str]:
+    """Those of every `with tags(…)` that the calling code is in."""
+    return sorted(_tags.get())
+
+
 def tagged(own: Iterable[str]) -> list[str]:
     """The tags of something that is called now: its own, and those around it."""
     around = _tags.get()

@@ -85,7 +85,11 @@ def source_of(fn: Callable[..., Any]) -> bytes:
 def reachable(flow: "Flow[..., Any]") -> list[Any]:
     """The Task and child Flow objects that the flow's code can reach, in order of first use."""
     walk = _Walk(flow)
-    walk.function(flow.fn)
+    task = getattr(flow, "task", None)
+    if task is not None:  # that it runs in the background
+        walk.value(task)
+    else:
+        walk.function(flow.fn)
     return walk.found
 
 

@@ -15,8 +15,8 @@ from perfect_schemas.commands import Triggered, TriggerRun
 from perfect_schemas.envelope import ErrorInfo, StoredValue, utc_now
 from perfect_schemas.errors import InvalidInput, NotFound
 from perfect_schemas.folds.run import RunLife
-from perfect_sdk import failures, results, waits
-from perfect_sdk.context import Frame, current
+from perfect_sdk import failures, results, secrecy, waits
+from perfect_sdk.context import Frame, current, tagged
 from perfect_sdk.effects import Blocking, Future, Steps, drive, drive_async
 from perfect_sdk.exceptions import NotSupported
 from perfect_sdk.execution import Call
@@ -24,7 +24,7 @@ from perfect_sdk.policy import Policy
 from perfect_sdk.runs import FlowRun
 from perfect_sdk.states import State, StateType
 from perfect_sdk.system import System, is_async_code
-from perfect_sdk.values import to_builtins
+from perfect_sdk.values import encode, to_builtins
 
 if TYPE_CHECKING:
     from perfect_schemas.commands import Reply
@@ -80,13 +80,13 @@ def run_deployment(
     """Start a run of the flow `name` on whichever worker serves it, and wait for its end. Returns its FlowRun.
 
     name: of the flow, or "flow/deployment" as `flow.serve(name="deployment")` has made it: its parameters and tags are
-    defaults for the run's. scheduled_time: when it is to start.
+    defaults for the run's. tags: and those of `with tags(…)` around the call. scheduled_time: when it is to start.
     timeout: seconds after which it is returned as it is then; 0 does not wait, None waits for ever.
     as_subflow=False: not a child of the calling run, so it is not cancelled with it.
     poll_interval: has no effect, nothing is polled.
 
     `.state.result()` is what the flow returned; it raises what it raised. In async code it is awaited. Raises NotFound,
-    InvalidInput for wrong parameters, ServiceUnavailable when there is no running system.
+    InvalidInput for wrong parameters and for one that holds a secret, ServiceUnavailable when there is no running system.
     """
     wanted = _wanted(
         name, parameters, scheduled_time, flow_run_name, timeout, tags, idempotency_key, as_subflow
@@ -134,16 +134,28 @@ def _wanted(
             f"run_deployment(scheduled_time={scheduled_time!r}) needs a time zone: datetime(…, tzinfo=UTC), or "
             "datetime.now().astimezone() for the zone of this machine"
         )
+    given = to_builtins(dict(parameters or {}))
+    _refuse_secrets(str(name), given)
     return Wanted(
         name=str(name),
-        parameters=to_builtins(dict(parameters or {})),
+        parameters=given,
         scheduled_for=scheduled_time,
         flow_run_name=flow_run_name,
         timeout=timeout,
-        tags=list(tags or ()),
+        tags=tagged(list(tags or ())),
         idempotency_key=idempotency_key,
         as_subflow=as_subflow,
     )
+
+
+def _refuse_secrets(name: str, parameters: dict[str, Any]) -> None:
+    """The parameters of a run are written down, and all that its worker gets: with stars it would work on stars."""
+    for parameter, value in parameters.items():
+        if secrecy.holds(encode(value)):
+            raise InvalidInput(
+                f"run_deployment({name!r}): parameter {parameter!r} holds a secret that this process has loaded, and the "
+                "parameters of a run are kept and shown. Pass the secret's name, and load it where it is needed"
+            )
 
 
 def _refuse(**options: Any) -> None:

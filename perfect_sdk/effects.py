@@ -69,6 +69,7 @@ class Commit:
 
     def run(self) -> None:
         try:
+            self._say_what_is_held()
             self.session.journal.commit(self.event)
         except BaseException as error:
             self.session.refused(self.event, error)
@@ -77,11 +78,17 @@ class Commit:
 
     async def run_async(self) -> None:
         try:
+            self._say_what_is_held()
             await self.session.journal.commit_async(self.event)
         except BaseException as error:
             self.session.refused(self.event, error)
             raise
         self.session.stored(self.event)
+
+    def _say_what_is_held(self) -> None:
+        pace = self.session.pace
+        if pace is not None:
+            pace.before(self.event)
 
 
 class Sleep:

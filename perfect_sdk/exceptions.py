@@ -23,6 +23,7 @@ PerfectError (perfect_schemas.errors)
 ├── UpstreamTaskError             a task did not run because a future among its inputs failed
 ├── MissingResult                 a state has no result (yet), or it was not kept
 ├── FailedRun, CrashedRun, CancelledRun, UnfinishedRun     raised for the state of a task or of a child run
+│       └── PausedRun             of UnfinishedRun: it waits to be resumed
 ├── TaskCrashed                   the process that ran a task died
 ├── UnsendableResult              a task's result cannot be sent back from the worker that ran it
 ├── UnknownTask                   a worker's code does not have the task that it was handed
@@ -125,6 +126,10 @@ class UnfinishedRun(PerfectError):
     title = "Not finished"
 
 
+class PausedRun(UnfinishedRun):
+    title = "Paused"
+
+
 class FailedRun(PerfectError):
     title = "The run failed"
 
@@ -172,6 +177,9 @@ class FlowTimeoutError(TimeoutError):
     """A flow took longer than its `timeout_seconds`."""
 
 
+PrefectException = PerfectError
+
+
 __all__ = [
     "AcquireConcurrencySlotTimeoutError",
     "CancelledRun",
@@ -195,7 +203,9 @@ __all__ = [
     "ObjectNotFound",
     "ParameterBindError",
     "ParameterTypeError",
+    "PausedRun",
     "PerfectError",
+    "PrefectException",
     "RecordedError",
     "SignatureMismatchError",
     "TaskCrashed",

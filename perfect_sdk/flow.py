@@ -1,8 +1,8 @@
 """`@flow`: a function whose executions are runs."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 
 from perfect_schemas import ids
 from perfect_sdk import options
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from perfect_schemas.commands import RegisterFlow
     from perfect_sdk.parameters import Parameters
     from perfect_sdk.pool import ThreadPoolTaskRunner
+    from perfect_sdk.states import State
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
+T = TypeVar("T")
 R = TypeVar("R", covariant=True)  # noqa: PLC0105  the one that all decorators have
 
 
@@ -115,7 +118,27 @@ class Flow(Deployable, Generic[P, R]):
     def __repr__(self) -> str:
         return f"<flow {self.name!r}>"
 
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> "Flow[P, R]": ...
+    @overload
+    def __get__(
+        self: "Flow[Concatenate[Any, Q], T]", instance: object, owner: type | None = None
+    ) -> "Flow[Q, T]": ...
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """A flow defined in a class is a method."""
+        if instance is None:
+            return self
+        bound = self.with_options()
+        bound.fn = self.fn.__get__(instance, owner)  # type: ignore[attr-defined]
+        return bound
+
     # -- what is known of it
+
+    retries = options.given("retries", 0)
+    retry_delay_seconds = options.given("retry_delay_seconds", 0)
+    timeout_seconds = options.given("timeout_seconds")
+    persist_result = options.given("persist_result")
+    log_prints = options.given("log_prints")
 
     @property
     def id(self) -> str:
@@ -166,7 +189,23 @@ class Flow(Deployable, Generic[P, R]):
 
     # -- running it
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def __call__(
+        self: "Flow[P, Coroutine[Any, Any, T]]",
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: Iterable[Any] | None = None,
+        **kwargs: Any,
+    ) -> "Coroutine[Any, Any, State[T]]": ...
+    @overload
+    def __call__(
+        self, *args: Any, return_state: Literal[True], wait_for: Iterable[Any] | None = None, **kwargs: Any
+    ) -> "State[R]": ...
+    @overload
+    def __call__(self, *args: Any, wait_for: Iterable[Any] | None, **kwargs: Any) -> R: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run it: within a flow as a child run, else here and now (recorded if a running system is found).
 
         `return_state=True` returns its State instead of its result; `wait_for=[…]`: futures to wait for first.
@@ -266,7 +305,8 @@ def flow(
     on_cancellation: list[Hook] | None = None,
     on_crashed: list[Hook] | None = None,
     on_running: list[Hook] | None = None,
-    **others: Any,
+    result_storage: Any = None,
+    cache_result_in_memory: bool | None = None,
 ) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
 def flow(fn: Callable[..., Any] | None = None, /, **given: Any) -> Any:
     """Make a function a flow: `@flow` or `@flow(name="…", …)`. Sync or async.

@@ -15,6 +15,7 @@ from perfect_schemas.errors import InvalidInput
 
 if TYPE_CHECKING:
     from perfect_sdk.flow import Flow
+    from perfect_sdk.task import Task
 
 
 def split(target: str) -> tuple[str, str | None]:
@@ -82,10 +83,30 @@ def flows_in(module: ModuleType) -> "dict[str, Flow]":
     return found
 
 
+def tasks_in(module: ModuleType) -> "dict[str, Task]":
+    """By variable, in the order of definition; a task that has several variables appears once."""
+    from perfect_sdk.task import Task
+
+    found: dict[str, Task] = {}
+    for variable, value in list(vars(module).items()):
+        if isinstance(value, Task) and not any(value is other for other in found.values()):
+            found[variable] = value
+    return found
+
+
 def load_flows(target: str) -> "list[Flow]":
-    """The flows that `target` names: one, or all of its module. Raises InvalidInput when there are none."""
+    """The flows that `target` names: one, or all of its module. A task's name means the flow that runs it in the
+    background. Raises InvalidInput when there are none.
+    """
     place, wanted = split(target)
-    found = flows_in(load_module(place))
+    module = load_module(place)
+    found = flows_in(module)
+    if wanted is not None:
+        from perfect_sdk.background_flow import flow_of
+
+        for variable, task in tasks_in(module).items():
+            if wanted == variable and variable not in found:
+                return [flow_of(task)]
     if not found:
         raise InvalidInput(f"{place} defines no flow: decorate a function with @flow at the top level")
     if wanted is None:

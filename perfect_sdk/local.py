@@ -11,9 +11,11 @@ from perfect_schemas import ids
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.events import LogLine, RunScheduled, RunStarted
 from perfect_sdk.context import tagged
+from perfect_sdk.exceptions import ParameterTypeError
 from perfect_sdk.journal import RunCancelledError
 from perfect_sdk.memory import MemoryJournal
 from perfect_sdk.session import Outcome, RunContext, RunSession
+from perfect_sdk.states import State, failed_by
 
 if TYPE_CHECKING:
     from perfect_sdk.flow import Flow
@@ -29,7 +31,12 @@ def call_locally(
     """Parameters are checked now, also for an async flow."""
     values = flow.signature.bind(args, kwargs)
     if flow.should_validate_parameters:
-        values = flow.signature.convert(values)
+        try:
+            values = flow.signature.convert(values)
+        except ParameterTypeError as error:
+            if not return_state:
+                raise
+            return _ready(failed_by(error)) if flow.is_async else failed_by(error)
     run = local_run(flow, values)
     if flow.is_async:
         return _execute_async(flow, run, values, return_state)
@@ -38,6 +45,10 @@ def call_locally(
         journal.steers(session)
         outcome = session.execute_sync()
     return _result(outcome, return_state)
+
+
+async def _ready(state: State[Any]) -> State[Any]:
+    return state
 
 
 async def _execute_async(

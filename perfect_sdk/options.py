@@ -115,6 +115,16 @@ def queue(value: str | None, owner: str) -> str | None:
     return value
 
 
+def given(name: str, default: Any = None) -> Any:
+    """An attribute of a Flow or Task: the option as its author gave it, `default` for one that was not given."""
+
+    def read(one: Any) -> Any:
+        value = one._options[name]
+        return default if value is None else value
+
+    return property(read)
+
+
 def plain_function(fn: Any, owner: str) -> bool:
     """Whether `fn` is async. Raises NotSupported for what cannot be run as one call."""
     if isinstance(fn, (classmethod, staticmethod)):

@@ -17,7 +17,10 @@ from perfect_sdk.deployment import RunnerDeployment
 from perfect_sdk.exceptions import NotSupported
 
 if TYPE_CHECKING:
+    from perfect_bus.bus import Connection
+    from perfect_bus.settings import Settings
     from perfect_sdk.flow import Flow
+    from perfect_sdk.task import Task
     from perfect_sdk.worker.options import WorkerOptions
 
 __all__ = ["aserve", "serve"]
@@ -62,6 +65,11 @@ async def aserve(
     """`serve` for async code: ends when it is cancelled. Raises ServiceUnavailable when there is no running system."""
     _refuse(kwargs)
     options = _options(args, limit, pause=pause_on_shutdown, announce=print_starting_message)
+    await work(options)
+
+
+async def work(options: "WorkerOptions") -> None:
+    """Be that worker until cancelled. Raises ServiceUnavailable when it cannot serve."""
     worker = _InThread(options)
     try:
         code = await worker.ended()
@@ -149,7 +157,6 @@ def _options(
     deployments: tuple[RunnerDeployment, ...], limit: int | None, *, pause: bool, announce: bool
 ) -> "WorkerOptions":
     from perfect_bus.settings import Settings
-    from perfect_sdk.connect import find
     from perfect_sdk.worker.options import Served, WorkerOptions
 
     if not deployments:
@@ -157,16 +164,10 @@ def _options(
     for one in deployments:
         if not isinstance(one, RunnerDeployment):
             raise NotSupported(f"serve() takes what flow.to_deployment(name=…) makes, not {one!r}")
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
-        raise NotSupported(f"serve(limit=…) is a whole number from 1 on, not {limit!r}")
+    check_limit(limit)
     targets = list(dict.fromkeys(target_of(one.flow) for one in deployments))
     settings = Settings.load()
-    connection = find(settings)
-    if connection is None:
-        names = ", ".join(one.full_name for one in deployments)
-        raise ServiceUnavailable(
-            f"no running Perfect system found to serve {names} in: `perfect up` starts one"
-        )
+    connection = find_system(", ".join(one.full_name for one in deployments), settings)
     options = WorkerOptions(
         targets=targets,
         connection=connection,
@@ -181,18 +182,35 @@ def _options(
     return options.with_settings(settings)
 
 
-def target_of(flow: "Flow[..., Any]") -> str:
-    """Where an executor finds the flow: `file.py:variable` or `package.module:variable`. Raises NotSupported."""
-    module = sys.modules.get(getattr(flow.fn, "__module__", "") or "")
+def check_limit(limit: Any) -> None:
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise NotSupported(f"serve(limit=…) is a whole number from 1 on, not {limit!r}")
+
+
+def find_system(names: str, settings: "Settings") -> "Connection":
+    """Raises ServiceUnavailable, saying what cannot be served."""
+    from perfect_sdk.connect import find
+
+    connection = find(settings)
+    if connection is None:
+        raise ServiceUnavailable(
+            f"no running Perfect system found to serve {names} in: `perfect up` starts one"
+        )
+    return connection
+
+
+def target_of(what: "Flow[..., Any] | Task[..., Any]") -> str:
+    """Where an executor finds the flow or task: `file.py:variable` or `package.module:variable`. Raises NotSupported."""
+    module = sys.modules.get(getattr(what.fn, "__module__", "") or "")
     file = getattr(module, "__file__", None)
     if module is None or file is None:
         raise NotSupported(
-            f"flow {flow.name!r} is not in a file: put it into one, so that the processes that run it can import it"
+            f"{_named(what)} is not in a file: put it into one, so that the processes that run it can import it"
         )
-    variable = next((name for name, value in vars(module).items() if value is flow), None)
+    variable = next((name for name, value in vars(module).items() if value is what), None)
     if variable is None:
         raise NotSupported(
-            f"flow {flow.name!r} is not at the top level of {file}: give it a variable there (outside of "
+            f"{_named(what)} is not at the top level of {file}: give it a variable there (outside of "
             'functions and of `if __name__ == "__main__":`), so that the processes that run it can import it'
         )
     spec = getattr(module, "__spec__", None)
@@ -201,6 +219,12 @@ def target_of(flow: "Flow[..., Any]") -> str:
         return f"{Path(file).resolve()}:{variable}"
     _let_find(Path(file), name)
     return f"{name}:{variable}"
+
+
+def _named(what: Any) -> str:
+    from perfect_sdk.task import Task
+
+    return f"{'task' if isinstance(what, Task) else 'flow'} {what.name!r}"
 
 
 def _let_find(file: Path, module: str) -> None:

@@ -40,6 +40,7 @@ from perfect_sdk.stopping import Stop
 from perfect_sdk.tries import Tries
 
 if TYPE_CHECKING:
+    from perfect_sdk.artifact_pace import ArtifactPace
     from perfect_sdk.cache_policies import CachePolicy
     from perfect_sdk.execution import Call
     from perfect_sdk.flow import Flow
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from perfect_sdk.pool import Pool
 
 LEVELS = {"debug": 10, "development": 20, "release": 30}
-
 
 __all__ = ["FlowRun", "Outcome", "RunContext", "RunSession"]
 
@@ -63,7 +63,7 @@ class RunSession:
     epoch run again instead of raising their recorded error. reruns, lost: as in `History`. loop: that an async flow runs on.
     root: the session of the outermost run, which this one is a child of, or itself.
     keeper: called when the run is suspended and its code stays in memory; None: it never does.
-    artifacts: by id, those that this session has saved, as they are now.
+    artifacts: by id, as they are now. saved: the ids of those saved before. pace: of what is said of progress artifacts.
     memory: what this session has written, for a next try that it starts itself. left: how the flow left its history;
     fails the run, even if the flow catches the error. results_by_key: what is cached for this run only.
     cache: of tasks that say nothing of it.
@@ -103,6 +103,8 @@ class RunSession:
         self.shows_variables = run.configuration == "debug"
         self.loop: Any = None
         self.artifacts: dict[str, ArtifactSaved] = {}
+        self.saved = history.saved if history is not None else frozenset[str]()
+        self.pace: ArtifactPace | None = None
         self.memory = (history or History()) if flow.policy.retries and not run.engine_retries else None
         self.left: NonDeterministicFlowError | None = None
         self.results_by_key: dict[str, StoredValue] = {}
@@ -140,9 +142,8 @@ class RunSession:
         self._cancellations = task.cancelling()
 
         def wake() -> None:
-            if (
-                self.stop.kind != "suspend" or _current_task() is not task
-            ):  # else FlowSuspended is on its way up
+            # else FlowSuspended is on its way up
+            if self.stop.kind != "suspend" or _current_task() is not task:
                 loop.call_soon_threadsafe(task.cancel)
 
         if self.caller is None:
@@ -360,7 +361,7 @@ class RunSession:
         run = self.run
         return FlowRun(
             id=run.run_id,
-            name=run.name,
+            name=run.name or run.run_id,
             flow_id=run.flow_id,
             parameters=run.parameters,
             tags=run.tags,
@@ -394,7 +395,6 @@ class RunSession:
 def _current_task() -> Any:
     import asyncio
 
-    try:
+    with suppress(RuntimeError):
         return asyncio.current_task()
-    except RuntimeError:
-        return None
+    return None

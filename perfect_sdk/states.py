@@ -12,6 +12,7 @@ from perfect_sdk.exceptions import (
     FailedRun,
     FlowTimeoutError,
     MissingResult,
+    PausedRun,
     TaskCrashed,
     TaskTimeoutError,
     UnfinishedRun,
@@ -94,12 +95,13 @@ class State(Generic[R]):
     def result(self, raise_on_failure: bool = True) -> R:
         """The value of a completed state. Raises what failed, or returns it with `raise_on_failure=False`.
 
-        Raises UnfinishedRun while there is no result yet.
+        Raises UnfinishedRun while there is no result yet, PausedRun of a paused one.
         """
         if self.type is StateType.COMPLETED:
             return self.data
         if self.type not in _FINAL:
-            raise UnfinishedRun(f"it is {self.name} and has no result yet")
+            kind = PausedRun if self.type is StateType.PAUSED else UnfinishedRun
+            raise kind(f"it is {self.name} and has no result yet")
         error = get_state_exception(self)
         if raise_on_failure:
             raise error
@@ -128,6 +130,8 @@ def failed_by(error: BaseException) -> State[Any]:
     """The state of what raised `error`."""
     if isinstance(error, TaskCrashed):
         return Crashed(message=str(error), data=error)
+    if isinstance(error, FailedRun):  # of a Failed state that was returned
+        return Failed(message=str(error), data=error)
     is_late = isinstance(error, (TaskTimeoutError, FlowTimeoutError))
     return Failed(
         message=f"{type(error).__name__}: {error}", data=error, name="TimedOut" if is_late else "Failed"

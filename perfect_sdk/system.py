@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from perfect_schemas import subjects
 from perfect_schemas.codec import UnknownEvent
+from perfect_schemas.envelope import StoredValue
 from perfect_schemas.errors import ServiceUnavailable
 from perfect_schemas.folds import run as run_fold
 from perfect_schemas.folds.run import RunLife
@@ -67,6 +68,13 @@ class System:
             return found
 
         return self._io.submit(life)
+
+    def load(self, stored: StoredValue) -> bytes:
+        """The bytes behind a reference. Blocks. Raises NotFound."""
+        from perfect_sdk.objects import get_object
+
+        assert stored.ref is not None
+        return self._io.call(get_object, self._io.bus, stored.ref)
 
     def until_final(self, run_id: str) -> "Future[RunLife]":
         return self._io.submit(until_final, self._io.bus, run_id)

@@ -1,15 +1,13 @@
 """`@task`: a function whose calls within a flow are recorded, retried, and never repeated once they completed."""
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 
 from perfect_sdk import options
-from perfect_sdk.annotations import allow_failure, quote, unmapped
 from perfect_sdk.context import current
+from perfect_sdk.delayable import Delayable
 from perfect_sdk.exceptions import (
-    MappingLengthMismatch,
-    MappingMissingIterable,
     MissingContextError,
     NotSupported,
 )
@@ -18,10 +16,11 @@ from perfect_sdk.results import serializer_of
 
 if TYPE_CHECKING:
     from perfect_sdk.cache_policies import CachePolicy
-    from perfect_sdk.execution import Call
     from perfect_sdk.futures import PerfectFuture, PerfectFutureList
+    from perfect_sdk.states import State
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R", covariant=True)  # noqa: PLC0105  the one that all decorators have
 T = TypeVar("T")
 
@@ -29,7 +28,7 @@ T = TypeVar("T")
 __all__ = ["Task", "exponential_backoff", "task"]
 
 
-class Task(Generic[P, R]):
+class Task(Delayable[P, R], Generic[P, R]):
     """What `@task` makes of a function; see `task` for the options. Attributes are not to be changed: `with_options`
     makes another one.
 
@@ -136,6 +135,22 @@ class Task(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<task {self.name!r}>"
 
+    retries = options.given("retries", 0)
+    retry_delay_seconds = options.given("retry_delay_seconds", 0)
+    timeout_seconds = options.given("timeout_seconds")
+    persist_result = options.given("persist_result")
+    log_prints = options.given("log_prints")
+    cache_policy = options.given("cache_policy")
+    cache_key_fn = options.given("cache_key_fn")
+    cache_expiration = options.given("cache_expiration")
+    task_run_name = options.given("task_run_name")
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> "Task[P, R]": ...
+    @overload
+    def __get__(
+        self: "Task[Concatenate[Any, Q], T]", instance: object, owner: type | None = None
+    ) -> "Task[Q, T]": ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """A task defined in a class is a method."""
         if instance is None:
@@ -144,34 +159,72 @@ class Task(Generic[P, R]):
         bound.fn = self.fn.__get__(instance, owner)  # type: ignore[attr-defined]
         return bound
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def __call__(
+        self: "Task[P, Coroutine[Any, Any, T]]",
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: Iterable[Any] | None = None,
+        **kwargs: Any,
+    ) -> "Coroutine[Any, Any, State[T]]": ...
+    @overload
+    def __call__(
+        self, *args: Any, return_state: Literal[True], wait_for: Iterable[Any] | None = None, **kwargs: Any
+    ) -> "State[R]": ...
+    @overload
+    def __call__(self, *args: Any, wait_for: Iterable[Any] | None, **kwargs: Any) -> R: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task as part of the flow that calls it. Outside of a flow it is the plain function.
 
         `return_state=True` returns its State instead of its result; `wait_for=[…]`: futures to wait for first.
         """
         frame = current.get()
         if frame is None:
-            return self.fn(*args, **_without_options(kwargs))
+            if "wait_for" in kwargs or "return_state" in kwargs:
+                from perfect_sdk import task_state
+
+                return task_state.outside(self, args, kwargs)
+            return self.fn(*args, **kwargs)
+        from perfect_sdk import task_state
         from perfect_sdk.effects import drive, drive_async
         from perfect_sdk.execution import Call
 
         wait_for: Any = ()
         return_state = False
         if kwargs and ("wait_for" in kwargs or "return_state" in kwargs):
-            wait_for = kwargs.pop("wait_for", ())  # type: ignore[assignment]
-            return_state = kwargs.pop("return_state", False)  # type: ignore[assignment]
+            wait_for = kwargs.pop("wait_for", ())
+            return_state = kwargs.pop("return_state", False)
         call = Call(frame, self, self.policy, self.fn, args, kwargs, wait_for)
         if self.is_async:
             made = drive_async(call.steps())
-            return _state_of_async(call, made) if return_state else made  # type: ignore[return-value]
-        return _state_of(call) if return_state else drive(call.steps())  # type: ignore[return-value]
+            return task_state.of_async(call, made) if return_state else made
+        return task_state.of(call) if return_state else drive(call.steps())
 
     @overload
     def submit(
-        self: "Task[P, Coroutine[Any, Any, T]]", *args: P.args, **kwargs: P.kwargs
+        self: "Task[P, Coroutine[Any, Any, T]]",
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: Iterable[Any] | None = None,
+        **kwargs: Any,
+    ) -> "State[T]": ...
+    @overload
+    def submit(
+        self, *args: Any, return_state: Literal[True], wait_for: Iterable[Any] | None = None, **kwargs: Any
+    ) -> "State[R]": ...
+    @overload
+    def submit(
+        self: "Task[P, Coroutine[Any, Any, T]]",
+        *args: Any,
+        return_state: Literal[False] = False,
+        **kwargs: Any,
     ) -> "PerfectFuture[T]": ...
     @overload
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> "PerfectFuture[R]": ...
+    def submit(
+        self, *args: Any, return_state: Literal[False] = False, **kwargs: Any
+    ) -> "PerfectFuture[R]": ...
     def submit(self, *args: Any, **kwargs: Any) -> Any:
         """Start the task and go on: a sync task in a thread, an async one on the flow's loop. Not awaited.
 
@@ -195,41 +248,33 @@ class Task(Generic[P, R]):
             return future.state
         return future
 
-    def map(self, *args: Any, **kwargs: Any) -> "PerfectFutureList[Any]":
+    @overload
+    def map(
+        self, *args: Any, return_state: Literal[True], wait_for: Iterable[Any] | None = None, **kwargs: Any
+    ) -> "list[State[Any]]": ...
+    @overload
+    def map(
+        self: "Task[P, Coroutine[Any, Any, T]]",
+        *args: Any,
+        return_state: Literal[False] = False,
+        **kwargs: Any,
+    ) -> "PerfectFutureList[T]": ...
+    @overload
+    def map(
+        self, *args: Any, return_state: Literal[False] = False, **kwargs: Any
+    ) -> "PerfectFutureList[R]": ...
+    def map(self, *args: Any, **kwargs: Any) -> Any:
         """Submit the task once for each item of its iterable arguments, all of one length.
 
         Raises MappingMissingIterable, MappingLengthMismatch.
         """
-        from perfect_sdk.futures import PerfectFutureList
+        from perfect_sdk.mapping import submit_each
 
-        wait_for = kwargs.pop("wait_for", None) or ()
         return_state = kwargs.pop("return_state", False)
-        kwargs.pop("deferred", None)
-        positional = [_items(value) for value in args]
-        named = {name: _items(value) for name, value in kwargs.items()}
-        lengths = {len(items) for items in (*positional, *named.values()) if isinstance(items, list)}
-        if not lengths:
-            raise MappingMissingIterable(
-                f"task {self.name!r}: map() got nothing to iterate over; give it a list, or use submit()"
-            )
-        if len(lengths) > 1:
-            raise MappingLengthMismatch(
-                f"task {self.name!r}: map() got iterables of different lengths: {sorted(lengths)}; "
-                "wrap what every call gets as it is in unmapped()"
-            )
-        submit: Any = self.submit
-        futures = [
-            submit(
-                *[_item(items, i) for items in positional],
-                wait_for=wait_for,
-                **{name: _item(items, i) for name, items in named.items()},
-            )
-            for i in range(lengths.pop())
-        ]
-        made = PerfectFutureList(futures)
+        made = submit_each(self, args, kwargs)
         if return_state:
             made.wait()
-            return [future.state for future in made]  # type: ignore[return-value]
+            return [future.state for future in made]
         return made
 
     def with_options(self, **changes: Any) -> "Task[P, R]":
@@ -256,15 +301,6 @@ class Task(Generic[P, R]):
         self.policy.hooks.running.append(fn)
         return fn
 
-    def delay(self, *_: Any, **__: Any) -> Any:
-        raise NotSupported(
-            f"task {self.name!r}: a task belongs to a run, so delay(), apply_async() and serve() are not supported: make "
-            "it the task of a flow and trigger that (run_deployment), or give it a queue= and submit() it within a flow "
-            "for the workers of that queue to run"
-        )
-
-    apply_async = serve = delay
-
     def on_rollback(self, fn: Hook) -> Hook:
         self.policy.hooks.rollback.append(fn)
         return fn
@@ -272,52 +308,6 @@ class Task(Generic[P, R]):
     def on_commit(self, fn: Hook) -> Hook:
         self.policy.hooks.commit.append(fn)
         return fn
-
-
-def _state_of(call: "Call") -> Any:
-    from perfect_sdk.effects import drive
-
-    try:
-        value = drive(call.steps())
-    except Exception as error:
-        return call.state_by(error)
-    return call.state_of(value)
-
-
-async def _state_of_async(call: "Call", work: Coroutine[Any, Any, Any]) -> Any:
-    try:
-        value = await work
-    except Exception as error:
-        return call.state_by(error)
-    return call.state_of(value)
-
-
-def _without_options(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in kwargs.items() if name not in ("wait_for", "return_state")}
-
-
-def _items(value: Any) -> Any:
-    """A list to iterate over, or the value that every call gets."""
-    from perfect_sdk.futures import PerfectFuture, PerfectFutureList
-
-    if isinstance(value, unmapped):
-        return value
-    if isinstance(value, (allow_failure, quote)):
-        inner = _items(value.value)
-        return [type(value)(each) for each in inner] if isinstance(inner, list) else value
-    if isinstance(value, PerfectFutureList):
-        return list(value)
-    if isinstance(value, PerfectFuture):
-        value = value.result()
-    if isinstance(value, (str, bytes, bytearray)) or not hasattr(value, "__iter__") or hasattr(value, "read"):
-        return unmapped(value)
-    return list(value)
-
-
-def _item(items: Any, i: int) -> Any:
-    if isinstance(items, list):
-        return items[i]
-    return items.value if isinstance(items, unmapped) else items
 
 
 def _weight(value: float, owner: str) -> float:
@@ -362,7 +352,11 @@ def task(
     on_running: list[Hook] | None = None,
     on_rollback: list[Hook] | None = None,
     on_commit: list[Hook] | None = None,
-    **others: Any,
+    result_storage: Any = None,
+    result_storage_key: Any = None,
+    cache_result_in_memory: bool | None = None,
+    viz_return_value: Any = None,
+    asset_deps: Any = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 def task(fn: Callable[..., Any] | None = None, /, **given: Any) -> Any:
     """Make a function a task: `@task` or `@task(retries=3, …)`. Sync or async.

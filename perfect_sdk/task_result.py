@@ -9,6 +9,8 @@ from perfect_schemas import ids
 from perfect_schemas.envelope import StoredValue
 from perfect_sdk import results
 from perfect_sdk.effects import Blocking, Steps
+from perfect_sdk.replay import OF_CONCEALED
+from perfect_sdk.secrecy import conceal, holds
 from perfect_sdk.values import encode_ordered
 
 if TYPE_CHECKING:
@@ -40,11 +42,18 @@ def keep(
 
 
 def digest_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
-    """Hex SHA-256 of the inputs as JSON; None when they have no JSON form that is always the same."""
+    """Hex SHA-256 of the inputs as JSON; None when they have no JSON form that is always the same.
+
+    Of inputs that hold a secret it is the digest of what is shown of them, and is marked so: the digest of all else is
+    known, so that of a weak secret could be guessed.
+    """
     if not args and not kwargs:
         return _NO_INPUTS
     try:
-        return hashlib.sha256(encode_ordered((args, kwargs))).hexdigest()
+        data = encode_ordered((args, kwargs))
+        if holds(data):
+            return OF_CONCEALED + hashlib.sha256(conceal(data.decode()).encode()).hexdigest()
+        return hashlib.sha256(data).hexdigest()
     except Exception:
         return None
 

@@ -16,8 +16,10 @@ from typing import Any
 
 import msgspec
 
+from perfect_schemas import ids
 from perfect_schemas.commands import RemoveVariable, SetVariable, ShowVariable, VariableView
 from perfect_schemas.errors import Conflicting, NotFound
+from perfect_sdk.context import current
 from perfect_sdk.effects import Steps
 from perfect_sdk.exceptions import NotJSON, ObjectAlreadyExists
 from perfect_sdk.services import command, dispatched, in_async
@@ -27,6 +29,7 @@ __all__ = ["Variable"]
 
 _decode = msgspec.json.Decoder(VariableView).decode
 _here: dict[str, "Variable"] = {}  # where no system runs
+_set_ids: dict[str, str] = {}  # likewise
 BY = "sdk"
 
 
@@ -52,8 +55,8 @@ class Variable:
 
     @classmethod
     def set(cls, name: str, value: Any, tags: list[str] | None = None, overwrite: bool = False) -> Any:
-        """Set it and return the Variable. Raises ValueError when it has another value and `overwrite` is False, or when
-        the value has no JSON form.
+        """Set it and return the Variable. Raises ValueError when there is one and `overwrite` is False, or when the value
+        has no JSON form. The same place of a run that is resumed may set it again.
         """
         return dispatched(_set(name, value, tags, overwrite))
 
@@ -88,8 +91,17 @@ def _set(name: str, value: Any, tags: list[str] | None, overwrite: bool) -> Step
         data = encode(value)
     except Exception as error:
         raise NotJSON(f"variable {name!r}: a {type(value).__qualname__} has no JSON form") from error
+    frame = current.get()
+    set_id = ids.uuid7()
+    if frame is not None:
+        set_id = ids.set_id(frame.session.run.run_id, frame.scope.mark("variable"))
     wanted = SetVariable(
-        name=name, value=msgspec.Raw(data), tags=list(tags or []), overwrite=overwrite, by=BY
+        name=name,
+        value=msgspec.Raw(data),
+        tags=list(tags or []),
+        overwrite=overwrite,
+        by=BY,
+        set_id=set_id,
     )
     made = Variable(name, msgspec.json.decode(data), wanted.tags)
     try:
@@ -97,10 +109,10 @@ def _set(name: str, value: Any, tags: list[str] | None, overwrite: bool) -> Step
     except Conflicting as error:
         raise ObjectAlreadyExists(f"{error.detail}: pass overwrite=True") from error
     if answer is None:
-        there = _here.get(name)
-        if there is not None and not overwrite and (there.value, there.tags) != (made.value, made.tags):
+        if name in _here and not overwrite and _set_ids.get(name) != set_id:
             raise ObjectAlreadyExists(f"there is a variable {name!r} already: pass overwrite=True")
         _here[name] = made
+        _set_ids[name] = set_id
     return made
 
 

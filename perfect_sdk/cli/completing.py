@@ -136,6 +136,10 @@ def _limits(gateway: Gateway, _: str, __: dict[str, str]) -> Found:
     return [(limit["name"], f"{limit['slots']} at once") for limit in gateway.get("/api/engine/limits")]
 
 
+def _schedules(gateway: Gateway, _: str, __: dict[str, str]) -> Found:
+    return [(f"{one['flow_name']}/{one['name']}", one["words"]) for one in gateway.get("/api/schedules")]
+
+
 SOURCES: dict[str, Callable[[Gateway, str, dict[str, str]], Found]] = {
     "FLOW": _flows,
     "RUN": _runs,
@@ -143,4 +147,5 @@ SOURCES: dict[str, Callable[[Gateway, str, dict[str, str]], Found]] = {
     "B": _runs,
     "NAME=VALUE": _parameters,
     "LIMIT": _limits,
+    "SCHEDULE": _schedules,
 }

@@ -19,6 +19,7 @@ COMMANDS = (
     "trigger",
     "runs",
     "flows",
+    "schedules",
     "limits",
     "variables",
     "secrets",

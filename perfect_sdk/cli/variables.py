@@ -30,7 +30,7 @@ def register(subparsers: Any) -> None:
     one.add_argument(
         "--text", action="store_true", help="take the value as text, also when it looks like JSON"
     )
-    one.add_argument("--new", action="store_true", help="refuse when there is one with another value")
+    one.add_argument("--new", action="store_true", help="refuse when there is one already")
     add_system(one)
     one.set_defaults(run=set_variable)
     one = commands.add_parser("rm", help="remove a variable")

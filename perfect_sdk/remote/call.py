@@ -18,6 +18,7 @@ from perfect_schemas.events import TaskFailed, TaskQueued
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import FINAL_TASK_STATES, TaskState
 from perfect_sdk import failures
+from perfect_sdk.context import tags_around
 from perfect_sdk.effects import Commit, Steps
 from perfect_sdk.exceptions import LostTask, NotSupported
 from perfect_sdk.remote.arguments import pack
@@ -153,6 +154,7 @@ class _Sending:
             timeout_seconds=policy.timeout_seconds,
             serializer=policy.serializer,
             prints=call.frame.prints if policy.prints is None else policy.prints,
+            tags_around=tags_around(),
         )
         self.dispatcher.hand_over(hand_over, lambda: self._unserved(hand_over))
 

@@ -7,7 +7,7 @@ from perfect_schemas.envelope import utc_now
 from perfect_schemas.events import TaskStarted
 from perfect_schemas.folds.history import History
 from perfect_sdk import logs, results
-from perfect_sdk.context import Frame, branching, tagged
+from perfect_sdk.context import Frame, branching, tagged, tags
 from perfect_sdk.effects import Sleep, Steps, WaitFor, drive, drive_async
 from perfect_sdk.exceptions import UnsendableResult
 from perfect_sdk.execution import Call
@@ -52,7 +52,8 @@ class RemoteCall(Call):
         self.place = Place(scope, hand_over.task_key, hand_over.ordinal)
         self.id = hand_over.task_run_id
         self.task_id = hand_over.task_id
-        self.tags = tagged(getattr(task, "tags", ()))
+        with tags(*hand_over.tags_around):
+            self.tags = tagged(getattr(task, "tags", ()))
         self.attempt = hand_over.attempt
         self.digest = hand_over.input_digest
         self.record = None
@@ -141,7 +142,7 @@ class RemoteTask:
         self.call = RemoteCall(self.session, task, policy, hand_over, arguments, is_claimed=is_claimed)
 
     def execute_sync(self) -> tuple[Ending, str]:
-        with logs.captured(self.session):
+        with logs.captured(self.session), tags(*self._hand_over.tags_around):
             try:
                 drive(self._steps())
             except BaseException as error:
@@ -161,7 +162,7 @@ class RemoteTask:
 
         session.stop.add(wake)
         try:
-            with logs.captured(session), branching(loop):
+            with logs.captured(session), branching(loop), tags(*self._hand_over.tags_around):
                 await drive_async(self._steps())
         except BaseException as error:
             return self._judged(error)

@@ -85,10 +85,11 @@ class LoadFailure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Executor: imported; these flows can be run."""
+    """Executor: imported; these flows can be run. background: of single tasks, served once somebody has delayed one."""
 
     flows: list[RegisterFlow]
     failures: list[LoadFailure]
+    background: list[RegisterFlow] = []
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -57,9 +57,17 @@ class Membership:
         """Tell the registry. Without one it goes on all the same after a moment: runs that wait for these flows need
         none, and the registry hears of them when it is back.
         """
-        self._flows = flows
+        self._flows = dict(flows)
         registering = [self._spawn(self._register(definition)) for definition in flows.values()]
         await asyncio.wait(registering, timeout=REGISTER_WAIT_S)
+
+    async def add(self, flows: dict[str, RegisterFlow]) -> None:
+        """Serve these as well, from now on."""
+        self._flows |= flows
+        for definition in flows.values():
+            self._say(f"{self._options.name} serves {definition.name}, too")
+            self._spawn(self._register(definition))
+        self._changed.set()
 
     def join(self) -> None:
         """Be present from now on."""

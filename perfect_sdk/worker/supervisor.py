@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from perfect_bus.intake import Intake
 from perfect_schemas import ids, subjects
 from perfect_schemas.commands import Control, Pausing, RegisterFlow, TaskHandOver
 from perfect_schemas.errors import BusUnavailable
+from perfect_sdk.worker.background import Background
 from perfect_sdk.worker.child import Child
 from perfect_sdk.worker.clock import boot_time
 from perfect_sdk.worker.crew import Crew
@@ -47,6 +48,7 @@ class Supervisor:
         self.options = options
         self.client_id = ids.uuid7()
         self.flows: dict[str, RegisterFlow] = {}
+        self._is_serving = False
         self._draining = False
         self._failed = False
         self._away = False
@@ -62,6 +64,7 @@ class Supervisor:
         self._deployments: Deployments
         self._held_tasks: HeldTasks
         self._task_intake: Intake
+        self._background: Background
 
     # -- life
 
@@ -207,18 +210,16 @@ class Supervisor:
     # -- executors
 
     def _child_ready(self, _: Child, frame: Ready) -> None:
-        first = not self.flows
-        if first:
+        if not self._is_serving:
             for failure in frame.failures:
                 say(f"{failure.target} is not served:\n{failure.error}")
-            if not frame.flows:
+            if not frame.flows and not frame.background:
                 self._give_up("nothing to serve")
                 return
-            for definition in map(self._deployments.with_deployments, frame.flows):
-                flow_id = ids.flow_id(definition.name)
-                self.flows[flow_id] = definition
-                self._runs.versions[flow_id] = definition.flow_version or None
-            self._spawn(self._serve(self.flows))
+            self._is_serving = True
+            flows = self._know(map(self._deployments.with_deployments, frame.flows))
+            self._background = Background(self._bus, frame.background, self._serve_more)
+            self._spawn(self._serve(flows))
         self._runs.place()
         self._held_tasks.place()
 
@@ -249,6 +250,23 @@ class Supervisor:
             *(self._task_intake.serve(queue, flow_id) for flow_id in flows),
         )
         self._membership.join()
+        await self._background.start()
+
+    async def _serve_more(self, definition: RegisterFlow) -> None:
+        """A flow that this worker could run all the time, and that somebody now has a run of."""
+        flows = self._know([definition])
+        await asyncio.gather(
+            *(self._intake.serve(self.options.queue, flow_id) for flow_id in flows),
+            *(self._task_intake.serve(self.options.queue, flow_id) for flow_id in flows),
+        )
+        await self._membership.add(flows)
+
+    def _know(self, definitions: Iterable[RegisterFlow]) -> dict[str, RegisterFlow]:
+        flows = {ids.flow_id(definition.name): definition for definition in definitions}
+        for flow_id, definition in flows.items():
+            self._runs.versions[flow_id] = definition.flow_version or None
+        self.flows |= flows
+        return flows
 
     # -- messages
 
@@ -275,6 +293,8 @@ class Supervisor:
             self._away = False
             say("NATS is back")
         self._membership.renew()
+        if self._is_serving:
+            self._spawn(self._background.review())
         self._spawn(self._runs.review())
 
     def _tick(self) -> None:
@@ -309,8 +329,8 @@ class Supervisor:
             self.stop()
 
 
-def run_worker(options: WorkerOptions) -> int:
-    """Serve until SIGTERM or SIGINT. Returns the exit code."""
+def run_worker(options: WorkerOptions, timeout_s: float | None = None) -> int:
+    """Serve until SIGTERM or SIGINT, or until the time has passed. Returns the exit code."""
     from perfect_sdk.io import new_event_loop
 
     async def main() -> int:
@@ -318,6 +338,8 @@ def run_worker(options: WorkerOptions) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, supervisor.stop)
+        if timeout_s is not None:
+            loop.call_later(timeout_s, supervisor.stop)
         return await supervisor.run()
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:

@@ -112,6 +112,11 @@ def artifact_id(run_id: str, place: str) -> str:
     return child_run_id(run_id, "artifact\x1f" + place)
 
 
+def set_id(run_id: str, place: str) -> str:
+    """The id of the command by which the code of the run sets a variable at `place`: the same on every replay."""
+    return child_run_id(run_id, "set\x1f" + place)
+
+
 def variable_id(name: str) -> str:
     """The id of the variable called `name`."""
     return str(uuid.uuid5(NAMESPACE, f"variable\x1f{name}"))

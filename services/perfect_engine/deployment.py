@@ -32,5 +32,7 @@ def applied(command: TriggerRun, flow: Flow) -> TriggerRun:
 
 
 def checks_parameters(command: TriggerRun, flow: Flow) -> bool:
+    if command.is_checked:
+        return False
     found = flow.deployments.get(command.deployment) if command.deployment is not None else None
     return found is None or found.enforce_parameter_schema

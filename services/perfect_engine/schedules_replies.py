@@ -65,16 +65,18 @@ class ScheduleReplies:
 
     async def backfill(self, data: bytes) -> Reply:
         """A repeat waits for the first, or hears the same answer."""
+        with of_message(REFUSED):
+            command = _backfill(data)
+        if command.dry_run:
+            return await self._backfill(command)
         task = self._answers.get(data)
         if task is None:
-            task = self._answers[data] = asyncio.create_task(self._backfill(data))
+            task = self._answers[data] = asyncio.create_task(self._backfill(command))
             loop = asyncio.get_running_loop()
             task.add_done_callback(lambda _: loop.call_later(ANSWER_KEPT_S, self._answers.pop, data, None))
         return await asyncio.shield(task)
 
-    async def _backfill(self, data: bytes) -> Reply:
-        with of_message(REFUSED):
-            command = _backfill(data)
+    async def _backfill(self, command: BackfillSchedule) -> Reply:
         since, until = _range(command)
         schedule = await self._find(command.schedule_id)
         due = schedules.instants_between(schedule, since, until)

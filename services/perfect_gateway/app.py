@@ -20,6 +20,7 @@ from perfect_gateway.api import (
     logs,
     report,
     runs,
+    schedules,
     secrets,
     sql,
     statistics,
@@ -33,6 +34,7 @@ from perfect_gateway.pages import flows as flow_pages
 from perfect_gateway.pages import home, stream
 from perfect_gateway.pages import integrity as integrity_pages
 from perfect_gateway.pages import runs as run_pages
+from perfect_gateway.pages import schedules as schedule_pages
 from perfect_gateway.pages import sql as sql_pages
 from perfect_gateway.pages import statistics as statistics_pages
 from perfect_gateway.pages import steering as steering_pages
@@ -66,6 +68,7 @@ def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
             artifacts,
             variables,
             secrets,
+            schedules,
             health,
         )
         for handler in module.routes(parts)
@@ -78,6 +81,7 @@ def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
             steering_pages,
             diff_pages,
             flow_pages,
+            schedule_pages,
             statistics_pages,
             sql_pages,
             integrity_pages,

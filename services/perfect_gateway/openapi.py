@@ -50,7 +50,10 @@ def _operation(handler: Any, path: str, refs: dict[int, Any], components: dict[s
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in _PARAMETER.findall(path)
         ],
-        "responses": {str(status): _answer(kind, refs) for status, kind in handler.opt["answers"].items()}
+        "responses": {
+            str(status): _answer(kind, refs, handler.opt.get("examples", {}).get(status))
+            for status, kind in handler.opt["answers"].items()
+        }
         | {
             "default": {
                 "description": "A problem",
@@ -67,7 +70,9 @@ def _operation(handler: Any, path: str, refs: dict[int, Any], components: dict[s
     if "body" in handler.opt:
         operation["requestBody"] = {
             "required": not handler.opt.get("optional", False),
-            "content": {"application/json": {"schema": refs[id(handler.opt["body"])]}},
+            "content": {
+                "application/json": {"schema": refs[id(handler.opt["body"])]} | _example(handler.opt)
+            },
         }
     return operation
 
@@ -76,12 +81,17 @@ def refs_of(kind: Any, refs: dict[int, Any]) -> Any:
     return refs[id(kind)]
 
 
-def _answer(kind: Any, refs: dict[int, Any]) -> dict[str, Any]:
+def _example(opt: dict[str, Any]) -> dict[str, Any]:
+    return {"example": opt["example"]} if "example" in opt else {}
+
+
+def _answer(kind: Any, refs: dict[int, Any], example: Any = None) -> dict[str, Any]:
     if kind is None:
         return {"description": "No body, or text"}
     if kind is str:
         return {"description": "A stream", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
-    return {"description": "The answer", "content": {"application/json": {"schema": refs[id(kind)]}}}
+    shown = {"schema": refs[id(kind)]} | ({"example": example} if example is not None else {})
+    return {"description": "The answer", "content": {"application/json": shown}}
 
 
 def routes(handlers: list[Any], version: str) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from perfect_projector.continuity import FILE
 from perfect_projector.duck import Duck
+from perfect_projector.versions import SCHEMA_VERSION
 
 
 def mended(duck: Duck) -> str | None:
@@ -37,3 +38,21 @@ def unreadable(duck: Duck) -> str | None:
         return None
     which = "; ".join(f"{file} ({why})" for file, why in found.items())
     return f"files of the archive cannot be read and are left out: put them back from a copy, and start the projector again: {which}"
+
+
+def outdated(duck: Duck) -> str:
+    return (
+        f"{FILE} was made by an older version of Perfect (schema {duck.outdated}, this one has {SCHEMA_VERSION}): its read "
+        "models are made anew from its log. Runs go on; what asks for them is answered when that is done"
+    )
+
+
+def kept(duck: Duck, why: str) -> str:
+    return (
+        f"{FILE} was made by an older version of Perfect (schema {duck.outdated}, this one has {SCHEMA_VERSION}): it has got "
+        f"the columns of this version, and the rows that it has stay as they were made. {why}"
+    )
+
+
+def upgraded_by(percent: int) -> str:
+    return f"the read model is being brought up to date: {percent} %"

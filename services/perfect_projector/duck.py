@@ -8,13 +8,21 @@ import contextlib
 import time
 from collections.abc import Iterable
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from perfect_projector import artifact_row, opening, run_row, schedule_refold, schedule_row, task_row
+from perfect_projector import (
+    artifact_row,
+    opening,
+    run_row,
+    schedule_refold,
+    schedule_row,
+    shape,
+    task_row,
+    versions,
+)
 from perfect_projector.batch import Batch, Row
 from perfect_projector.binding import Binding
 from perfect_projector.database import connect, log_file
@@ -22,9 +30,8 @@ from perfect_projector.months import Months
 from perfect_projector.rollup import Pair
 from perfect_projector.sql import statement
 from perfect_projector.values import instant, text, timestamp
-from perfect_schemas.errors import Failed
+from perfect_projector.versions import SCHEMA_VERSION
 
-SCHEMA_VERSION = 1
 CONSUMER = "projector"
 MEMORY_LIMIT = "160MB"  # of DuckDB, mostly blocks that queries have read; what needs more goes to disk
 CHECKPOINT_LIVE_BYTES = 16_000_000
@@ -59,6 +66,7 @@ class Duck:
     archive: the folder of expired months, None when there is none.
     set_aside, file_aside: where a damaged write-ahead log, or the whole file, was put when it was opened, None when it was
     sound. damage: what was wrong with it.
+    outdated: the version that made the rows of the read models when they have to be made anew (`upgrade`), None when not.
     checkpoints: how many there were. checkpoint_s: how long the last one took.
     """
 
@@ -96,33 +104,22 @@ class Duck:
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> Months:
         self.connection = connection
-        self._check_version()
+        found = versions.version_of(connection, self.file)  # before anything is written
         with self.transaction():
             self.make_tables()
-            if connection.execute("SELECT count(*) FROM schema_version").fetchone() == (0,):
-                connection.execute(
-                    "INSERT INTO schema_version VALUES (?, now()::TIMESTAMP)", [SCHEMA_VERSION]
-                )
+            if found is not None and found < SCHEMA_VERSION:
+                shape.align(connection)
+            self.outdated = found if found is not None and versions.is_anew_since(found) else None
+            if self.outdated is None:
+                versions.record(connection)
             connection.execute(statement("make_offsets"))
             months = Months(connection, self.archive)
             months.make_views()
         return months
 
-    def _check_version(self) -> None:
-        """Before anything is written. Raises Failed for a file of a newer version."""
-        execute = self.connection.execute
-        if not execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'").fetchone():
-            return
-        found = execute("SELECT max(version) FROM schema_version").fetchone()
-        if found and found[0] is not None and found[0] > SCHEMA_VERSION:
-            raise Failed(
-                f"{self.file} was written by a newer version of Perfect (schema {found[0]}, this one knows "
-                f"{SCHEMA_VERSION}): update Perfect, or move the file away to have it made again from the bus"
-            )
-
     def make_tables(self) -> None:
         """Those that are missing. In the caller's transaction."""
-        self.connection.execute((resources.files("perfect_schemas") / "sql" / "tables.sql").read_text())
+        self.connection.execute(shape.tables_ddl())
 
     def _note(self, error: BaseException) -> None:
         """Damage that is met in use is for whoever opens the file next."""

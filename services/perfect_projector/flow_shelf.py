@@ -29,7 +29,12 @@ class FlowShelf:
     """
 
     def __init__(
-        self, flows: list[Row], statistics: list[Row], recent: list[Row], counts: list[Row], schedules: list[Row]
+        self,
+        flows: list[Row],
+        statistics: list[Row],
+        recent: list[Row],
+        counts: list[Row],
+        schedules: list[Row],
     ) -> None:
         """recent: rows of the statement `recent_runs`; counts: of `load_task_counts`."""
         self.is_whole = True

@@ -39,7 +39,7 @@ class Months:
 
     def add(self, tables: list[tuple[str, str]]) -> None:
         for name, month in tables:
-            self._connection.execute(_ddl(name, month))
+            self._connection.execute(ddl(name, month))
             self.known[name].add(month)
         self.make_views()
 
@@ -74,7 +74,7 @@ class Months:
             if files := self.archived(name):
                 parts.insert(0, _parquet(files))
             if not parts:
-                self._connection.execute(_ddl(name, "none"))
+                self._connection.execute(ddl(name, "none"))
                 parts = [f"FROM {name}_none"]
             self._connection.execute(f"CREATE OR REPLACE VIEW {name} AS {' UNION ALL BY NAME '.join(parts)}")
         for name in ("runs", "task_runs", "artifacts"):
@@ -99,7 +99,8 @@ def _parquet(files: list[Path]) -> str:
     return f"FROM read_parquet([{', '.join(quoted(file) for file in files)}], union_by_name = true)"
 
 
-def _ddl(name: str, month: str) -> str:
+def ddl(name: str, month: str) -> str:
+    """Of the month's table."""
     return (
         (resources.files("perfect_schemas") / "sql" / f"{name}_month.sql")
         .read_text()

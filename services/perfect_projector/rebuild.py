@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import msgspec
 
+from perfect_projector import versions
 from perfect_projector.batch import Batch, Message
 from perfect_projector.database import connect, quoted
 from perfect_projector.duck import Duck
@@ -80,23 +81,32 @@ def rebuild(
     outcome = Outcome()
     with connect(file, read_only=True, threads=2, memory_limit=MEMORY_LIMIT) as log:
         check_whole(log)
-        rebuilt = Duck(scratch)
-        before = gc.get_threshold()
-        gc.set_threshold(*GC_THRESHOLDS)
         begin = time.perf_counter()
-        try:
-            rebuilt.behind(behind=True)
-            outcome.events, outcome.failed = refill(
-                log, file, rebuilt, tell=tell, processes=processes, share_events=share_events
-            )
-        finally:
-            rebuilt.close()
-            gc.set_threshold(*before)
+        outcome.events, outcome.failed = fold_anew(
+            log, file, scratch, tell=tell, processes=processes, share_events=share_events
+        )
         outcome.fold_s = time.perf_counter() - begin
         begin = time.perf_counter()
         compare(log, scratch, outcome)
         outcome.compare_s = time.perf_counter() - begin
     return outcome
+
+
+def fold_anew(
+    log: Cursor, file: Path, scratch: Path, *, tell: Callable[[int], None], **how: Any
+) -> tuple[int, int]:
+    """Fold the log of `file`, open in `log`, into the new file `scratch`; how: see `refill`. Returns how many events, and
+    how many of them failed.
+    """
+    rebuilt = Duck(scratch)
+    before = gc.get_threshold()
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        rebuilt.behind(behind=True)
+        return refill(log, file, rebuilt, tell=tell, **how)
+    finally:
+        rebuilt.close()
+        gc.set_threshold(*before)
 
 
 def check_whole(log: Cursor) -> None:
@@ -267,6 +277,8 @@ def replace(duck: Duck, scratch: Path) -> None:
             for table in KEYS:
                 execute(f"INSERT INTO {table} BY NAME FROM rebuilt.main.{table}")
                 execute(f"DROP TABLE replaced_{table}")
+            versions.record(duck.connection)
+        duck.outdated = None
     finally:
         execute("DETACH rebuilt")
     scratch.unlink()

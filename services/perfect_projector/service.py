@@ -27,6 +27,7 @@ from perfect_projector.retention import Retention
 from perfect_projector.sandbox.desk import Desk
 from perfect_projector.statistic import Book
 from perfect_projector.thresholds import thresholds_of
+from perfect_projector.upgrade import Upgrade
 from perfect_projector.watch import Watch
 from perfect_projector.write_loop import Figures, WriteLoop
 from perfect_runtime.service import Context, Service
@@ -60,6 +61,7 @@ class ProjectorService(Service):
         self._loop_task: asyncio.Task[None] | None = None
         self._retention: Retention | None = None
         self._retention_task: asyncio.Task[None] | None = None
+        self._upgrade: Upgrade | None = None
         self._refused: set[str] = set()
         self._replaced: Any = None
         self._replacing = asyncio.Lock()
@@ -81,8 +83,7 @@ class ProjectorService(Service):
         self.settings.data_dir.mkdir(parents=True, exist_ok=True)
         await guard.wait_for_room()
         duck = self._duck = await asyncio.to_thread(Duck, file, self.settings.archive_dir)
-        if said := condition.mended(duck):
-            self.log.error(said)
+        duck = await self._upgraded(duck)
         if said := condition.unreadable(duck):
             self._alarm("archive", said)
         loop = self._loop = WriteLoop(self.context, self._duck, self.projection, guard)
@@ -118,6 +119,8 @@ class ProjectorService(Service):
 
     async def stop(self) -> None:
         self.status = "stopping"
+        if self._upgrade is not None:
+            await self._upgrade.stop()
         if self._journal is not None:
             await self._journal.stop()
         if self._watching is not None:
@@ -159,6 +162,24 @@ class ProjectorService(Service):
             self._duck = None  # DuckDB's binding grumbles on stderr about connections that live to the end
         gc.set_threshold(*self._gc_thresholds)
         sys.setswitchinterval(self._switch_s)
+
+    async def _upgraded(self, duck: Duck) -> Duck:
+        """Nobody is answered meanwhile: the rows are those of an older version."""
+        if said := condition.mended(duck):
+            self.log.error(said)
+        self._duck = None
+        self._upgrade = Upgrade(duck, self.log, self._upgraded_by)
+        upgraded = self._duck = await self._upgrade.run()
+        self._upgrade = None
+        if upgraded is not duck and (said := condition.mended(upgraded)):
+            self.log.error(said)
+        self.alarms.pop("upgrade", None)
+        self.status = "starting"
+        return upgraded
+
+    def _upgraded_by(self, percent: int) -> None:
+        self.alarms["upgrade"] = condition.upgraded_by(percent)
+        self.status = "degraded"
 
     def _heard(self, draft: Draft) -> None:
         self._front.note(draft)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfect_registry import variables
+from perfect_registry.variables import Variable
 from perfect_runtime.decider import Aggregate, handle, read
 from perfect_runtime.service import Context
 from perfect_schemas import codec, ids, subjects
 from perfect_schemas.codec import encode
-from perfect_schemas.commands import Done, RemoveVariable, Reply, SetVariable, ShowVariable, VariableView
+from perfect_schemas.commands import Done, RemoveVariable, Reply, SetVariable, ShowVariable
 from perfect_schemas.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class VariableReplies:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._bus = context.bus
-        self._kept: dict[str, Aggregate[VariableView]] = {}
+        self._kept: dict[str, Aggregate[Variable]] = {}
         self._subscriptions: list[Any] = []
 
     async def start(self) -> None:
@@ -68,7 +69,8 @@ class VariableReplies:
             aggregate,
             lambda kept: variables.put(kept, command, event_id=ids.uuid7(), now=self._context.clock()),
         )
-        return _reply(aggregate.state)
+        assert aggregate.state is not None
+        return _reply(aggregate.state.view)
 
     async def remove(self, data: bytes) -> Reply:
         command = _decode_remove(data)
@@ -84,13 +86,13 @@ class VariableReplies:
         found = (await self._present(name)).state
         if found is None:
             raise NotFound(f"there is no variable {name[: variables.NAME_LENGTH]!r}")
-        return _reply(found)
+        return _reply(found.view)
 
     async def variables(self, _: bytes) -> Reply:
-        kept = [one.state for one in self._kept.values() if one.state is not None]
+        kept = [one.state.view for one in self._kept.values() if one.state is not None]
         return _reply(sorted(kept, key=lambda one: one.name))
 
-    async def _present(self, name: str) -> Aggregate[VariableView]:
+    async def _present(self, name: str) -> Aggregate[Variable]:
         """As the stream has it now: what was set a moment ago is read."""
         variable_id = ids.variable_id(name)
         aggregate = await read(self._bus, self._aggregate(variable_id), stream=STREAM)
@@ -98,7 +100,7 @@ class VariableReplies:
             self._kept.pop(variable_id, None)
         return aggregate
 
-    def _aggregate(self, variable_id: str) -> Aggregate[VariableView]:
+    def _aggregate(self, variable_id: str) -> Aggregate[Variable]:
         found = self._kept.get(variable_id)
         if found is None:
             found = self._kept[variable_id] = Aggregate(subjects.variable(variable_id), variables.evolve)

@@ -17,23 +17,33 @@ VALUE_BYTES = 64 * 1024
 _NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{NAME_LENGTH}}}", re.ASCII).fullmatch
 
 
-def evolve(state: VariableView | None, event: Event, _: int) -> VariableView | None:
+class Variable(msgspec.Struct, frozen=True, kw_only=True):
+    """set_id: of the command that has set it, None when that had none."""
+
+    view: VariableView
+    set_id: str | None = None
+
+
+def evolve(state: Variable | None, event: Event, _: int) -> Variable | None:
     if isinstance(event, VariableSet):
-        return VariableView(
+        view = VariableView(
             name=event.name, value=event.value, tags=event.tags, updated_at=event.at, by=event.by
         )
+        return Variable(view=view, set_id=event.cause)
     return None if isinstance(event, VariableRemoved) else state
 
 
 def put(
-    kept: VariableView | None, command: SetVariable, *, event_id: str, now: datetime
+    kept: Variable | None, command: SetVariable, *, event_id: str, now: datetime
 ) -> Sequence[VariableSet]:
-    """Nothing when it is set like this already. Raises InvalidInput, Conflicting."""
+    """Nothing when this command has set it already, or would change nothing. Raises InvalidInput, Conflicting."""
     check(command)
     if kept is not None:
-        if bytes(kept.value) == bytes(command.value) and kept.tags == command.tags:
+        is_repeat = bool(command.set_id) and kept.set_id == command.set_id
+        is_alike = bytes(kept.view.value) == bytes(command.value) and kept.view.tags == command.tags
+        if is_alike and (command.overwrite or is_repeat):
             return ()
-        if not command.overwrite:
+        if not command.overwrite and not is_repeat:
             raise Conflicting(
                 f"there is a variable {command.name!r} already: overwrite it, or remove it first"
             )
@@ -46,12 +56,13 @@ def put(
             value=command.value,
             tags=command.tags,
             by=command.by,
+            cause=command.set_id or None,
         ),
     )
 
 
 def remove(
-    kept: VariableView | None, command: RemoveVariable, *, event_id: str, now: datetime
+    kept: Variable | None, command: RemoveVariable, *, event_id: str, now: datetime
 ) -> Sequence[VariableRemoved]:
     """Raises NotFound."""
     if kept is None:

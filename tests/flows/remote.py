@@ -222,6 +222,39 @@ def one_place(n: int = 5) -> int:
     return beside(beside(n))
 
 
+@task
+def inner(n: int) -> int:
+    return n
+
+
+@task(queue="gpu", tags=["own"])
+def outer_tagged(n: int) -> int:
+    return inner(n) + inner_flow(n)
+
+
+@task(queue="gpu")
+async def outer_tagged_async(n: int) -> int:
+    with tags("within"):
+        return inner(n)
+
+
+@flow(tags=["flow"])
+def inner_flow(n: int) -> int:
+    return inner(n)
+
+
+@flow
+async def tagged() -> list[int]:
+    with tags("a", "b"):
+        future = outer_tagged.submit(1)
+    with tags("own"):
+        return [await future, await outer_tagged_async(2), run_deployment_name(outer_tagged(3))]
+
+
+def run_deployment_name(n: int) -> int:
+    return n
+
+
 @flow(retries=1)
 def tried_again(path: str) -> int:
     good = there(path, 2)

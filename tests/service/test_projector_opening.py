@@ -10,8 +10,9 @@ import duckdb
 import pytest
 
 from perfect_projector.batch import Batch
-from perfect_projector.duck import SCHEMA_VERSION, Duck
+from perfect_projector.duck import Duck
 from perfect_projector.opening import HEADER_BYTES
+from perfect_projector.versions import SCHEMA_VERSION
 from perfect_schemas.errors import Failed
 
 MONTH = "2026_05"

@@ -35,11 +35,11 @@ async def test_variables(bus: Bus, start_service) -> None:
     first = await start_service(RegistryService)
     made = await ask(bus, "set_variable", put("size", b"5", tags=["t"], by="ann"), c.VariableView)
     assert (made.name, bytes(made.value), made.tags, made.by) == ("size", b"5", ["t"], "ann")
-    assert (
-        await ask(bus, "set_variable", put("size", b"5", tags=["t"]), c.VariableView) == made
-    )  # nothing new
-    with pytest.raises(Conflicting):
-        await ask(bus, "set_variable", put("size", b"6"), c.VariableView)
+    alike = put("size", b"5", tags=["t"], overwrite=True)
+    assert await ask(bus, "set_variable", alike, c.VariableView) == made  # nothing new
+    for value in (b"5", b"6"):
+        with pytest.raises(Conflicting):
+            await ask(bus, "set_variable", put("size", value, tags=["t"]), c.VariableView)
     await ask(bus, "set_variable", put("size", b'{"a":[1]}', overwrite=True), c.VariableView)
     await ask(bus, "set_variable", put("other", b"null"), c.VariableView)
     for name, value in (
@@ -63,6 +63,21 @@ async def test_variables(bus: Bus, start_service) -> None:
             await ask(bus, verb, command)
     events = await bus.read(subjects.variable(ids.variable_id("size")), stream="DEFS")
     assert [event.type for _, event in events] == ["variable.set", "variable.set", "variable.removed"]
+
+
+async def test_a_repeat_of_the_command_that_set_it_is_harmless(bus: Bus, start_service) -> None:
+    first = await start_service(RegistryService)
+    setting = put("size", b"5", set_id=ids.uuid7())
+    made = await ask(bus, "set_variable", setting, c.VariableView)
+    await first.stop()
+    await start_service(RegistryService)
+    assert await ask(bus, "set_variable", setting, c.VariableView) == made
+    with pytest.raises(Conflicting):
+        await ask(bus, "set_variable", msgspec.structs.replace(setting, set_id=ids.uuid7()))
+    await ask(bus, "set_variable", put("size", b"6", overwrite=True, set_id=ids.uuid7()), c.VariableView)
+    with pytest.raises(Conflicting):  # it is somebody else's by now
+        await ask(bus, "set_variable", setting)
+    assert len(await bus.read(subjects.variable(ids.variable_id("size")), stream="DEFS")) == 2
 
 
 async def test_two_registries_set_one_value(bus: Bus, start_service) -> None:

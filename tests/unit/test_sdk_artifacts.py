@@ -1,5 +1,6 @@
 """Artifacts of flows that run in this process, and the secrets that they and all else must not show."""
 
+import hashlib
 import json
 import pickle
 
@@ -8,7 +9,7 @@ import pytest
 
 from perfect_schemas.events import ArtifactSaved, RunCompleted, TaskCompleted, TaskFailed
 from perfect_schemas.folds import artifact as fold
-from perfect_sdk import flow, get_run_logger, secrecy, task
+from perfect_sdk import flow, get_run_logger, run_deployment, secrecy, task
 from perfect_sdk.artifacts import (
     Artifact,
     acreate_link_artifact,
@@ -21,7 +22,9 @@ from perfect_sdk.artifacts import (
 )
 from perfect_sdk.blocks import system
 from perfect_sdk.blocks.system import Secret
+from perfect_sdk.cache_policies import INPUTS
 from perfect_sdk.exceptions import InvalidInput, MissingContextError, ObjectAlreadyExists
+from perfect_sdk.task_result import digest_of
 from perfect_sdk.testing import resume, run_flow, run_flow_async
 from perfect_sdk.variables import Variable
 
@@ -87,6 +90,57 @@ def test_a_replay_saves_the_same_ones_again() -> None:
         assert again.result == whole.result
 
 
+def test_a_bar_that_moves_fast_is_said_now_and_then_and_where_it_ended() -> None:
+    result = run_flow(flow(lambda: [moves(5000), moves(5000)], name="fast"))
+    lives = folded(result)
+    assert [msgspec.json.decode(life.data.value) for life in lives.values()] == [100.0, 100.0]
+    assert [life.task_key for life in lives.values()] == ["moves-0", "moves-1"]
+    assert len(saved(result)) < 1000
+    order = [type(event) for event in result.events if event.task_key == "moves-0"]
+    assert order[-2:] == [ArtifactSaved, TaskCompleted]  # where it ended stands before the end
+
+
+def test_a_bar_that_is_made_again_and_again_says_the_newest() -> None:
+    @flow
+    def many():
+        made = [create_progress_artifact(n, key="bar", description=str(n)) for n in range(100)]
+        update_progress_artifact(made[50], 12.5)
+        return [str(one) for one in made]
+
+    result = run_flow(many)
+    lives = folded(result)
+    first, left_out, last = (lives[result.result[n]] for n in (0, 50, 99))
+    assert len(lives) < 100
+    assert [msgspec.json.decode(one.data.value) for one in (first, left_out, last)] == [0, 12.5, 99]
+    assert all((one.kind, one.key) == ("progress", "bar") for one in lives.values())
+    assert (left_out.description, last.description) == ("50", "99")
+
+
+@task
+def makes_bar():
+    return str(create_progress_artifact(0, key="bar"))
+
+
+@flow
+def moves_its_callers(bar, to):
+    update_progress_artifact(bar, to)
+
+
+@flow
+def handed_down():
+    moves_its_callers(makes_bar(), 70)
+
+
+def test_a_child_moves_the_bar_of_a_task_that_is_replayed() -> None:
+    whole = run_flow(handed_down)
+    made = next(n for n, event in enumerate(whole.events) if isinstance(event, TaskCompleted))
+    again = resume(handed_down, whole.events[: made + 1])
+    assert len(saved(again)) == 2  # the first execution's, and where the child has moved it
+    (life,) = folded(again).values()
+    assert msgspec.json.decode(life.data.value) == 70
+    assert {event.run_id for event in saved(again)} == {again.run.run_id}
+
+
 def test_a_large_one_is_kept_by_reference() -> None:
     @flow
     def large():
@@ -149,13 +203,29 @@ def test_variables_last_as_long_as_the_process() -> None:
     assert Variable.get("nowhere", 3) == 3
     assert Variable.set("here", {"a": [1]}, tags=["t"]).value == {"a": [1]}
     assert Variable.get("here") == {"a": [1]}
-    with pytest.raises(ValueError, match="overwrite"):
-        Variable.set("here", 2)
+    for value in (2, {"a": [1]}):
+        with pytest.raises(ValueError, match="overwrite"):
+            Variable.set("here", value, tags=["t"])
     Variable.set("here", 2, overwrite=True)
     assert Variable.get("here") == 2
     assert (Variable.unset("here"), Variable.unset("here")) == (True, False)
     with pytest.raises(ValueError, match="no JSON form"):
         Variable.set("here", object())
+
+
+@flow
+def sets_a_variable():
+    Variable.set("by-flow", 1)
+    moves(1)
+    return Variable.get("by-flow")
+
+
+def test_a_resumed_run_passes_the_place_again_where_it_has_set_a_variable() -> None:
+    Variable.unset("by-flow")
+    whole = run_flow(sets_a_variable)
+    assert whole.result == 1
+    assert resume(sets_a_variable, whole.events[:3]).result == 1
+    assert isinstance(run_flow(sets_a_variable).error, ObjectAlreadyExists)  # another run
 
 
 @task
@@ -206,6 +276,80 @@ def test_a_secret_is_in_nothing_that_is_written(capsys) -> None:
         next(event for event in result.events if isinstance(event, RunCompleted)).result is not None
     )  # of `tells`
     assert result.result == {"found": PASSWORD}
+
+
+def digests(result):
+    return {event.task_key: event.input_digest for event in result.events if isinstance(event, TaskCompleted)}
+
+
+@task
+def measures(value, more=None):
+    return len(value)
+
+
+@flow
+def uses(is_loaded: bool = True):
+    pin = Secret.load("pin").get() if is_loaded else "1234"
+    return [measures(pin), measures({"pin": [pin]}, more="x"), measures("plain")]
+
+
+def test_a_weak_secret_cannot_be_guessed_from_a_digest() -> None:
+    Secret("1234").save("pin")
+    whole = run_flow(uses)
+    found = digests(whole)
+    guesses = {digest_of((guess,), {}) for guess in map("{:04}".format, range(10_000)) if guess != "1234"}
+    assert found["measures-0"] not in guesses | {hashlib.sha256(b'[["1234"],{}]').hexdigest()}
+    assert found["measures-0"] == "~" + hashlib.sha256(b'[["********"],{}]').hexdigest()
+    assert found["measures-1"].startswith("~")
+    assert found["measures-2"] == hashlib.sha256(b'[["plain"],{}]').hexdigest()
+
+
+@pytest.mark.parametrize(("first", "then"), [(True, True), (True, False), (False, True)])
+def test_a_replay_matches_whether_or_not_the_secret_is_known(monkeypatch, first, then) -> None:
+    monkeypatch.setattr(system, "_here", {"pin": "1234"})
+    whole = run_flow(uses, {"is_loaded": first})
+    monkeypatch.setattr(secrecy, "_known", ())
+    done = [n for n, event in enumerate(whole.events) if isinstance(event, TaskCompleted)]
+    again = resume(uses, [at(event, is_loaded=then) for event in whole.events[: done[1] + 1]])
+    assert again.result == [4, 1, 5]
+    assert [event.task_key for event in again.events if isinstance(event, TaskCompleted)].count(
+        "measures-0"
+    ) == 1
+
+
+def at(event, **parameters):
+    """The run, as if it had been given other parameters."""
+    return msgspec.structs.replace(event, parameters=parameters) if hasattr(event, "parameters") else event
+
+
+def test_inputs_with_a_secret_are_not_cached() -> None:
+    computed = []
+
+    @task(cache_policy=INPUTS)
+    def cached(pin):
+        computed.append(pin)
+        return len(pin)
+
+    @flow
+    def twice():
+        pin = Secret.load("pin").get()
+        return [cached(pin), cached(pin)]
+
+    Secret("1234").save("pin")
+    result = run_flow(twice)
+    assert result.result == [4, 4]
+    assert computed == ["1234", "1234"]
+    assert any("could be guessed from a cache key" in line.message for line in result.logs)
+
+
+@pytest.mark.parametrize("parameters", [{"password": PASSWORD}, {"more": [{"deep": f"x{PASSWORD}x"}]}])
+def test_a_secret_is_no_parameter_of_a_deployment(parameters) -> None:
+    Secret(PASSWORD).save("door")
+    starts = flow(lambda: run_deployment("other", parameters), name="starts")
+    result = run_flow(starts)
+    assert isinstance(result.error, InvalidInput)
+    assert f"parameter {next(iter(parameters))!r} holds a secret" in str(result.error)
+    assert b"sesame" not in b"".join(map(msgspec.json.encode, [*result.events, *result.logs]))
 
 
 def test_a_secret_shows_stars() -> None:

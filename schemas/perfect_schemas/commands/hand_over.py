@@ -40,6 +40,7 @@ class TaskHandOver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     found: the outermost one, when the run is a child inside another run's process. function: "module:qualified.name".
     arguments: [positional, by name], encoded like results. attempt, next_at: where an earlier dispatch stood.
     replay: an earlier dispatch may have got somewhere: there is history to read. retries … prints: how it is called.
+    tags: of the run. tags_around: of the code that calls the task.
     """
 
     dispatch_id: str
@@ -75,3 +76,4 @@ class TaskHandOver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     timeout_seconds: float | None = None
     serializer: Literal["json", "pickle"] = "json"
     prints: bool | None = None
+    tags_around: list[str] = []

@@ -13,6 +13,8 @@ class TriggerRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     caller. deployment: of the flow; its parameters and tags are the run's defaults.
 
     scheduled_for: with its time zone; InvalidInput without.
+    is_checked: of a task in the background: whoever delays it has the function, and has checked the parameters. They may
+        name what other runs are to return.
     parent_run_id, parent_task_key: the run that waits for this one, and the place in it.
     """
 
@@ -31,6 +33,7 @@ class TriggerRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     deployment: str | None = None
     schedule_id: str | None = None
     backfill: bool = False
+    is_checked: bool = False
 
 
 class Triggered(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,8 +6,8 @@ import msgspec
 
 
 class SetVariable(msgspec.Struct, frozen=True, kw_only=True):
-    """`perfect.cmd.registry.set_variable`. Answer: VariableView. Conflicting when there is one with another value and
-    it is not to be overwritten.
+    """`perfect.cmd.registry.set_variable`. Answer: VariableView. Conflicting when there is one and it is not to be
+    overwritten, unless this very command has set it: set_id says which command it is, the same for a repeat of it.
     """
 
     name: str
@@ -15,6 +15,7 @@ class SetVariable(msgspec.Struct, frozen=True, kw_only=True):
     tags: list[str] = []
     overwrite: bool = False
     by: str = ""
+    set_id: str = ""
 
 
 class RemoveVariable(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ import msgspec
 from perfect_schemas.envelope import Event
 from perfect_schemas.events import PerformanceEvent, TaskAdopted, TaskEvent, TaskQueued, TaskStarted
 from perfect_schemas.events.archive import RunRestored
+from perfect_schemas.events.artifact import ArtifactSaved
 from perfect_schemas.events.log import LogBatch
 from perfect_schemas.events.run import RunForked, RunResumed, RunRetried, RunRetrying, RunSuspended
 from perfect_schemas.folds import run as run_fold
@@ -67,9 +68,10 @@ class History:
     nothing since is to be handed over again.
     reruns: task key → the epoch up to which it does not count in a replay, because a person wanted the run tried again
     from that task or an earlier one.
+    saved: the ids of the artifacts that it has saved.
     """
 
-    __slots__ = ("ignored", "lost", "reruns", "retry_epoch", "run", "seq", "tasks", "waits")
+    __slots__ = ("ignored", "lost", "reruns", "retry_epoch", "run", "saved", "seq", "tasks", "waits")
 
     def __init__(self, run: RunLife | None = None, tasks: Iterable[TaskLife] = (), seq: int = 0) -> None:
         self.run = run
@@ -80,6 +82,7 @@ class History:
         self.waits: dict[str, Wait] = {}
         self.lost: dict[str, int] = {}
         self.reruns: dict[str, int] = {}
+        self.saved: set[str] = set()
 
     def recorded(self) -> list[TaskLife]:
         """The tasks that a replay may find, in the order of their first events."""
@@ -103,6 +106,10 @@ class History:
         if kind in _TASK_EVENTS or (kind in _PERFORMANCE_EVENTS and event.task_key is not None):
             return self._apply_to_task(event, seq)
         if kind is LogBatch:
+            return []
+        if kind is ArtifactSaved:
+            if event.kind is not None:  # type: ignore[attr-defined]
+                self.saved.add(event.artifact_id)  # type: ignore[attr-defined]
             return []
         before = self.run
         self.run = run_fold.evolve(before, event, seq)

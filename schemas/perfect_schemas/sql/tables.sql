@@ -33,9 +33,8 @@ CREATE TABLE IF NOT EXISTS flows (
   created_at TIMESTAMP NOT NULL,
   registered_at TIMESTAMP NOT NULL,
   last_seq UBIGINT NOT NULL,
-  deployments JSON
+  deployments JSON NOT NULL DEFAULT '{}'
 );
-ALTER TABLE flows ADD COLUMN IF NOT EXISTS deployments JSON;
 
 -- Every task that a registered version of a flow could reach. position: its place in the newest version, from 0;
 -- NULL when the newest version has it no more.
@@ -86,7 +85,6 @@ CREATE TABLE IF NOT EXISTS runs (
   last_seq UBIGINT NOT NULL,
   forecast JSON
 );
-ALTER TABLE runs ADD COLUMN IF NOT EXISTS forecast JSON;
 
 -- One row a task key of a run. first_seq: sequence of its first event, the order in which a run's tasks began.
 -- counted: whether its completion has entered the statistics.
@@ -140,7 +138,6 @@ CREATE TABLE IF NOT EXISTS flow_statistics (
   last_seq UBIGINT NOT NULL,
   curves JSON
 );
-ALTER TABLE flow_statistics ADD COLUMN IF NOT EXISTS curves JSON;
 
 -- The same by day, configuration and flow version. id: of the task, or of the flow with task_name NULL.
 -- measure: run, queued and launch are durations in ms, of a flow's runs apart; eta_start and eta_half say by how much

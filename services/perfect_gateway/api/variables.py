@@ -7,14 +7,14 @@ from litestar import Response, delete, get, put
 
 from perfect_gateway.parts import Parts
 from perfect_gateway.wire import AnyRequest, body, json
-from perfect_schemas import commands
+from perfect_schemas import commands, ids
 from perfect_schemas.commands import VariableView
 
 BY = "api"
 
 
 class VariableBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """value: any JSON. overwrite: whether one that has another value may be replaced."""
+    """value: any JSON. overwrite: whether one that is there may be replaced."""
 
     value: msgspec.Raw
     tags: list[str] = []
@@ -38,7 +38,7 @@ def routes(parts: Parts) -> list[Any]:
 
     @put("/api/variables/{name:str}", opt={"body": VariableBody, "answers": {200: VariableView}})
     async def set_variable(request: AnyRequest) -> Response[bytes]:
-        """Set a variable. 409 when it has another value and `overwrite` is false."""
+        """Set a variable. 409 when there is one and `overwrite` is false."""
         wanted = await body(request, VariableBody)
         command = commands.SetVariable(
             name=request.path_params["name"],
@@ -46,6 +46,7 @@ def routes(parts: Parts) -> list[Any]:
             tags=wanted.tags,
             overwrite=wanted.overwrite,
             by=BY,
+            set_id=ids.uuid7(),
         )
         return json(await parts.asker.command("registry", "set_variable", command, VariableView))
 

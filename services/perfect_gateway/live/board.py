@@ -15,6 +15,7 @@ from perfect_gateway.live.outlet import Outlet
 from perfect_gateway.live.overview import Overview
 from perfect_gateway.live.pace import Pacer
 from perfect_gateway.live.position import Position
+from perfect_gateway.live.schedules import Schedules
 from perfect_gateway.live.topics import Audience
 from perfect_gateway.reasons import waiting_for
 from perfect_schemas import codec
@@ -76,6 +77,7 @@ class Board:
         self._chores = Chores()
         self._overview = Overview(asker, flows, self._outlet, self._pacer, self._chores)
         self._logs = LogTail(self._outlet, self._pacer)
+        self._schedules = Schedules(asker, self._outlet, self._pacer, self._chores)
         self.runs: dict[str, LiveRun] = {}
         follower.listen(self)
 
@@ -121,6 +123,9 @@ class Board:
         self._logs.heard(seq, run_id, data)
 
     def on_definition(self, kind: str, data: bytes) -> None:
+        if kind == "schedule":
+            self._schedules.heard(data)
+            return
         self._overview.defined(kind, data)
         if kind == "client":  # a worker that comes or goes may be why a run waits
             for run_id in self.audience.single_runs():
@@ -203,6 +208,8 @@ class Board:
                 self._draw_run(key)
             case ("timeline", str(run_id)):
                 self._draw_timeline(run_id)
+            case ("schedule", str(schedule_id)):
+                self._schedules.draw(schedule_id)
             case ("logs", str(run_id)):
                 self._logs.draw(run_id)
             case (str(kind), *names):

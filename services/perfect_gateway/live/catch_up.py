@@ -12,7 +12,7 @@ from perfect_bus import Bus
 from perfect_bus.purging import missing
 from perfect_gateway.ask import Asker
 from perfect_gateway.facts import FlowBook
-from perfect_gateway.live import fragments
+from perfect_gateway.live import fragments, schedules
 from perfect_gateway.live.board import Board
 from perfect_gateway.live.log_tail import log_messages
 from perfect_gateway.live.position import Position
@@ -53,6 +53,14 @@ class CatchUp:
             kind, _, name = topic.partition(":")
             if kind == "run" and name:
                 html += await self._run(name, since.events, until.events)
+            elif (
+                topic == "schedules"
+            ):  # what was said of them is not on EVENTS: whatever it was, this is how they are
+                html.append(await schedules.table(self._asker))
+            elif kind == "schedule":
+                html.append(await schedules.whole(self._asker, name))
+            elif kind == "flow":
+                html.append(await schedules.flow_schedules(self._asker, name))
         frames = [perfect_ui.frame(part, id=str(since)) for part in html]
         if html:
             frames[-1] = perfect_ui.frame(html[-1], id=str(Position(until.events, since.logs)))

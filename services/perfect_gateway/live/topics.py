@@ -1,4 +1,4 @@
-"""Who listens to what: `runs`, `flows`, `flow:<id>`, `run:<id>`, `logs:<id>`."""
+"""Who listens to what: `runs`, `flows`, `flow:<id>`, `run:<id>`, `logs:<id>`, `schedules`, `schedule:<id>`."""
 
 from collections import defaultdict
 
@@ -7,8 +7,9 @@ from perfect_schemas.errors import FieldError, InvalidInput
 from perfect_schemas.ids import is_id
 
 MOST_TOPICS = 20
-_PLAIN = frozenset({"runs", "flows"})
-_OF_ONE = frozenset({"flow", "run", "logs"})
+THERE_ARE = "runs, flows, flow:<id>, run:<id>, logs:<id>, schedules and schedule:<id>"
+_PLAIN = frozenset({"runs", "flows", "schedules"})
+_OF_ONE = frozenset({"flow", "run", "logs", "schedule"})
 
 
 def parse(text: str) -> frozenset[str]:
@@ -20,7 +21,7 @@ def parse(text: str) -> frozenset[str]:
     for topic in topics:
         kind, _, name = topic.partition(":")
         if topic not in _PLAIN and not (kind in _OF_ONE and is_id(name)):
-            message = f"there is no topic {topic!r}; there are runs, flows, flow:<id>, run:<id> and logs:<id>"
+            message = f"there is no topic {topic!r}; there are {THERE_ARE}"
             raise InvalidInput(message, [FieldError("topics", message)])
     return topics
 
@@ -50,6 +51,15 @@ class Audience:
     def all_runs(self) -> bool:
         """Whether somebody looks at something that any run may change."""
         return self._flows > 0 or "runs" in self._by_topic or "flows" in self._by_topic
+
+    @property
+    def any_flow(self) -> bool:
+        """Whether the page of some flow is open."""
+        return self._flows > 0
+
+    def flows(self) -> list[str]:
+        """The ids of the flows whose own page is open."""
+        return [topic.removeprefix("flow:") for topic in self._by_topic if topic.startswith("flow:")]
 
     def single_runs(self) -> list[str]:
         """The ids of the runs whose own page is open."""

@@ -13,6 +13,7 @@ from perfect_gateway.pages.page import form, html, position, see
 from perfect_gateway.pages.versions import Shown, version_history
 from perfect_gateway.parts import Parts
 from perfect_gateway.problems import invalid
+from perfect_gateway.schedules import ShownSchedule, all_shown, shape
 from perfect_gateway.wire import AnyRequest
 from perfect_schemas import queries
 from perfect_schemas.commands import Reply
@@ -37,24 +38,29 @@ def submitted_tags(text: str) -> list[str]:
     return list(dict.fromkeys(filter(None, (tag.strip() for tag in text.split(",")))))
 
 
-async def _around(parts: Parts, flow_id: str) -> tuple[Reply, StatisticsView, list[Shown]]:
-    """Its last runs, its statistics, its versions."""
-    runs, (statistics, _), versions = await asyncio.gather(
+async def _around(
+    parts: Parts, flow_id: str
+) -> tuple[Reply, StatisticsView, list[Shown], list[ShownSchedule]]:
+    """Its last runs, its statistics, its versions, its schedules."""
+    runs, (statistics, _), versions, schedules = await asyncio.gather(
         parts.asker.query("runs", queries.RunPage(flow=flow_id, limit=RUNS)),
         parts.asker.value("statistics", queries.Statistics(flow=flow_id), StatisticsView),
         version_history(parts, flow_id),
+        all_shown(parts.asker, flow_id),
     )
-    return runs, statistics, versions
+    return runs, statistics, versions, schedules
 
 
 async def flow_context(parts: Parts, name: str) -> dict[str, Any]:
     """Raises NotFound."""
     asking = parts.asker.value("flow", queries.FlowDetail(flow=name), FlowView)
     if is_id(name):  # then all can be asked at once
-        (found, as_of), (runs, statistics, versions) = await asyncio.gather(asking, _around(parts, name))
+        (found, as_of), (runs, statistics, versions, schedules) = await asyncio.gather(
+            asking, _around(parts, name)
+        )
     else:
         found, as_of = await asking
-        runs, statistics, versions = await _around(parts, found.id)
+        runs, statistics, versions, schedules = await _around(parts, found.id)
     shown = msgspec.json.decode(runs.value)["runs"]
     return {
         "seq": position(None if as_of is None or runs.seq is None else min(as_of, runs.seq)),
@@ -62,6 +68,7 @@ async def flow_context(parts: Parts, name: str) -> dict[str, Any]:
         "runs": [shapes.run_shape(run) for run in shown],
         "task_statistics": shapes.plain(statistics.tasks),
         "versions": shapes.plain(versions),
+        "schedules": [shape(one) for one in schedules],
         "version": parts.version,
     }
 

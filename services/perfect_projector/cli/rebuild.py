@@ -139,9 +139,10 @@ def _alone(settings: Settings, *, dry_run: bool) -> "Outcome | None":
     folder = settings.data_dir / REBUILD
     try:
         scratch = _folder(folder) / SCRATCH
-        Duck(file, settings.archive_dir).close()  # an older version's file gets the columns of this one
+        duck = Duck(file, settings.archive_dir)  # an older version's file gets the columns of this one
+        duck.close()
         outcome = rebuild(file, scratch, tell=_progress())
-        if not outcome.is_equal and not dry_run:
+        if not dry_run and (duck.outdated is not None or not outcome.is_equal):
             duck = Duck(file, settings.archive_dir)
             try:
                 replace(duck, scratch)

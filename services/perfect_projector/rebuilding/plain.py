@@ -1,20 +1,15 @@
 """A run with a plain life, folded whole: its events are at hand from its beginning to its end.
 
 Plain is a run that was claimed once and completed or failed, whose tasks ran in that claim and by its own worker: by far
-most of all. Its rows are those that the fold event by event comes to (`project`), which folds all others.
+most of all. What it comes to is what the fold event by event comes to (`project`), which folds all others.
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from operator import attrgetter
+from functools import lru_cache
 from typing import Any
 
 import msgspec
-from msgspec.structs import FieldInfo
 
-from perfect_projector import task_row
-from perfect_projector.batch import Row
-from perfect_projector.values import text, text_or_none, timestamp
 from perfect_schemas.envelope import Event
 from perfect_schemas.events import (
     ArtifactSaved,
@@ -34,10 +29,7 @@ from perfect_schemas.events import (
 )
 from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.folds import run as run_fold
-from perfect_schemas.folds import task as task_fold
-from perfect_schemas.folds.history import OPEN_TASK_AT_END
 from perfect_schemas.folds.run import RunLife
-from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.ids import is_id
 
 Said = tuple[int, Event]
@@ -46,27 +38,7 @@ _ENDS = frozenset({TaskCompleted, TaskCached, TaskFailed, TaskSkipped})
 _BEFORE = frozenset({RunQueued, RunStarted})
 _AT_END = frozenset({RunCompleted, RunFailed})
 _MILLISECOND = timedelta(milliseconds=1)
-_TOLD = {
-    *Event.__struct_fields__, "task_id", "name", "ordinal", "input_digest", "dispatch_id", "client_id",
-    "duration_ms", "result", "error",
-}  # fmt: skip
-"""The fields that `_row` knows, or that say nothing about a task of the run's own worker."""
-
-
-def _extras(kind: type[Event]) -> tuple[Callable[[Any], Any], Any]:
-    """What reads all other fields of an event, and what they are when nothing was said."""
-    fields = [field for field in msgspec.structs.fields(kind) if field.name not in _TOLD]
-    if not fields:
-        return attrgetter("__class__"), kind
-    nothing = tuple(map(_default, fields))
-    return attrgetter(*(field.name for field in fields)), nothing if len(fields) > 1 else nothing[0]
-
-
-def _default(field: FieldInfo) -> Any:
-    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-
-
-_EXTRAS = {kind: _extras(kind) for kind in (TaskStarted, TaskCompleted, TaskFailed)}
+_is_known_id = lru_cache(10_000)(is_id)  # of tasks: there are few
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -125,7 +97,7 @@ def fold(events: list[Said]) -> Plain | None:  # noqa: PLR0915  one loop: a call
             key: str = event.task_key  # type: ignore[assignment]
             said = tasks.get(key)
             if said is None:
-                if not (is_id(event.task_run_id or "") and is_id(event.task_id)):  # type: ignore[attr-defined]
+                if not (is_id(event.task_run_id or "") and _is_known_id(event.task_id)):  # type: ignore[attr-defined]
                     return None
                 said = tasks[key] = [(seq, event)]
                 place = places.setdefault(event.task_id, len(places))  # type: ignore[attr-defined]
@@ -190,63 +162,3 @@ def fold(events: list[Said]) -> Plain | None:  # noqa: PLR0915  one loop: a call
         completions=completions,
         artifacts=artifacts,
     )
-
-
-def task_rows(run_id: str, plain: Plain) -> list[Row]:
-    """In the order of the columns in `insert_task_runs`."""
-    rows = []
-    for said in plain.tasks.values():
-        if len(said) == 2:
-            (first_seq, began), (seq, end) = said
-            kind = type(end)
-            if type(began) is TaskStarted and kind in _EXTRAS and _is_usual(began) and _is_usual(end):
-                rows.append(_row(run_id, first_seq, began, seq, end, completed=kind is TaskCompleted))
-                continue
-        rows.append(_evolved(run_id, said, plain.run))
-    return rows
-
-
-def _row(run_id: str, first_seq: int, began: TaskStarted, seq: int, end: Any, *, completed: bool) -> Row:
-    """Of a task that was started once and has completed or failed: what `_evolved` comes to, in a third of the time."""
-    return (
-        began.task_run_id,
-        run_id,
-        began.task_id,
-        began.task_key,
-        began.name,
-        "COMPLETED" if completed else "FAILED",
-        100.0 if completed else 0.0,
-        timestamp(began.at),
-        timestamp(end.at),
-        end.duration_ms,
-        end.attempt or began.attempt or 1,
-        end.epoch,
-        None if completed else text(end.error),
-        text_or_none(end.result) if completed else None,
-        None,
-        text(task_row.Details(began.ordinal, began.input_digest)),
-        completed,
-        first_seq,
-        seq,
-    )
-
-
-def _is_usual(event: Event) -> bool:
-    read, nothing = _EXTRAS[type(event)]
-    return read(event) == nothing
-
-
-def _evolved(run_id: str, said: list[tuple[int, Any]], run: RunLife) -> Row:
-    life: TaskLife | None = None
-    counted = False
-    for seq, event in said:
-        if event is None and life is not None:
-            # the end of the run: what was said of the run later has not changed these
-            life = msgspec.structs.replace(
-                life, state=OPEN_TASK_AT_END[run.state], end_time=run.end_time, last_seq=seq
-            )
-        else:
-            life = task_fold.evolve(life, event, seq)
-            counted = counted or type(event) is TaskCompleted
-    assert life is not None
-    return task_row.row_of(run_id, life, counted, said[0][0])

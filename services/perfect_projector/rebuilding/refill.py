@@ -3,10 +3,11 @@
 import gc
 import os
 import shutil
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import duckdb
@@ -73,7 +74,7 @@ def refill(
     parts.mkdir(mode=0o700)
     try:
         scratch.connection.execute(
-            "CREATE TEMP TABLE measured (id VARCHAR, progress DOUBLE, tasks_total INTEGER, forecast JSON)"
+            "CREATE TEMP TABLE measured (id UUID, progress DOUBLE, tasks_total INTEGER, forecast JSON)"
         )
         files: list[Path] = []
         told = total - sum(share.events for share in shares)
@@ -149,8 +150,17 @@ def _folded(
 def _begin(file: Path, parts: Path, known_from: dict[str, int]) -> None:
     """In a process of its own: it lives as long as the rebuild."""
     global _folder
+    threading.Thread(target=_follow_parent, daemon=True).start()
     gc.disable()  # a share leaves nothing behind that refers to itself
     _folder = Folder(connect(file, read_only=True, threads=1, memory_limit=MEMORY_LIMIT), parts, known_from)
+
+
+def _follow_parent() -> None:
+    """Whoever outlives a parent that was killed would keep the file from whoever comes next."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _fold(share: Share) -> Folded:
@@ -161,7 +171,7 @@ def _fold(share: Share) -> Folded:
 def _write(scratch: Duck, runs: Runs) -> None:
     if runs.measured:
         scratch.connection.execute(
-            "INSERT INTO measured SELECT unnest($1::VARCHAR[]), unnest($2::DOUBLE[]), unnest($3::INTEGER[]), "
+            "INSERT INTO measured SELECT unnest($1::UUID[]), unnest($2::DOUBLE[]), unnest($3::INTEGER[]), "
             "unnest($4::JSON[])",
             columns(runs.measured),
         )

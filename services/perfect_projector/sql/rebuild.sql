@@ -15,11 +15,10 @@ GROUP BY share
 ORDER BY share;
 
 -- name: rebuild.runs
--- All events of each run of a share, as JSON [[seq, event], …], in no order.
-SELECT run_id::VARCHAR, '[' || string_agg('[' || seq || ',' || payload || ']', ',') || ']'
+-- All events of the runs of a share.
+SELECT run_id::VARCHAR, seq, payload
 FROM events
-WHERE stream = 'EVENTS' AND run_id BETWEEN $first::UUID AND $last::UUID
-GROUP BY run_id;
+WHERE stream = 'EVENTS' AND run_id BETWEEN $first::UUID AND $last::UUID;
 
 -- name: rebuild.definitions
 -- What the log of a month says of flows, clients and schedules, and behind which sequence of EVENTS.

@@ -11,10 +11,14 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
+NEEDS = "system"
+
 
 @task
 def reports():
-    create_link_artifact(key="compat-link", link="https://example.com", link_text="there", description="## Where")
+    create_link_artifact(
+        key="compat-link", link="https://example.com", link_text="there", description="## Where"
+    )
     create_table_artifact(key="compat-table", table=[{"a": 1, "b": 2}, {"a": 3, "b": 4}])
     create_image_artifact(key="compat-image", image_url="https://example.com/a.png")
     progress = create_progress_artifact(progress=0.0, description="how far")
@@ -24,17 +28,10 @@ def reports():
 
 @flow
 def main():
-    made = reports()
-    assert made is not None
-    return "made"
-
-
-@flow
-def reads():
+    assert reports() is not None
     found = Artifact.get("compat-report")
-    return found.key, found.data
+    return found.key, found.data, found.description, Artifact.get("compat-none-such")
 
 
 def check():
-    assert main() == "made"
-    assert reads() == ("compat-report", "# Sales\n\nfine")
+    assert main() == ("compat-report", "# Sales\n\nfine", "All of it", None)

@@ -14,8 +14,10 @@ async def double(n: int) -> int:
 
 @flow
 def from_sync_code():
-    return double.submit(4).result(), double.map([1, 2, 3]).result(), sorted(
-        future.result() for future in as_completed(double.map([5, 6]))
+    return (
+        double.submit(4).result(),
+        double.map([1, 2, 3]).result(),
+        sorted(future.result() for future in as_completed(double.map([5, 6]))),
     )
 
 

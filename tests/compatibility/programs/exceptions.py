@@ -30,7 +30,7 @@ def fails_by_state():
 @flow
 def main():
     try:
-        fails_by_state()
+        fails_by_state.submit().result()
     except FailedRun as error:
         return str(error)
 
@@ -40,6 +40,14 @@ def check():
     assert raised(Crashed(message="a")) is CrashedRun
     assert raised(Cancelled(message="a")) is CancelledRun
     assert raised(Running()) is UnfinishedRun
-    for kind in (FailedRun, CrashedRun, CancelledRun, UnfinishedRun, MissingResult, PausedRun, MissingContextError, ObjectNotFound):
+    for kind in (
+        CancelledRun,
+        CrashedRun,
+        FailedRun,
+        MissingContextError,
+        MissingResult,
+        ObjectNotFound,
+        PausedRun,
+    ):
         assert issubclass(kind, PrefectException), kind
     assert "by state" in main()

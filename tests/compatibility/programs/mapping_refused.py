@@ -20,6 +20,9 @@ def nothing_to_iterate():
 
 
 def check():
-    for made, kind in ((different_lengths, MappingLengthMismatch), (nothing_to_iterate, MappingMissingIterable)):
+    for made, kind in (
+        (different_lengths, MappingLengthMismatch),
+        (nothing_to_iterate, MappingMissingIterable),
+    ):
         error = made(return_state=True).result(raise_on_failure=False)
         assert isinstance(error, kind), error

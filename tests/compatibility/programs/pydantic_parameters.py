@@ -4,8 +4,6 @@ from prefect import flow
 from prefect.exceptions import ParameterTypeError
 from pydantic import BaseModel
 
-IF_THERE = "pydantic"
-
 
 class Address(BaseModel):
     street: str

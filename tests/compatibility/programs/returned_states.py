@@ -40,7 +40,11 @@ def skipped():
 
 @flow
 def passes_data():
-    return [with_data(3), with_data(4, return_state=True).message, skipped(return_state=True).name]
+    return [
+        with_data.submit(3).result(),
+        with_data(4, return_state=True).message,
+        skipped(return_state=True).name,
+    ]
 
 
 def check():

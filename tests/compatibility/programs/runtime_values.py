@@ -1,7 +1,6 @@
 """`runtime` tells code what it is part of, and nothing outside of a run."""
 
-from prefect import flow, task
-from prefect import runtime
+from prefect import flow, runtime, task
 from prefect.runtime import deployment, flow_run, task_run
 
 
@@ -14,7 +13,14 @@ def of_task(x):
 def main(a: int, b: str = "B"):
     assert flow_run.scheduled_start_time is not None
     assert deployment.name is None
-    return [flow_run.flow_name, flow_run.parameters, flow_run.run_count, flow_run.tags, of_task(1), flow_run.id]
+    return [
+        flow_run.flow_name,
+        flow_run.parameters,
+        flow_run.run_count,
+        flow_run.tags,
+        of_task(1),
+        flow_run.id,
+    ]
 
 
 def check():

@@ -1,7 +1,7 @@
 """States are values: their predicates, and `raise_state_exception`."""
 
-from prefect.states import Cancelled, Completed, Crashed, Failed, Paused, Pending, Running, Scheduled, State
 from prefect.client.schemas import StateType
+from prefect.states import Cancelled, Completed, Crashed, Failed, Paused, Pending, Running, Scheduled, State
 
 
 def check():

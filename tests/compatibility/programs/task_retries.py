@@ -18,7 +18,7 @@ def flaky(works_on: int):
 
 @flow
 def main(works_on: int):
-    return flaky(works_on, return_state=True)
+    return flaky(works_on)
 
 
 def check():

@@ -12,6 +12,3 @@ def my_favorite_flow():
 def check():
     with prefect_test_harness():
         assert my_favorite_flow() == 42
-
-
-OWN_HARNESS = True

@@ -17,7 +17,11 @@ def main():
     else:
         raise AssertionError("it was overwritten")
     Variable.set("compat_answer", {"a": [1, 2]}, overwrite=True, tags=["one"])
-    return Variable.get("compat_answer"), Variable.get("compat_nothing", default="none"), Variable.get("compat_nothing")
+    return (
+        Variable.get("compat_answer"),
+        Variable.get("compat_nothing", default="none"),
+        Variable.get("compat_nothing"),
+    )
 
 
 @flow
