@@ -22,6 +22,7 @@ lint:
     python docs/generate_states.py --check
     python docs/generate_settings.py --check
     python docs/generate_command_line.py --check
+    python docs/generate_prefect_compatibility.py --check
 
 # Types
 types:
@@ -53,10 +54,11 @@ docs:
     python docs/generate_states.py
     python docs/generate_settings.py
     python docs/generate_command_line.py
+    python docs/generate_prefect_compatibility.py
 
-# Take additions to events, commands and queries up into the committed snapshots; refuses other changes
+# Take additions to events, commands, queries and tables up into the committed snapshots; refuses other changes
 snapshots:
-    PERFECT_SNAPSHOTS=update pytest -q tests/contract/test_schemas.py
+    PERFECT_SNAPSHOTS=update pytest -q tests/contract/test_schemas.py tests/contract/test_tables.py
 
 # Bring the pinned requirements up to date (needs uv)
 requirements:

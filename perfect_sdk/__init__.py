@@ -13,6 +13,7 @@
 they are first used, so that importing this package costs little.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -163,9 +164,25 @@ def __getattr__(name: str) -> Any:
         except PackageNotFoundError:
             value = "0.0.0"
     else:
-        raise AttributeError(f"perfect_sdk has no {name!r}")
+        from perfect_sdk.elsewhere import names_of
+
+        return names_of(__name__)(name)
     globals()[name] = value
     return value
+
+
+class _Guide:
+    """Says of modules that only Prefect has what to use instead; see `perfect_sdk.elsewhere`."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        if name.startswith("perfect_sdk.") and name != "perfect_sdk.elsewhere":
+            from perfect_sdk.elsewhere import Guide
+
+            Guide.find_spec(name, path, target)
+
+
+sys.meta_path.append(_Guide)  # type: ignore[arg-type]  all that it takes is `find_spec`
 
 
 def __dir__() -> list[str]:

@@ -85,7 +85,7 @@ class ArtifactPace:
         """
         held = self._held.get(name)
         if held is not None and held.artifact_id != event.artifact_id:
-            if held.kind is not None:
+            if held.kind is not None and event.kind is not None:
                 self._left_out[held.artifact_id] = held
             else:
                 self._emit(name, held, time.monotonic())

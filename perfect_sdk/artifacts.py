@@ -23,7 +23,7 @@ from perfect_schemas.events.artifact import ArtifactKind, ArtifactSaved
 from perfect_sdk import artifact_pace, results, secrecy
 from perfect_sdk.context import Frame, current, require
 from perfect_sdk.effects import Blocking, Steps
-from perfect_sdk.exceptions import InvalidInput, NotJSON
+from perfect_sdk.exceptions import InvalidInput, NotJSON, NotSupported
 from perfect_sdk.services import ask, dispatched, in_async
 from perfect_sdk.values import encode, to_builtins
 
@@ -145,6 +145,13 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     async def aget(cls, key: str | None = None, **_: Any) -> "Artifact | None":
         return await in_async(_newest(key))
+
+    @classmethod
+    def get_or_create(cls, *_: Any, **__: Any) -> Any:
+        raise NotSupported(
+            "get_or_create() is not supported: create_markdown_artifact() and its siblings save an artifact, "
+            "Artifact.get(key) finds it"
+        )
 
 
 def _save(kind: ArtifactKind, data: Any, key: str | None, description: str | None) -> Steps[uuid.UUID]:

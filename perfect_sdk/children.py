@@ -50,7 +50,7 @@ def call_child(
         value = drive(call.steps())
     except Exception as error:
         return child.state_of(error)
-    return Outcome(state="completed", value=value).as_state()
+    return call.state_of(value)
 
 
 async def _outcome_async(call: Call, child: "Child", return_state: bool) -> Any:
@@ -60,7 +60,7 @@ async def _outcome_async(call: Call, child: "Child", return_state: bool) -> Any:
         value = await drive_async(call.steps())
     except Exception as error:
         return child.state_of(error)
-    return Outcome(state="completed", value=value).as_state()
+    return call.state_of(value)
 
 
 class ChildCall(Call):
@@ -263,7 +263,8 @@ class Child:
 
     def _result(self, outcome: Outcome) -> Any:
         parent = self.frame.session
-        if outcome.state == "completed":
+        self.call.state = outcome.returned
+        if outcome.state == "completed" or (outcome.is_several and parent.stop.kind is None):
             return outcome.value
         if outcome.state == "failed":
             assert outcome.error is not None

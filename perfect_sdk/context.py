@@ -205,4 +205,6 @@ def __getattr__(name: str) -> Any:
         from perfect_sdk import run_context
 
         return getattr(run_context, name)
-    raise AttributeError(f"perfect_sdk.context has no {name!r}")
+    from perfect_sdk.elsewhere import names_of
+
+    return names_of(__name__)(name)

@@ -37,9 +37,9 @@ def delay(
     parameters = _parameters(flow, args, kwargs, frame)
     if awaited := [_run_of(flow, one, frame) for one in wait_for or ()]:
         parameters[WAIT_FOR] = [run_id for run_id in awaited if run_id is not None]
-    is_recorded = frame is not None and frame.session.journal.is_recorded
-    run_id = _within(frame, flow, parameters) if is_recorded else _outside(flow, parameters)
-    return PerfectDistributedFuture(run_id, task)
+    if frame is not None and frame.session.journal.is_recorded:
+        return PerfectDistributedFuture(_within(frame, flow, parameters), task)
+    return PerfectDistributedFuture(_outside(flow, parameters), task)
 
 
 def _outside(flow: BackgroundFlow, parameters: dict[str, Any]) -> str:

@@ -156,4 +156,4 @@ class Deployable:
             "`perfect flows show` lists the tasks"
         )
 
-    avisualize = visualize
+    avisualize = generate_mermaid_graph = visualize

@@ -18,6 +18,7 @@ from perfect_schemas.folds.run import RunLife
 from perfect_sdk import failures, results, secrecy, waits
 from perfect_sdk.context import Frame, current, tagged
 from perfect_sdk.effects import Blocking, Future, Steps, drive, drive_async
+from perfect_sdk.elsewhere import names_of
 from perfect_sdk.exceptions import NotSupported
 from perfect_sdk.execution import Call
 from perfect_sdk.policy import Policy
@@ -322,3 +323,6 @@ def _flow_run(ended: Ended, value: Any) -> FlowRun:
         run_count=ended.epoch,
         state=State(kind, message=message, data=data),
     )
+
+
+__getattr__ = names_of(__name__)

@@ -54,14 +54,11 @@ class PerfectDistributedFuture(Generic[R]):
     @property
     def state(self) -> State[R]:
         """As it is now; asks for it unless it has ended."""
-        if self._ended is None:
+        life = self._ended
+        if life is None:
             life = _system().life(self.flow_run_id).result()
-            if life is None:
-                raise self._gone()
-            if not life.state.is_final:
-                return State(StateType(life.state.value))
-            self._ended = life
-        return self._final(self._ended)
+            self._heard(life)
+        return self._final(life) if life.state.is_final else State(StateType(life.state.value))
 
     def done(self) -> bool:
         return self.state.is_final()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import TaskState
 from perfect_sdk.effects import Steps
+from perfect_sdk.returned import of_value
 from perfect_sdk.states import Completed
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ def replayed(call: "Call", record: TaskLife, value: Any) -> Steps[None]:
     call._run_name = record.run_name
     if record.state is TaskState.CACHED:
         call.state, call.is_cached = Completed(data=value, name="Cached"), True
+    elif call.is_flow and (judged := of_value(value)) is not None:
+        call.state = judged
     elif record.state_name is not None:
         call.state = Completed(message=record.state_message, data=value, name=record.state_name)
     if call.cache is not None and record.result is not None:

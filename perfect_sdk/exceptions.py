@@ -33,6 +33,7 @@ TaskTimeoutError, FlowTimeoutError (TimeoutError)   `timeout_seconds` has passed
 """
 
 from perfect_schemas.errors import Conflicting, FieldError, InvalidInput, NotFound, PerfectError
+from perfect_sdk.elsewhere import names_of
 
 
 class ParameterTypeError(InvalidInput, TypeError):
@@ -216,3 +217,5 @@ __all__ = [
     "UnsendableResult",
     "UpstreamTaskError",
 ]
+
+__getattr__ = names_of(__name__)

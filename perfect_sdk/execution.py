@@ -241,7 +241,7 @@ class Call:
             try:
                 value = yield body
                 body.check_time()
-                if isinstance(value, State):
+                if isinstance(value, State) and not self.is_flow:
                     self.state = value
                     raise_state_exception(value)
                     value = value.data

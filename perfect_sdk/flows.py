@@ -1,6 +1,10 @@
 """Flows, as users of Prefect import them."""
 
+from perfect_sdk.elsewhere import names_of
 from perfect_sdk.flow import Flow, flow
 from perfect_sdk.loading import load_flows
+from perfect_sdk.serving import aserve, serve
 
-__all__ = ["Flow", "flow", "load_flows"]
+__all__ = ["Flow", "aserve", "flow", "load_flows", "serve"]
+
+__getattr__ = names_of(__name__)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterat
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from perfect_sdk.context import current
+from perfect_sdk.elsewhere import names_of
 from perfect_sdk.exceptions import CancelledRun
 from perfect_sdk.floor import around
 from perfect_sdk.states import Cancelled, Pending, Running, State
@@ -110,15 +111,15 @@ class PerfectFutureList(list[PerfectFuture[R]]):
 PrefectFutureList = PerfectFutureList
 
 
-def resolve_futures_to_results(value: Any) -> Any:
-    """`value` with the results of the futures in its lists, tuples, sets and dicts. Waits for them; raises what failed."""
+def resolve_futures_to_results(expr: Any) -> Any:
+    """`expr` with the results of the futures in its lists, tuples, sets and dicts. Waits for them; raises what failed."""
     from perfect_sdk import inputs
 
-    found = [one for one in inputs.find(value) if isinstance(one, PerfectFuture)]
+    found = [one for one in inputs.find(expr) if isinstance(one, PerfectFuture)]
     wait(found)
     for future in found:
         future.result()
-    return inputs.replace(value)
+    return inputs.replace(expr)
 
 
 class DoneAndNotDone(NamedTuple):
@@ -197,3 +198,6 @@ class as_completed(Generic[R]):  # noqa: N801  reads like a function where it is
 
 async def _done(future: PerfectFuture[Any]) -> None:
     await future.wait_async()
+
+
+__getattr__ = names_of(__name__)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from perfect_sdk.elsewhere import names_of
 from perfect_sdk.exceptions import NotSupported
 from perfect_sdk.parameters import schema_of
 from perfect_sdk.values import convert
@@ -40,6 +41,15 @@ class RunInput(msgspec.Struct, kw_only=True):
         made.__doc__ = description or cls.__doc__
         return made  # type: ignore[return-value]
 
+    @classmethod
+    def receive(cls, *_: Any, **__: Any) -> Any:
+        raise NotSupported(
+            "runs send each other no messages: pass values as parameters, or by pause_flow_run(wait_for_input=…) and "
+            "resume_flow_run(run_input=…)"
+        )
+
+    send_to = respond = save = load = receive
+
 
 def input_schema(kind: Any) -> dict[str, Any] | None:
     """JSON Schema of what is waited for; None: anything will do. Raises NotSupported for what is no type."""
@@ -57,3 +67,6 @@ def input_schema(kind: Any) -> dict[str, Any] | None:
 def from_input(value: Any, kind: Any) -> Any:
     """What the run was resumed with, as the type that it asked for; as it came when it asked for none."""
     return value if kind is None or kind is Any else convert(value, kind)
+
+
+__getattr__ = names_of(__name__)

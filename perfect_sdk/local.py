@@ -74,7 +74,7 @@ def _result(outcome: Outcome, return_state: bool) -> Any:
         raise error
     if return_state:
         return outcome.as_state()
-    if outcome.state == "completed":
+    if outcome.state == "completed" or outcome.is_several:
         return outcome.value
     if error is not None and outcome.state == "failed":
         raise error

@@ -14,11 +14,13 @@ import msgspec
 
 from perfect_schemas.envelope import StoredValue
 from perfect_schemas.streams import CLAIM_CHECK_BYTES
+from perfect_sdk.elsewhere import names_of
 from perfect_sdk.exceptions import NotSupported
 from perfect_sdk.secrecy import holds
 from perfect_sdk.values import convert, encode
 
 Serializer = Literal["json", "pickle"]
+_STATE = b'"$state"'
 NOTHING = StoredValue(value=msgspec.Raw(b"null"), size_bytes=4)
 
 
@@ -64,10 +66,18 @@ def decode_result(stored: StoredValue, kind: Any, load: Callable[[StoredValue], 
     if stored.serializer == "pickle":
         data = load(stored) if stored.ref else base64.b64decode(msgspec.json.decode(stored.value, type=str))
         return pickle.loads(data)  # noqa: S301  it is the run's own, from the run's own bus, and was asked for
-    value = msgspec.json.decode(load(stored) if stored.ref else bytes(stored.value))
+    data = load(stored) if stored.ref else bytes(stored.value)
+    value = msgspec.json.decode(data)
+    if _STATE in data:
+        from perfect_sdk.state_json import restored
+
+        return restored(value)
     if kind is Any:
         return value
     try:
         return convert(value, kind)
     except Exception:  # the annotation does not tell the truth: what was returned is what comes back
         return value
+
+
+__getattr__ = names_of(__name__)

@@ -49,21 +49,23 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: somebody wanted it to end, `run.cancelled` is written. superseded: a newer epoch has the run (or it was
     abandoned), nothing was written. crashed: its end could not be written (`error`: why). retrying: it failed with
     `error`, `run.retrying` is written, and the engine will hand it out again. suspended: it waits, `run.suspended` is
-    written, and the engine will hand it out again when the wait is over. state_name, message: of the state that a
-    completed flow returned.
+    written, and the engine will hand it out again when the wait is over. returned: the state that the flow returned, or that
+    those which it returned come to. is_several: these are what the caller gets (`value`), whatever became of the run.
     """
 
     state: Literal["completed", "failed", "cancelled", "superseded", "crashed", "retrying", "suspended"]
     value: Any = None
     error: BaseException | None = None
     stored: StoredValue | None = None
-    state_name: str | None = None
-    message: str | None = None
+    returned: State[Any] | None = None
+    is_several: bool = False
 
     def as_state(self) -> State[Any]:
+        if self.returned is not None:
+            return self.returned
         message = None if self.error is None else f"{type(self.error).__name__}: {self.error}"
         if self.state == "completed":
-            return Completed(message=self.message, data=self.value, name=self.state_name or "Completed")
+            return Completed(data=self.value)
         if self.state == "failed" and self.error is not None:
             return failed_by(self.error)
         make = {

@@ -1,7 +1,7 @@
 """The secrets that code of this process has loaded, so that nothing it says shows them.
 
-Log lines, errors, what is printed, artifacts and recorded parameters go through `conceal`; a result that holds one is
-not kept. Shorter secrets than three characters are not looked for: hiding every `1` would hide what is said.
+Log lines and records, errors, what is printed, artifacts and recorded parameters go through `conceal`; a result that
+holds one is not kept. Shorter secrets than three characters are not looked for: hiding every `1` would hide what is said.
 """
 
 import contextlib
@@ -25,6 +25,10 @@ def learn(value: Any) -> None:
     _collect(value, found)
     with _lock:
         _known = tuple(sorted({*_known, *found}, key=len, reverse=True))
+    if found:
+        from perfect_sdk import log_masking
+
+        log_masking.install()
 
 
 def _collect(value: Any, found: set[str]) -> None:

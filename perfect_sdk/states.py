@@ -12,6 +12,7 @@ from perfect_sdk.exceptions import (
     FailedRun,
     FlowTimeoutError,
     MissingResult,
+    NotSupported,
     PausedRun,
     TaskCrashed,
     TaskTimeoutError,
@@ -59,6 +60,11 @@ class State(Generic[R]):
     def __repr__(self) -> str:
         return f"{self.name}({self.message!r})" if self.message else f"{self.name}()"
 
+    def __perfect_json__(self) -> Any:
+        from perfect_sdk.state_json import as_json
+
+        return as_json(self)
+
     def with_data(self, data: Any) -> "State[R]":
         return State(self.type, self.name, self.message, data, self.timestamp)
 
@@ -92,22 +98,26 @@ class State(Generic[R]):
     def is_final(self) -> bool:
         return self.type in _FINAL
 
-    def result(self, raise_on_failure: bool = True) -> R:
+    def result(self, raise_on_failure: bool = True, retry_result_failure: bool = True) -> R:  # noqa: ARG002
         """The value of a completed state. Raises what failed, or returns it with `raise_on_failure=False`.
 
-        Raises UnfinishedRun while there is no result yet, PausedRun of a paused one.
+        Raises UnfinishedRun while there is no result yet, PausedRun of a paused one. retry_result_failure: has no effect, a
+        state has its result with it.
         """
         if self.type is StateType.COMPLETED:
             return self.data
         if self.type not in _FINAL:
             kind = PausedRun if self.type is StateType.PAUSED else UnfinishedRun
             raise kind(f"it is {self.name} and has no result yet")
+        if not raise_on_failure and isinstance(self.data, (list, tuple, set, frozenset)):
+            return self.data  # type: ignore[return-value]  # the states that it is made of
         error = get_state_exception(self)
         if raise_on_failure:
             raise error
         return error  # type: ignore[return-value]
 
-    async def aresult(self, raise_on_failure: bool = True) -> R:
+    async def aresult(self, raise_on_failure: bool = True, retry_result_failure: bool = True) -> R:  # noqa: ARG002
+        """`result` for async code. retry_result_failure: has no effect, a state has its result with it."""
         return self.result(raise_on_failure)
 
 
@@ -115,6 +125,8 @@ def get_state_exception(state: State[Any]) -> BaseException:
     """The exception of a failed, crashed or cancelled state."""
     if isinstance(state.data, BaseException):
         return state.data
+    if isinstance(state.data, State):  # of a flow that returned a future
+        return get_state_exception(state.data)
     kind = _RAISED.get(state.type)
     if kind is None:
         raise MissingResult(f"a state of type {state.type.value} has no exception")
@@ -141,6 +153,11 @@ def failed_by(error: BaseException) -> State[Any]:
 def _constructor(name: str, kind: StateType) -> Callable[..., State[Any]]:
     def make(message: str | None = None, data: Any = None, **options: Any) -> State[Any]:
         options.setdefault("name", name)
+        if unknown := options.keys() - {"name", "timestamp"}:
+            raise NotSupported(
+                f"{name}({min(unknown)}=…) is not supported: a run gets its time from run_deployment(scheduled_time=…), and "
+                "waits by pause_flow_run(timeout=…, key=…)"
+            )
         return State(kind, message=message, data=data, **options)
 
     make.__name__ = make.__qualname__ = name

@@ -13,30 +13,32 @@ from perfect_schemas.envelope import utc_now
 from perfect_schemas.events import RunCancelled, RunCancelling, RunCompleted, RunFailed, RunRetrying
 from perfect_sdk import failures
 from perfect_sdk.effects import CallHook, Commit, Sleep, Steps, WaitFor
+from perfect_sdk.exceptions import UnfinishedRun
 from perfect_sdk.flow_body import FlowBody
 from perfect_sdk.journal import RunCancelledError, RunSupersededError
 from perfect_sdk.replay import Replay
-from perfect_sdk.returned import has_states, returned_state
+from perfect_sdk.returned import Returned, judge
 from perfect_sdk.runs import Outcome
-from perfect_sdk.states import Running, State, raise_state_exception
+from perfect_sdk.states import Running, raise_state_exception
 
 if TYPE_CHECKING:
     from perfect_sdk.session import RunSession
 
 _SUSPENDED = Outcome(state="suspended")
+_NOTHING = Returned(None)
 
 
 class Tries:
     """values: the parameters as Python values, when the caller has them already. before: tries in earlier epochs."""
 
-    __slots__ = ("_before", "_begin", "_is_scheduled", "_session", "_state", "_values")
+    __slots__ = ("_before", "_begin", "_is_scheduled", "_returned", "_session", "_values")
 
     def __init__(self, session: "RunSession", values: dict[str, Any] | None, before: int) -> None:
         self._session = session
         self._values = values
         self._before = before
         self._begin = 0.0
-        self._state: State[Any] | None = None  # that the flow returned
+        self._returned = _NOTHING
         self._is_scheduled = False  # between two tries of a child run
 
     def steps(self) -> Steps[Outcome]:
@@ -76,14 +78,15 @@ class Tries:
         tries = self._before
         while True:
             tries += 1
+            self._returned = _NOTHING
             try:
                 value = yield FlowBody(session, args, kwargs)
                 yield WaitFor(session.open_calls())
                 if session.is_suspended:  # the flow held FlowSuspended up
                     return _SUSPENDED
                 session.check_history()
-                if has_states(value):
-                    value = self._value_of(returned_state(value))
+                self._returned = judge(value)
+                value = self._value_of(self._returned)
             except Exception as error:
                 if session.is_suspended:
                     return _SUSPENDED
@@ -96,15 +99,25 @@ class Tries:
             else:
                 return (yield from self._completed(value))
 
-    def _value_of(self, state: State[Any]) -> Any:
+    def _value_of(self, returned: Returned) -> Any:
         """A flow that returns a state sets it."""
-        stop = self._session.stop
-        if state.is_cancelled():
-            stop.cancel(self._session.run.source)
-            stop.raise_()
-        raise_state_exception(state)
-        self._state = state
-        return state.data
+        stop, state = self._session.stop, returned.state
+        if state is not None:
+            if not state.is_final():
+                self._returned = _NOTHING
+                raise UnfinishedRun(f"the flow returned a state that is not final: {state!r}")
+            if state.is_cancelled():
+                stop.cancel(self._session.run.source)
+                stop.raise_()
+            raise_state_exception(state)
+        return returned.value
+
+    def _outcome(self, state: Any, **fields: Any) -> Outcome:
+        """With what the flow returned, if that has decided of it."""
+        value, decided, is_several = self._returned
+        if is_several:
+            fields["value"] = value
+        return Outcome(state=state, returned=decided, is_several=is_several, **fields)
 
     # -- another try
 
@@ -152,21 +165,14 @@ class Tries:
         session, policy = self._session, self._session.flow.policy
         stored = (yield from keep(session, policy.name, value, policy.serializer)) if policy.persist else None
         yield Commit(session, session.event(RunCompleted, duration_ms=self._duration_ms(), result=stored))
-        named = self._state
-        return Outcome(
-            state="completed",
-            value=value,
-            stored=stored,
-            state_name=named.name if named is not None else None,
-            message=named.message if named is not None else None,
-        )
+        return self._outcome("completed", value=value, stored=stored)
 
     def _failed(self, error: BaseException) -> Steps[Outcome]:
         session = self._session
         session.say(40, f"flow {session.run.flow_name!r} failed", error=error)
         info = failures.describe(error, with_variables=session.shows_variables)
         yield Commit(session, session.event(RunFailed, duration_ms=self._duration_ms(), error=info))
-        return Outcome(state="failed", error=error)
+        return self._outcome("failed", error=error)
 
     def _ended_by(self, error: BaseException) -> Steps[Outcome]:
         """The flow's code was left by what is no Exception: a cancellation, an interrupt, `sys.exit()`."""
@@ -210,7 +216,7 @@ class Tries:
         if by is not None and not self._is_scheduled:
             yield Commit(session, session.event(RunCancelling, by=by))
         yield Commit(session, session.event(RunCancelled, reason=f"cancelled by {by}" if by else ""))
-        return Outcome(state="cancelled", error=error)
+        return self._outcome("cancelled", error=error)
 
     def _end_hooks(self, outcome: Outcome) -> Steps[None]:
         session = self._session

@@ -14,6 +14,9 @@ def _to_json(value: Any) -> Any:
         return value.model_dump(mode="json")
     if isinstance(value, PurePath):
         return str(value)
+    as_json = getattr(type(value), "__perfect_json__", None)
+    if as_json is not None:
+        return as_json(value)
     raise TypeError(f"a {type(value).__module__}.{type(value).__qualname__} has no JSON form")
 
 

@@ -19,6 +19,7 @@ from perfect_schemas.errors import Conflicting, NotFound
 from perfect_sdk import secrecy
 from perfect_sdk.context import current
 from perfect_sdk.effects import Steps
+from perfect_sdk.elsewhere import names_of
 from perfect_sdk.exceptions import MissingContextError, NotJSON, ObjectAlreadyExists, ObjectNotFound
 from perfect_sdk.services import command, dispatched, in_async
 from perfect_sdk.values import encode
@@ -120,3 +121,6 @@ def _save(name: str, value: Any, overwrite: bool) -> Steps[None]:
         if name in _here and not overwrite:
             raise ObjectAlreadyExists(f"there is a secret {name!r} already: pass overwrite=True")
         _here[name] = value
+
+
+__getattr__ = names_of(__name__)

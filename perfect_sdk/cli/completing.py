@@ -140,6 +140,10 @@ def _schedules(gateway: Gateway, _: str, __: dict[str, str]) -> Found:
     return [(f"{one['flow_name']}/{one['name']}", one["words"]) for one in gateway.get("/api/schedules")]
 
 
+def _deployments(gateway: Gateway, _: str, __: dict[str, str]) -> Found:
+    return [(f"{one['flow_name']}/{one['name']}", one["state"]) for one in gateway.get("/api/deployments")]
+
+
 SOURCES: dict[str, Callable[[Gateway, str, dict[str, str]], Found]] = {
     "FLOW": _flows,
     "RUN": _runs,
@@ -148,4 +152,5 @@ SOURCES: dict[str, Callable[[Gateway, str, dict[str, str]], Found]] = {
     "NAME=VALUE": _parameters,
     "LIMIT": _limits,
     "SCHEDULE": _schedules,
+    "DEPLOYMENT": _deployments,
 }

@@ -19,6 +19,7 @@ COMMANDS = (
     "trigger",
     "runs",
     "flows",
+    "deployments",
     "schedules",
     "limits",
     "variables",

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from perfect_bus import Bus
-from perfect_bus.presence import keep, withdraw
+from perfect_bus.presence import keep, renew, withdraw
 from perfect_schemas import codec, ids, subjects
 from perfect_schemas.commands import Presence, RegisterFlow
 from perfect_schemas.envelope import Event, utc_now
@@ -28,7 +28,7 @@ RETRY_S = 0.5
 class Membership:
     """`spawn(coroutine)`: runs it in the background; its failure ends the worker.
 
-    registered(definition): called once the registry knows the flow.
+    registered(definition): called once the registry knows the flow. is_present: set once everybody can know of the worker.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Membership:
         self._flows: dict[str, RegisterFlow] = {}
         self._draining = False
         self._connected = False
+        self.is_present = asyncio.Event()
         self._changed = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -59,7 +60,8 @@ class Membership:
         """
         self._flows = dict(flows)
         registering = [self._spawn(self._register(definition)) for definition in flows.values()]
-        await asyncio.wait(registering, timeout=REGISTER_WAIT_S)
+        if registering:
+            await asyncio.wait(registering, timeout=REGISTER_WAIT_S)
 
     async def add(self, flows: dict[str, RegisterFlow]) -> None:
         """Serve these as well, from now on."""
@@ -89,6 +91,11 @@ class Membership:
     def drain(self) -> None:
         self._draining = True
         self._changed.set()
+
+    async def say_draining(self) -> None:
+        """`drain`, and everybody can know it. Raises BusUnavailable."""
+        self._draining = True
+        await renew(self._bus, self._presence(), self._options.lease_s)
 
     async def leave(self) -> None:
         """Say good-bye. Everything held must have ended before: whatever is left is handed to others at once."""
@@ -128,6 +135,7 @@ class Membership:
         if self._connected:
             return
         self._connected = True
+        self.is_present.set()
         self._put(
             ClientConnected(
                 **self._envelope(),
@@ -142,7 +150,7 @@ class Membership:
                 python_version=platform.python_version(),
             )
         )
-        names = ", ".join(definition.name for definition in self._flows.values())
+        names = ", ".join(definition.name for definition in self._flows.values()) or "tasks that are delayed"
         self._say(f"{self._options.name} serves {names} ({self._options.slots} slots)")
 
     def _presence(self) -> Presence:
@@ -155,6 +163,7 @@ class Membership:
             flows=list(self._flows),
             queues=[self._options.queue],
             draining=self._draining,
+            deployments=[one.name for one in self._options.served],
         )
 
     def _envelope(self) -> dict[str, Any]:

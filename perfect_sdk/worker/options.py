@@ -21,6 +21,10 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     deployment: Deployment
     schedules: list[ScheduleSpec] = []
 
+    @property
+    def name(self) -> str:
+        return f"{self.flow}/{self.deployment.name}"
+
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """targets: files and modules with flows. slots = processes × concurrency, at most `limit`.

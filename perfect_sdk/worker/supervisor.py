@@ -183,7 +183,7 @@ class Supervisor:
 
     async def _end(self) -> None:
         self._draining = True
-        await self._deployments.pause()
+        await self._deployments.pause(self.client_id, self._membership.say_draining)
         self._intake.stop()
         self._task_intake.stop()
         self._membership.drain()
@@ -250,6 +250,9 @@ class Supervisor:
             *(self._task_intake.serve(queue, flow_id) for flow_id in flows),
         )
         self._membership.join()
+        if self.options.served:
+            await self._membership.is_present.wait()
+            await self._deployments.review()
         await self._background.start()
 
     async def _serve_more(self, definition: RegisterFlow) -> None:

@@ -66,6 +66,12 @@ async def withdraw(bus: "Bus", client_id: str) -> None:
     await bus.outbox.send(subjects.presence(client_id), b"", headers={"KV-Operation": "DEL"}, deadline_s=2)
 
 
+async def present(bus: "Bus") -> list[Presence]:
+    """Who is there now. Raises BusUnavailable."""
+    found, _ = await bus.last_of_each(subjects.presence("*"), stream=f"KV_{subjects.CLIENTS}")
+    return [_decode(data) for _, data in found.values() if data]
+
+
 async def watch(bus: "Bus") -> AsyncIterator[tuple[str, Presence | None] | None]:
     """Yields (client id, presence) for each renewal and (client id, None) for each expiry or good-bye.
 

@@ -55,7 +55,9 @@ def outlook(run: RunLife, step: int, reached_ms: int, curves: Iterable[Curve]) -
 
 def curve_of(marks: Sequence[int], duration_ms: int) -> Curve:
     """marks: when each step was reached, as far as they were. What a run skipped at its end it reached at its end."""
-    reached = [min(mark, duration_ms) for mark in marks[: STEPS - 1]]
+    reached = marks[: STEPS - 1]
+    if reached and max(reached) > duration_ms:
+        reached = [min(mark, duration_ms) for mark in reached]
     return [*reached, *[duration_ms] * (STEPS - len(reached))]
 
 

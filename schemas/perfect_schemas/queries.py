@@ -11,7 +11,15 @@ import msgspec
 
 from perfect_schemas.schedule import ScheduleSpec
 from perfect_schemas.schedule_decision import ScheduleDecisionView
-from perfect_schemas.views import ArtifactView, EventView, LogView, RunView, TaskRunView
+from perfect_schemas.views import (
+    ArtifactView,
+    EventView,
+    FlowView,
+    LogView,
+    RunView,
+    StatisticView,
+    TaskRunView,
+)
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,6 +50,18 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
     """`run`. Answer: RunView, or NotFound."""
 
     run_id: str
+
+
+class WholeRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`whole_run`: what the page of a run shows, all as of one sequence. Answer: RunWhole, or NotFound.
+
+    tasks, artifacts: so many, the first ones. lines: so many log lines, the last ones.
+    """
+
+    run_id: str
+    tasks: int = 1000
+    lines: int = 1000
+    artifacts: int = 200
 
 
 class TaskRunPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -113,6 +133,13 @@ class Artifacts(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None = None
 
 
+class RunWhole(msgspec.Struct, frozen=True, kw_only=True):
+    run: RunView
+    task_runs: TaskRuns
+    logs: Logs
+    artifacts: Artifacts
+
+
 class FlowList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`flows`. Answer: list[FlowView] by name; hidden ones only when asked for."""
 
@@ -125,11 +152,28 @@ class FlowDetail(msgspec.Struct, frozen=True, kw_only=True):
     flow: str
 
 
+class WholeFlow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`whole_flow`: what the page of a flow shows, by id or name. Answer: FlowWhole, or NotFound. runs: so many of the last."""
+
+    flow: str
+    runs: int = 50
+
+
+class FlowWhole(msgspec.Struct, frozen=True, kw_only=True):
+    """tasks: their statistics. versions: statistics of its runs by flow version, of all time."""
+
+    flow: FlowView
+    runs: Runs
+    tasks: list[StatisticView]
+    versions: list[StatisticView]
+
+
 class Statistics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`statistics`. Answer: views.StatisticsView. flow, task: by id or name.
 
     by: a row for each configuration, flow version or day (UTC) instead of one of all time. days: how far back the
-    percentiles go, and with `by` a day the rows. of: `flows`: none of tasks.
+    percentiles go, and with `by` a day the rows. of: `flows`: none of tasks. trends: say also, without `by`, how long each
+    took day by day.
     """
 
     flow: str | None = None
@@ -137,6 +181,7 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: Literal["configuration", "flow_version", "day"] | None = None
     days: int = 30
     of: Literal["flows"] | None = None
+    trends: bool = False
 
 
 class ClientList(msgspec.Struct, frozen=True, kw_only=True):

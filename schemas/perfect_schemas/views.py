@@ -187,9 +187,20 @@ class StatisticView(msgspec.Struct, frozen=True, kw_only=True):
     forecast: ForecastView | None = None
 
 
-class StatisticsView(msgspec.Struct, frozen=True, kw_only=True):
+class TrendDay(msgspec.Struct, frozen=True, kw_only=True):
+    """How long it took on a day (UTC)."""
+
+    day: date
+    p50_ms: float | None
+    p95_ms: float | None
+
+
+class StatisticsView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """trends: id → its days, when they were asked for."""
+
     tasks: list[StatisticView]
     flows: list[StatisticView]
+    trends: dict[str, list[TrendDay]] = {}
 
 
 class RecentRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from perfect_gateway import openapi, problems, static
 from perfect_gateway.api import (
     artifacts,
     clients,
+    deployments,
     diff,
     events,
     executions,
@@ -31,7 +32,7 @@ from perfect_gateway.api import (
 from perfect_gateway.outermost import LOOPBACK_NAMES, Outermost
 from perfect_gateway.pages import diff as diff_pages
 from perfect_gateway.pages import flows as flow_pages
-from perfect_gateway.pages import home, stream
+from perfect_gateway.pages import home, schedule_editing, stream
 from perfect_gateway.pages import integrity as integrity_pages
 from perfect_gateway.pages import runs as run_pages
 from perfect_gateway.pages import schedules as schedule_pages
@@ -69,6 +70,7 @@ def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
             variables,
             secrets,
             schedules,
+            deployments,
             health,
         )
         for handler in module.routes(parts)
@@ -82,6 +84,7 @@ def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
             diff_pages,
             flow_pages,
             schedule_pages,
+            schedule_editing,
             statistics_pages,
             sql_pages,
             integrity_pages,

@@ -37,7 +37,13 @@ class Asker:
         self.bus = bus
 
     async def query(self, name: str, query: msgspec.Struct) -> Reply:
-        return await self.bus.ask(subjects.query(name), query, timeout_s=QUERY_S)
+        try:
+            return await self.bus.ask(subjects.query(name), query, timeout_s=QUERY_S)
+        except ServiceUnavailable as error:
+            health = await self.health("projector")
+            if health.status != "degraded" or not health.detail:
+                raise
+            raise ServiceUnavailable(f"the projector answers no queries now: {health.detail}") from error
 
     async def of_run(self, name: str, query: msgspec.Struct, run_id: str) -> Reply:
         """The answer about one run, also in the moment after its trigger, when the projector is just writing it.

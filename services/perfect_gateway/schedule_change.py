@@ -8,6 +8,7 @@ import msgspec
 from perfect_gateway.problems import invalid
 from perfect_schemas.errors import FieldError, InvalidInput
 from perfect_schemas.schedule import ScheduleSpec
+from perfect_schemas.views import FlowView
 
 TIMES = {"cron": "cron", "interval_ms": "interval", "rrule": "rrule", "at": "once"}
 """What says when → the kind that goes by it."""
@@ -49,6 +50,18 @@ def changed(spec: ScheduleSpec, given: dict[str, Any]) -> ScheduleSpec:
     if kind not in WITH_ANCHOR and "anchor" not in given:
         merged.pop("anchor", None)
     return known_spec({**merged, "kind": kind, "name": spec.name}, at="")
+
+
+def check_parameters(flow: FlowView, spec: ScheduleSpec) -> None:
+    """Raises InvalidInput naming each parameter that the flow requires and that its runs would not have."""
+    deployed = next((one.parameters for one in flow.deployments if one.name == spec.deployment), {})
+    given = {**(deployed or {}), **spec.parameters}
+    missing = [name for name in flow.parameters.get("required", []) if name not in given]
+    if missing:
+        raise InvalidInput(
+            f"every run of flow {flow.name!r} by this schedule would be refused: it requires {', '.join(missing)}",
+            [FieldError(f"spec.parameters.{name}", "is required by the flow") for name in missing],
+        )
 
 
 def _refuse(unknown: Iterable[str], at: str) -> None:

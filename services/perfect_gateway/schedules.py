@@ -42,9 +42,13 @@ def shown(view: ScheduleView, last: ScheduleDecisionView | None) -> ShownSchedul
 
 async def all_shown(asker: Asker, flow: str | None = None) -> list[ShownSchedule]:
     """By flow and name. flow: of that one, by id or name."""
-    views, (decided, _) = await asyncio.gather(
-        asker.command("registry", "schedules", commands.ShowSchedules(flow=flow), list[ScheduleView]),
-        asker.value("schedule_decisions", queries.ScheduleDecisionPage(last=True), ScheduleDecisions),
+    views = await asker.command(
+        "registry", "schedules", commands.ShowSchedules(flow=flow), list[ScheduleView]
+    )
+    if not views:
+        return []
+    decided, _ = await asker.value(
+        "schedule_decisions", queries.ScheduleDecisionPage(last=True), ScheduleDecisions
     )
     last = {one.schedule_id: one for one in decided.decisions}
     return [shown(view, last.get(view.id)) for view in views]

@@ -95,9 +95,13 @@ def line_number(seq: int, n: int) -> int:
 
 
 def log_shape(line: LogView) -> dict[str, Any]:
-    shape = plain(line)
-    shape["seq"] = line_number(line.seq, line.n)
-    return shape
+    return numbered(plain(line))
+
+
+def numbered(line: dict[str, Any]) -> dict[str, Any]:
+    """line: a LogView as JSON."""
+    line["seq"] = line_number(line["seq"], line["n"])
+    return line
 
 
 def actions(run: dict[str, Any]) -> list[str]:

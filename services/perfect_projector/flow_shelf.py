@@ -12,6 +12,7 @@ from perfect_projector.forecast import curves_of
 from perfect_projector.project import Draft
 from perfect_projector.sql import select
 from perfect_projector.values import instant
+from perfect_schemas.codec import encode
 from perfect_schemas.views import FlowView, RecentRun
 
 RECENT = 20
@@ -44,6 +45,7 @@ class FlowShelf:
         self._counts = Expectations()
         self._counts.restore(counts)  # type: ignore[arg-type]
         self._views: dict[str, FlowView] = {}
+        self._written: dict[str, tuple[FlowView, bytes]] = {}
         self._rules: dict[str, dict[str, str | None]] = {}  # flow → schedule's name → its rule, None: removed
         for row in schedules:
             self._rule(row)
@@ -80,6 +82,10 @@ class FlowShelf:
         found = sorted(map(self._view, self._flows), key=lambda flow: flow.name)
         return [flow for flow in found if hidden or not flow.hidden]
 
+    def written(self, *, hidden: bool) -> msgspec.Raw:
+        """`flows` as JSON: what has not changed since is not written again."""
+        return msgspec.Raw(b"[%b]" % b",".join(map(self._json, self.flows(hidden=hidden))))
+
     def flow(self, name: str) -> FlowView | None:
         """By id or name."""
         if name in self._flows:
@@ -99,6 +105,12 @@ class FlowShelf:
             else {},
             curves=curves_of(statistics[-1]) if statistics else [],
         )
+
+    def _json(self, flow: FlowView) -> bytes:
+        known = self._written.get(flow.id)
+        if known is None or known[0] is not flow:
+            known = self._written[flow.id] = flow, encode(flow)
+        return known[1]
 
     def _rule(self, row: Row) -> None:
         """row: of `load_schedules`. Only what lists show makes a list anew."""

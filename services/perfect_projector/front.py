@@ -59,11 +59,11 @@ class Front:
             return None
         match query:
             case q.FlowList(hidden=hidden):
-                return self._flows.flows(hidden=hidden)
+                return self._flows.written(hidden=hidden)
             case q.Summary():
                 return self._counts.summary(utc_now())
         return None
 
-    def flow(self, query: q.FlowDetail) -> Any:
+    def flow(self, query: q.FlowDetail | q.WholeFlow) -> Any:
         """The flow without its statistics, as of `seq`; None as `answer`. Raises NotFound."""
         return None if self._flows is None else replies.detailed(self._flows, query)

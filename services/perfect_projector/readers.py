@@ -59,7 +59,7 @@ class Readers:
             work = functools.partial(self._answer, name, self._with_front(query, reply), query)
             answered = await asyncio.get_running_loop().run_in_executor(self._pool, work)
             if isinstance(
-                query, q.FlowDetail
+                query, q.FlowDetail | q.WholeFlow
             ):  # what came from the front may be older than what came from the file
                 return msgspec.structs.replace(answered, seq=min(seq, answered.seq or 0))
             return answered
@@ -72,6 +72,10 @@ class Readers:
             return self._front.runs.page
         if isinstance(query, q.FlowDetail) and (flow := self._front.flow(query)) is not None:
             return lambda cursor, _: replies.with_statistics(cursor, flow, self._front.rolls)
+        if isinstance(query, q.WholeFlow) and (flow := self._front.flow(query)) is not None:
+            return functools.partial(
+                replies.whole_flow, flow=flow, shown=self._front.runs, rolls=self._front.rolls
+            )
         if isinstance(query, q.Statistics):
             return functools.partial(replies.statistics, rolls=self._front.rolls)
         return reply

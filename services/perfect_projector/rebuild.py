@@ -47,7 +47,8 @@ KEYS = {
 """The tables that are made from the log, and what tells their rows apart."""
 
 Cursor = duckdb.DuckDBPyConnection
-MEMORY_LIMIT = "512MB"
+MEMORY_LIMIT = "512MB"  # of DuckDB, while it compares
+FOLD_MEMORY_LIMIT = "250MB"  # the same while it folds, when other processes have theirs
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -79,13 +80,14 @@ def rebuild(
     are folded. processes, share_events: see `refill`. Raises Rejected.
     """
     outcome = Outcome()
-    with connect(file, read_only=True, threads=2, memory_limit=MEMORY_LIMIT) as log:
+    with connect(file, read_only=True, threads=2, memory_limit=FOLD_MEMORY_LIMIT) as log:
         check_whole(log)
         begin = time.perf_counter()
         outcome.events, outcome.failed = fold_anew(
             log, file, scratch, tell=tell, processes=processes, share_events=share_events
         )
         outcome.fold_s = time.perf_counter() - begin
+        log.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         begin = time.perf_counter()
         compare(log, scratch, outcome)
         outcome.compare_s = time.perf_counter() - begin

@@ -9,14 +9,15 @@ from typing import Any
 
 import msgspec
 
-from perfect_projector import artifact_row, schedule_row, view
+from perfect_projector import artifact_row, run_parts, schedule_row, view
 from perfect_projector import cursor as page_cursor
 from perfect_projector.flow_shelf import FlowShelf
 from perfect_projector.merged_roll import MergedRolls
 from perfect_projector.run_counts import RunCounts
-from perfect_projector.run_replies import runs
+from perfect_projector.run_replies import runs, with_history
+from perfect_projector.shown_runs import ShownRuns
 from perfect_projector.sql import select, statement
-from perfect_projector.statistic_replies import statistics
+from perfect_projector.statistic_replies import MOST_DAYS, statistics
 from perfect_projector.values import timestamp
 from perfect_schemas import queries as q
 from perfect_schemas.envelope import utc_now
@@ -45,7 +46,8 @@ def run(cursor: Cursor, query: q.RunDetail) -> RunView:
     rows = select(cursor, "run", run_id=query.run_id)
     if not rows:
         raise _no_run(query.run_id)
-    found = view.run_of(rows[0])
+    (row,) = with_history(cursor, rows)
+    found = view.run_of(row)
     if found.state != "RUNNING":
         return found
     return with_queues(found, [name for (name,) in select(cursor, "untaken_queues", run_id=query.run_id)])
@@ -55,11 +57,12 @@ def task_runs(cursor: Cursor, query: q.TaskRunPage) -> q.TaskRuns:
     _check_run_id(query.run_id)
     limit = _clamp(query.limit, MAX_LINES)
     after = page_cursor.decode(query.cursor, tuple[int])[0] if query.cursor else 0
-    rows = select(cursor, "task_runs", run_id=query.run_id, after=after, limit=limit + 1)
+    rows = run_parts.task_runs(cursor, query.run_id, after, limit + 1)
     if not rows:
         _check_run(cursor, query.run_id)
     more = page_cursor.encode(rows[limit - 1][17]) if len(rows) > limit else None
-    return q.TaskRuns(task_runs=[view.task_run_of(row) for row in rows[:limit]], next=more)
+    shown = run_parts.with_plans(cursor, rows[:limit])
+    return q.TaskRuns(task_runs=[view.task_run_of(row) for row in shown], next=more)
 
 
 def logs(cursor: Cursor, query: q.LogPage) -> q.Logs:
@@ -77,7 +80,7 @@ def logs(cursor: Cursor, query: q.LogPage) -> q.Logs:
         seq, n = page_cursor.decode(query.cursor, tuple[int, int])
         where["before" if query.tail else "after"] = {"seq": seq, "n": n}
     limit = _clamp(query.limit, MAX_LINES)
-    rows = select(cursor, "logs", where, _direction="DESC" if query.tail else "ASC", limit=limit + 1)
+    rows = run_parts.logs(cursor, where, limit + 1, tail=query.tail)
     more = page_cursor.encode(rows[limit - 1][0], rows[limit - 1][1]) if len(rows) > limit else None
     rows = rows[:limit]
     if query.tail:
@@ -89,6 +92,16 @@ def logs(cursor: Cursor, query: q.LogPage) -> q.Logs:
         seq=offsets(cursor).get("LOGS", 0),
         next=more,
         total=select(cursor, "log_count", run_id=query.run_id)[0][0] if query.count else None,
+    )
+
+
+def whole_run(cursor: Cursor, query: q.WholeRun) -> q.RunWhole:
+    run_id = query.run_id
+    return q.RunWhole(
+        run=run(cursor, q.RunDetail(run_id=run_id)),
+        task_runs=task_runs(cursor, q.TaskRunPage(run_id=run_id, limit=query.tasks)),
+        logs=logs(cursor, q.LogPage(run_id=run_id, limit=query.lines, tail=True)),
+        artifacts=_artifacts(cursor, q.ArtifactPage(run_id=run_id, limit=query.artifacts)),
     )
 
 
@@ -107,9 +120,14 @@ def events(cursor: Cursor, query: q.EventPage) -> q.Events:
 
 
 def artifacts(cursor: Cursor, query: q.ArtifactPage) -> q.Artifacts:
-    where: dict[str, Any] = {}
     if query.run_id is not None:
         _check_run(cursor, query.run_id)
+    return _artifacts(cursor, query)
+
+
+def _artifacts(cursor: Cursor, query: q.ArtifactPage) -> q.Artifacts:
+    where: dict[str, Any] = {}
+    if query.run_id is not None:
         where["run_id"] = {"run_id": query.run_id}
     if query.id is not None:
         where["id"] = {"id": query.id}
@@ -159,12 +177,33 @@ def flow(cursor: Cursor, query: q.FlowDetail) -> FlowView:
     return with_statistics(cursor, detailed(FlowShelf.load(cursor), query))
 
 
-def detailed(shelf: FlowShelf, query: q.FlowDetail) -> FlowView:
+def detailed(shelf: FlowShelf, query: q.FlowDetail | q.WholeFlow) -> FlowView:
     """Raises NotFound."""
     found = shelf.flow(query.flow)
     if found is None:
         raise NotFound(f"there is no flow {query.flow!r}: register it by starting a worker that has it")
     return shelf.detailed(found)
+
+
+def whole_flow(
+    cursor: Cursor,
+    query: q.WholeFlow,
+    flow: FlowView | None = None,
+    shown: ShownRuns | None = None,
+    rolls: MergedRolls | None = None,
+) -> Any:
+    """flow: without its statistics, as it is known. shown, rolls: what is kept from one query to the next."""
+    if flow is None:
+        flow = detailed(FlowShelf.load(cursor), query)
+    wanted = q.RunPage(flow=flow.id, limit=query.runs)
+    found = statistics(cursor, q.Statistics(flow=flow.id), rolls)
+    by_version = q.Statistics(flow=flow.id, by="flow_version", of="flows", days=MOST_DAYS)
+    return {
+        "flow": msgspec.structs.replace(flow, statistics=next(iter(found.flows), None)),
+        "runs": runs(cursor, wanted) if shown is None else shown.page(cursor, wanted),
+        "tasks": found.tasks,
+        "versions": statistics(cursor, by_version, rolls).flows,
+    }
 
 
 def with_statistics(cursor: Cursor, flow: FlowView, rolls: MergedRolls | None = None) -> FlowView:
@@ -182,6 +221,8 @@ def summary(cursor: Cursor, _: q.Summary) -> SummaryView:
 
 REPLIES: dict[str, tuple[type, Callable[[Cursor, Any], Any]]] = {
     "runs": (q.RunPage, runs),
+    "whole_run": (q.WholeRun, whole_run),
+    "whole_flow": (q.WholeFlow, whole_flow),
     "run": (q.RunDetail, run),
     "task_runs": (q.TaskRunPage, task_runs),
     "logs": (q.LogPage, logs),

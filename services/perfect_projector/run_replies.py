@@ -3,7 +3,9 @@
 from typing import Any
 
 from perfect_projector import cursor as page_cursor
-from perfect_projector import view
+from perfect_projector import run_text, view
+from perfect_projector.batch import Row
+from perfect_projector.run_text import KnownTags
 from perfect_projector.sql import select, statement
 from perfect_projector.statistic_replies import of_flow
 from perfect_projector.values import timestamp
@@ -13,31 +15,56 @@ from perfect_schemas.ids import is_id
 Cursor = Any
 Where = dict[str, Any]
 MAX_PAGE = 1_000
-_OF_AN_ID = frozenset("0123456789abcdef-")
-_CREATED_AT, _DURATION = 7, 10  # places in a row of the statement `runs`
+_FLOW_ID, _STATE, _CREATED_AT, _DURATION = 1, 5, 7, 10  # places in a row of the statement `runs`
 
 
 def runs(cursor: Cursor, query: q.RunPage) -> q.Runs:
     rows = page(cursor, "runs", query)
     limit = page_size(query)
-    found = [view.run_of(row) for row in rows[:limit]]
+    found = [view.run_of(row) for row in with_history(cursor, rows[:limit])]
     if len(rows) <= limit:
         return q.Runs(runs=found)
     last = rows[limit - 1]
     return q.Runs(runs=found, next=following(query, last[0], last[_CREATED_AT], last[_DURATION]))
 
 
-def page(cursor: Cursor, name: str, query: q.RunPage) -> list[tuple[Any, ...]]:
+def with_history(cursor: Cursor, rows: list[Row]) -> list[Row]:
+    """Rows of `runs`, each with what `view.run_of` takes beyond them: how long runs of its flow take."""
+    usual = expected_ms(cursor, {row[_FLOW_ID] for row in rows})
+    running = {row[_FLOW_ID] for row in rows if row[_STATE] == "RUNNING"}
+    known = curves(cursor, running)
+    return [
+        (*row, usual.get(row[_FLOW_ID]), known.get(row[_FLOW_ID]) if row[_STATE] == "RUNNING" else None)
+        for row in rows
+    ]
+
+
+def expected_ms(cursor: Cursor, flow_ids: set[str | None]) -> dict[str, float]:
+    wanted = [flow_id for flow_id in flow_ids if flow_id is not None]
+    return dict(select(cursor, "expected_ms", flow_ids=wanted)) if wanted else {}
+
+
+def curves(cursor: Cursor, flow_ids: set[str | None]) -> dict[str, str | None]:
+    wanted = [flow_id for flow_id in flow_ids if flow_id is not None]
+    return dict(select(cursor, "curves", flow_ids=wanted)) if wanted else {}
+
+
+def page(cursor: Cursor, name: str, query: q.RunPage, tags: KnownTags | None = None) -> list[Row]:
     """The rows of a page by the statement `name`, and one more when another page follows."""
     where = conditions(query)
-    order = statement(f"runs.order.{query.sort}")
     limit = page_size(query)
-    if query.cursor is not None and query.sort == "start":  # most pages are full with what is close by
-        near = {**where, "near.start": {}}
-        rows = select(cursor, name, near, conditions="runs", _order=order, limit=limit + 1)
+    values: dict[str, Any] = {"_order": statement(f"runs.order.{query.sort}"), "limit": limit + 1}
+    if query.text:
+        where["text"], fills = run_text.condition(cursor, query.text, tags)
+        values |= fills
+    if query.sort == "start" and (
+        query.cursor is not None or query.until is not None
+    ):  # most pages are full with what is close by
+        near = {**where, "near.start" if query.cursor is not None else "near.until": {}}
+        rows = select(cursor, name, near, conditions="runs", **values)
         if len(rows) > limit:
             return rows
-    return select(cursor, name, where, conditions="runs", _order=order, limit=limit + 1)
+    return select(cursor, name, where, conditions="runs", **values)
 
 
 def conditions(query: q.RunPage) -> Where:
@@ -51,8 +78,6 @@ def conditions(query: q.RunPage) -> Where:
     for name in ("state", "tag", "configuration"):
         if value := getattr(query, name):
             where[name] = {name: value}
-    if query.text:
-        where["text" if _OF_AN_ID.issuperset(query.text.lower()) else "words"] = {"text": query.text}
     for name in ("since", "until"):
         if value := getattr(query, name):
             where[name] = {name: timestamp(value)}

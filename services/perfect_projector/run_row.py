@@ -4,6 +4,7 @@ The tuple has the order of the columns in `insert_runs` and `load_runs`; CHANGIN
 """
 
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -69,6 +70,7 @@ class Measured(msgspec.Struct, kw_only=True):
 
 
 _DETAILS = Details.__struct_fields__
+_details_of = attrgetter(*_DETAILS)
 _decode_details = msgspec.json.Decoder(Details).decode
 _decode_error = msgspec.json.Decoder(ErrorInfo).decode
 _decode_value = msgspec.json.Decoder(StoredValue).decode
@@ -103,7 +105,7 @@ def row_of(run_id: str, life: RunLife, measured: Measured) -> Row:
         text_or_none(life.performance_warning),
         measured.tasks_done,
         measured.tasks_total,
-        text(Details(**{name: getattr(life, name) for name in _DETAILS})),
+        text(Details(**dict(zip(_DETAILS, _details_of(life), strict=True)))),
         measured.plan,
         life.last_seq,
         measured.forecast,

@@ -15,7 +15,8 @@ import msgspec
 from perfect_projector import view
 from perfect_projector.batch import Row
 from perfect_projector.project import Draft
-from perfect_projector.run_replies import Cursor, following, page, page_size
+from perfect_projector.run_replies import Cursor, curves, expected_ms, following, page, page_size
+from perfect_projector.run_text import KnownTags
 from perfect_projector.sql import select
 from perfect_schemas import queries as q
 from perfect_schemas.codec import encode
@@ -56,6 +57,7 @@ class ShownRuns:
         self._kept: OrderedDict[str, tuple[Version, bytes, bytes]] = OrderedDict()
         self._bytes = 0
         self._rows: OrderedDict[str, Row] = OrderedDict()
+        self._tags = KnownTags()
         self._lock = threading.Lock()
 
     def note(self, draft: Draft) -> None:
@@ -66,31 +68,31 @@ class ShownRuns:
                     self._put(row)
 
     def page(self, cursor: Cursor, query: q.RunPage) -> Page:
-        rows = page(cursor, "run_keys", query)
+        rows = page(cursor, "run_keys", query, self._tags)
         limit = page_size(query)
+        usual = expected_ms(cursor, {row[4] for row in rows[:limit]})
         shown: list[msgspec.Raw | None] = []
         missing: dict[int, int] = {}  # rowid → place on the page
-        open_runs: dict[int, Row] = {}  # place on the page → row, as far as it is known
-        for place, (rowid, run_id, _, _, expected_ms, *rest) in enumerate(rows[:limit]):
+        bare: dict[int, Row] = {}  # place on the page → row
+        for place, (rowid, run_id, _, _, flow_id, *rest) in enumerate(rows[:limit]):
             version = Version(*rest)
             shown.append(None)
             if version.state in _FINAL:
                 if (kept := self._find(run_id, version)) is not None:
-                    shown[place] = _whole(*kept, expected_ms)
+                    shown[place] = _whole(*kept, usual.get(flow_id))
                     continue
             elif (row := self._rows.get(run_id)) is not None and _version(row) == version:
-                open_runs[place] = (*row[:COLUMNS], expected_ms)
+                bare[place] = row
                 continue
             missing[rowid] = place
         if missing:
-            for row in select(cursor, "runs_at", rowids=list(missing)):
-                shown[missing[row[0]]] = self._show(row[1:])
-        if open_runs:
-            flow_ids = {row[1] for row in open_runs.values() if row[5] == "RUNNING"}
-            curves = dict(select(cursor, "curves", flow_ids=list(flow_ids))) if flow_ids else {}
-            for place, row in open_runs.items():
-                known = curves.get(row[1]) if row[5] == "RUNNING" else None
-                shown[place] = msgspec.Raw(encode(view.run_of((*row, known))))
+            for rowid, *row in select(cursor, "runs_at", rowids=list(missing)):
+                bare[missing[rowid]] = tuple(row)
+        known = curves(cursor, {row[1] for row in bare.values() if row[5] == "RUNNING"})
+        for place, row in bare.items():
+            shown[place] = self._show(
+                (*row, usual.get(row[1]), known.get(row[1]) if row[5] == "RUNNING" else None)
+            )
         more = None
         if len(rows) > limit:
             _, run_id, created_at, duration_ms, *_ = rows[limit - 1]

@@ -11,7 +11,7 @@ from perfect_projector.sql import select
 from perfect_schemas import queries as q
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.ids import is_id
-from perfect_schemas.views import ForecastView, StatisticsView, StatisticView
+from perfect_schemas.views import ForecastView, StatisticsView, StatisticView, TrendDay
 
 Cursor = Any
 MOST_DAYS = 3650
@@ -42,7 +42,19 @@ def statistics(cursor: Cursor, query: q.Statistics, rolls: MergedRolls | None = 
     return StatisticsView(
         tasks=[_with_percentiles(view.statistic_of(row), known) for row in tasks],
         flows=[_with_phases(_with_percentiles(view.statistic_of(row), known), known) for row in flows],
+        trends=_trends(rolls.all(cursor, {**narrow, "run": {}, **only}, since, today, by="day", begin=since))
+        if query.trends
+        else {},
     )
+
+
+def _trends(known: Known) -> dict[str, list[TrendDay]]:
+    """known: by day."""
+    trends: dict[str, list[TrendDay]] = {}
+    for one in known.values():
+        p50, p95, _ = one.percentiles()
+        trends.setdefault(one.id, []).append(TrendDay(day=one.last_day, p50_ms=p50, p95_ms=p95))
+    return trends
 
 
 def _parts(known: Known, by: str) -> StatisticsView:

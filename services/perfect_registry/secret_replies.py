@@ -13,7 +13,7 @@ from nats.js.errors import BucketNotFoundError, NotFoundError
 
 from perfect_bus.outbox import WRONG_LAST_SEQUENCE
 from perfect_registry import variables
-from perfect_registry.sealing import Seal, seal_of
+from perfect_runtime.sealing import KEY_FILE, Seal, seal_of, seal_with
 from perfect_runtime.service import Context
 from perfect_schemas import subjects
 from perfect_schemas.codec import UnknownEvent, encode
@@ -120,7 +120,8 @@ class SecretReplies:
                 f"there is no secret {command.name[: variables.NAME_LENGTH]!r}: "
                 "save it with `perfect secrets set NAME`"
             )
-        value = self._opened().open(found.name, found.sealed)
+        seal = self._seal or seal_with(self._context.settings.data_dir / KEY_FILE)
+        value = seal.open(found.name, found.sealed)
         return _reply(SecretValue(name=found.name, value=msgspec.Raw(value)))
 
     async def remove(self, data: bytes) -> Reply:

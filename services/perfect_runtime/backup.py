@@ -20,7 +20,9 @@ from perfect_bus import Bus
 from perfect_bus.copying import Copied, copy_stream
 from perfect_bus.purging import missing
 from perfect_runtime import manifest
+from perfect_runtime.kept_secrets import unreadable
 from perfect_runtime.manifest import NAMES, READ_MODEL, STREAMS, Manifest
+from perfect_runtime.sealing import KEY_FILE, Seal, seal_with
 from perfect_runtime.space import shown
 from perfect_schemas import ids, subjects
 from perfect_schemas.commands import CopyReadModel, ReadModelCopy
@@ -36,16 +38,24 @@ class Moved(Exception):
     """Messages left a stream between the copy of the read model and the stream's own."""
 
 
-async def backup(bus: Bus, target: Path, *, say: Callable[[str], None] = lambda _: None) -> Manifest:
+async def backup(
+    bus: Bus, target: Path, *, key: Path | None = None, say: Callable[[str], None] = lambda _: None
+) -> Manifest:
     """Write a backup to the folder `target`, or to one file when the name ends with `.tar`; it must not exist.
 
+    key: the file with the key of the secrets, to be in the backup, too; None: the backup opens none of them.
     To be run on the projector's host. Raises InvalidInput, Failed, BusUnavailable, ServiceUnavailable.
     """
     partial = target.with_name(f".{target.name}.{ids.uuid7()}.part")
     try:
         _check_new(target)
+        seal = None if key is None else _seal(key)
         _empty(partial)
         made = await _copy_all(bus, partial, say)
+        if key is not None:
+            shutil.copyfile(key, partial / KEY_FILE)
+        if closed := await unreadable(bus, seal):
+            say(_about_secrets(closed, key))
         await asyncio.to_thread(_finish, made, partial, target)
     except OSError as error:
         raise Failed(f"the backup {target} cannot be written: {error}") from error
@@ -122,6 +132,25 @@ async def _copy_stream(bus: Bus, name: str, file: Path) -> Copied:
 def _check_new(target: Path) -> None:
     if os.path.lexists(target):
         raise InvalidInput(f"{target} exists already: a backup never replaces another, choose a new name")
+
+
+def _seal(key: Path) -> Seal:
+    if not key.is_file():
+        raise InvalidInput(
+            f"there is no key of secrets at {key}: it is in the data folder of the registry's host (--data-dir), from the "
+            "first secret on"
+        )
+    return seal_with(key)
+
+
+def _about_secrets(closed: list[str], key: Path | None) -> str:
+    names = ", ".join(closed)
+    if key is None:
+        return (
+            f"the secrets in it are sealed ({names}): keep {KEY_FILE} of the data folder apart, nothing opens them without "
+            "it (--with-secrets puts it into the backup)"
+        )
+    return f"warning: {key} does not open these secrets, which another key has sealed: {names}"
 
 
 def _empty(folder: Path) -> None:

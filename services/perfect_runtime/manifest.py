@@ -3,6 +3,7 @@
 manifest.json   versions, when it was made, how far the read model and each stream are
 perfect.duckdb  the read model
 streams/NAME    each stream, as the server's own snapshot
+secrets.key     only when it was asked for: opens the secrets
 SHA256SUMS      of all of these
 """
 
@@ -34,6 +35,7 @@ NAMES = (
     streams.DEFS.name,  # after EVENTS: the flow of each run is in it
     streams.TIMERS.name,
     streams.LOGS.name,
+    f"KV_{subjects.SECRETS}",  # sealed: worth nothing without the key
     f"OBJ_{subjects.RESULTS}",  # after EVENTS: so is each result that an event names
 )
 """In the order in which they are copied. Presence is not kept: a client is there or it is not."""

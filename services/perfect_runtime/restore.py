@@ -20,8 +20,10 @@ from perfect_bus.bus import Connection
 from perfect_bus.copying import Copied, return_stream
 from perfect_bus.purging import missing
 from perfect_bus.settings import Settings
+from perfect_runtime.kept_secrets import unreadable
 from perfect_runtime.manifest import READ_MODEL, STREAMS, Manifest, sync
 from perfect_runtime.natsd import NatsServer
+from perfect_runtime.sealing import KEY_FILE, Seal, seal_with
 from perfect_schemas import ids
 from perfect_schemas.errors import Failed, InvalidInput
 
@@ -47,6 +49,7 @@ async def restore(
             say(f"the backup of {backup.made_at:%Y-%m-%d %H:%M:%S} UTC is whole")
             async with _bus(msgspec.structs.replace(settings, data_dir=partial)) as bus:
                 await _restore_streams(bus, backup, folder, settings.replicas, say)
+                await _restore_key(bus, folder / KEY_FILE, partial / KEY_FILE, target / KEY_FILE, say)
             await asyncio.to_thread(shutil.copyfile, folder / READ_MODEL, partial / READ_MODEL)
         _finish(partial, target)
     except OSError as error:
@@ -138,6 +141,26 @@ async def _restore_streams(
         state = await return_stream(bus, wanted, _chunks(folder / STREAMS / copied.name))
         await _check_returned(bus, copied, state, backup.offsets.get(copied.name))
         say(f"stream {copied.name}: {state.get('messages', 0):,} messages")
+
+
+async def _restore_key(
+    bus: Bus, saved: Path, restored: Path, shown: Path, say: Callable[[str], None]
+) -> None:
+    """The key of the secrets, if the backup has it. Says which of them cannot be opened; that stops nothing."""
+    if closed := await unreadable(bus, _copied_key(saved, restored)):
+        say(
+            f"warning: these secrets cannot be read: {', '.join(closed)}. Their key is not in the backup: copy {KEY_FILE} "
+            f"of the saved system's data folder to {shown} (chmod 600) before the start, or save them again with "
+            "`perfect secrets set NAME`"
+        )
+
+
+def _copied_key(saved: Path, restored: Path) -> Seal | None:
+    if not saved.exists():
+        return None
+    shutil.copyfile(saved, restored)
+    restored.chmod(0o600)
+    return seal_with(restored)
 
 
 async def _check_returned(bus: Bus, copied: Copied, state: dict[str, int], offset: int | None) -> None:

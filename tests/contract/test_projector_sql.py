@@ -48,8 +48,12 @@ def test_the_columns_that_the_design_names(duck: Duck) -> None:
 
 
 def test_one_run_has_the_columns_of_a_page() -> None:
-    one, page = (statements()[name].partition("SELECT")[2].partition("WHERE")[0] for name in ("run", "runs"))
+    one, page, some = (
+        statements()[name].partition("SELECT")[2].partition("FROM runs")[0]
+        for name in ("run", "runs", "runs_at")
+    )
     assert one == page
+    assert some == f"\n  runs.rowid,{page}"
 
 
 @pytest.mark.parametrize("name", [n for n in statements() if not any(clause in n for clause in CLAUSES)])
@@ -70,6 +74,8 @@ def test_every_statement_runs(duck: Duck, name: str) -> None:
             "from": utc_now().replace(tzinfo=None),
             "rowids": [],
             "flow_ids": [],
+            "task_ids": [],
+            "seq": 0,
             "run_ids": [],
         }
         duck.connection.execute(text, {key: samples.get(key, ids.uuid7()) for key in named}).fetchall()
@@ -95,6 +101,7 @@ def every_query():
         ),
     )
     yield "runs", queries.RunPage(sort="duration", cursor=token(5, run_id))
+    yield "runs", queries.RunPage(text="019a-", tag="a")
     yield "flows", queries.FlowList()
     yield "flows", queries.FlowList(hidden=True)
     yield "statistics", queries.Statistics()
@@ -120,6 +127,9 @@ def test_what_there_is_not_is_not_found(duck: Duck) -> None:
     for name, query in [
         ("run", queries.RunDetail(run_id=run_id)),
         ("run", queries.RunDetail(run_id="'; DROP TABLE runs")),
+        ("whole_run", queries.WholeRun(run_id=run_id)),
+        ("whole_run", queries.WholeRun(run_id="no id")),
+        ("whole_flow", queries.WholeFlow(flow="nope")),
         ("task_runs", queries.TaskRunPage(run_id=run_id)),
         ("logs", log_page),
         ("logs", queries.LogPage(run_id=run_id)),

@@ -199,6 +199,65 @@ async def test_what_is_refused(saved: Path, tmp_path: Path, settings: Settings) 
     assert "is not empty" in perfect("restore", saved, "--data-dir", tmp_path / "new").stderr
 
 
+async def test_secrets_go_with_a_backup_when_that_is_said(settings: Settings, tmp_path: Path) -> None:
+    async with running(settings, groups=(("projector", "registry", "engine"),)) as run:
+        for name in ("door", "safe"):
+            value = msgspec.Raw(b'"open sesame"')
+            saving = commands.SaveSecret(name=name, value=value, save_id=name)
+            await run.bus.ask(subjects.command("registry", "save_secret"), saving)
+        data_dir = ("--data-dir", settings.data_dir)
+        without = await subprocess_of("backup", tmp_path / "without", *data_dir)
+        whole = await subprocess_of("backup", tmp_path / "whole", *data_dir, "--with-secrets")
+        (tmp_path / "other").mkdir()
+        (settings.data_dir / "secrets.key").rename(tmp_path / "other" / "secrets.key")
+        missing = await subprocess_of("backup", tmp_path / "missing", *data_dir, "--with-secrets")
+    assert without[0] == 0, without
+    assert "sealed (door, safe): keep secrets.key" in without[2]
+    assert whole[0] == 0, whole
+    assert "holds the key of the secrets: whoever can read it" in whole[2]
+    assert missing[0] == 2, missing
+    assert "there is no key of secrets at" in missing[2]
+    assert not (tmp_path / "without" / "secrets.key").exists()
+    assert not (tmp_path / "missing").exists()
+    kept = tmp_path / "whole" / "secrets.key"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    for file in (
+        path for name in ("without", "whole") for path in (tmp_path / name).rglob("*") if path.is_file()
+    ):
+        assert b"open sesame" not in file.read_bytes()
+
+    for name, said, is_open in (
+        ("without", "cannot be read: door, safe", False),
+        ("whole", "is whole", True),
+    ):
+        new = msgspec.structs.replace(settings, data_dir=tmp_path / f"{name}-restored")
+        restored = await subprocess_of("restore", tmp_path / name, "--data-dir", new.data_dir)
+        assert restored[0] == 0, restored
+        assert said in restored[2]
+        assert ("cannot be read" in restored[2]) is not is_open
+        async with running(new, groups=(("projector", "registry", "engine"),)) as again:
+            assert await opens(again, tmp_path) is is_open
+            if not is_open:
+                shutil.copyfile(tmp_path / "other" / "secrets.key", new.data_dir / "secrets.key")
+                (new.data_dir / "secrets.key").chmod(0o600)
+                assert await opens(again, tmp_path)  # the key is put back
+
+
+async def opens(run: Running, folder: Path) -> bool:
+    """Whether a run can load the secret `door`."""
+    file = folder / "opening.py"
+    file.write_text(
+        "from perfect_sdk import flow\nfrom perfect_sdk.blocks.system import Secret\n\n\n"
+        "@flow\ndef opening() -> int:\n    return len(Secret.load('door').get())\n"
+    )
+    if not run.workers:
+        await run.worker(file)
+    history = await run.until_final(await run.trigger("opening"))
+    assert history.run is not None
+    assert history.run.error is None or "secrets.key" in history.run.error.message
+    return history.run.state == "COMPLETED"
+
+
 async def test_holes_after_the_read_model_are_no_backup(settings: Settings, tmp_path: Path) -> None:
     """What leaves the bus between the two copies would be in neither: everything is copied again."""
     said: list[str] = []

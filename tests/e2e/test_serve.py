@@ -1,6 +1,7 @@
 """`flow.serve()` as a script: deployments with their parameters, tags and schedules, in a real system."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from eventually import eventually
 from running import Running, running
 
+from perfect_bus.presence import present
 from perfect_bus.settings import Settings
 from perfect_schemas import subjects
 from perfect_schemas.commands import FlowVersion, RemoveDeployment, ScheduleView, ShowSchedules, ShowVersions
@@ -180,6 +182,77 @@ async def test_schedules_pause_with_the_process_and_go_on_with_it(system: Runnin
     await ask(system, "undeploy", RemoveDeployment(flow="etl", name="My Nightly"))
     assert await schedules(system) == []
     assert await second.end() == 0
+
+
+async def test_schedules_go_on_until_the_last_one_leaves(system: Running, serving: Any) -> None:
+    call = 'etl.serve(name="nightly", cron="0 0 1 1 *")'
+    first = serving(call)
+    await first.until_says("runs by itself")
+    second = serving(call)
+
+    async def are_there() -> int:
+        return sum("etl/nightly" in one.deployments for one in await present(system.bus)) == 2
+
+    await eventually(are_there, timeout_s=30)
+    assert await first.end() == 0
+    assert "the schedules of etl/nightly go on" in first.log.read_text()
+    assert [one.paused for one in await schedules(system)] == [False]
+    assert await second.end() == 0
+    assert [one.paused for one in await schedules(system)] == [True]
+    both = [serving(call), serving(call)]
+    await eventually(are_there, timeout_s=30)
+    assert [one.paused for one in await schedules(system)] == [False]
+    assert await asyncio.gather(*(one.end() for one in both)) == [0, 0]
+    assert [one.paused for one in await schedules(system)] == [True]
+
+
+def perfect(system: Running, *words: str) -> str:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("perfect"), "deployments", *words],
+        env={**os.environ, **system.system.settings.environment()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+async def test_deployments_on_the_command_line(system: Running, serving: Any) -> None:
+    served = serving(
+        'serve(etl.to_deployment("My Nightly", cron="0 0 1 1 *", parameters={"n": 2}), report.to_deployment("weekly"))'
+    )
+    for name in ("etl/My Nightly", "report/weekly"):
+        await served.until_says(f"{name} is served")
+
+    async def said(*words: str) -> str:
+        return await asyncio.to_thread(perfect, system, *words)
+
+    async def are_known() -> bool:
+        found = await said("ls", "--json")
+        return found.startswith("[") and [len(one["served_by"]) for one in json.loads(found)] == [1, 1]
+
+    await eventually(are_known, timeout_s=20)
+    assert (await said("ls", "-q")).splitlines() == ["etl/My Nightly", "report/weekly"]
+    listed = (await said("ls", "--flow", "etl")).splitlines()
+    assert listed[0].split() == ["DEPLOYMENT", "STATE", "WHEN", "NEXT", "SERVED", "BY"]
+    assert listed[1].startswith("etl/My Nightly  active")
+    assert len(listed) == 2
+    assert "-p n  2" in await said("show", "etl/My Nightly")
+    assert "etl/My Nightly is paused" in await said("pause", "etl/My Nightly")
+    assert [one.paused for one in await schedules(system)] == [True]
+    assert '"state": "paused"' in await said("show", "etl/My Nightly", "--json")
+    assert "runs by itself again, next at" in await said("resume", "etl/My Nightly")
+    assert [one.paused for one in await schedules(system)] == [False]
+    assert "has no schedules" in await said("pause", "report/weekly")
+    assert "did you mean 'report/weekly'?" in await said("show", "report/weakly")
+    assert await served.end() == 0
+    assert "served by  nobody now" in await said("show", "report/weekly")
+    assert "report/weekly is removed" in await said("rm", "report/weekly")
+
+    async def is_gone() -> bool:
+        return "there is no deployment 'report/weekly'" in await said("show", "report/weekly")
+
+    await eventually(is_gone, timeout_s=20)
 
 
 async def test_a_schedule_starts_runs_of_its_deployment(system: Running, serving: Any) -> None:

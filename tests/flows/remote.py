@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from perfect_sdk import flow, get_run_logger, task
+from perfect_sdk import flow, get_run_logger, run_deployment, tags, task
 
 
 def trace(path: str, text: object) -> None:
@@ -244,15 +244,14 @@ def inner_flow(n: int) -> int:
 
 
 @flow
-async def tagged() -> list[int]:
-    with tags("a", "b"):
+def tagged() -> list[str]:
+    with tags("a"):
         future = outer_tagged.submit(1)
-    with tags("own"):
-        return [await future, await outer_tagged_async(2), run_deployment_name(outer_tagged(3))]
-
-
-def run_deployment_name(n: int) -> int:
-    return n
+    future.wait()
+    with tags("own", "b"):
+        outer_tagged(2)
+        outer_tagged_async.submit(3).wait()
+        return run_deployment("inner-flow", {"n": 4}, tags=["given"]).tags
 
 
 @flow(retries=1)

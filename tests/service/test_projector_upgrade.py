@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from aged import age
@@ -21,6 +22,9 @@ from perfect_projector.rebuild import Outcome, compare, rebuild
 from perfect_projector.service import FILE, ProjectorService
 from perfect_projector.upgrade import FOLDER, Upgrade, check_room
 from perfect_projector.versions import SCHEMA_VERSION
+from perfect_runtime.backup import backup
+from perfect_runtime.manifest import READ_MODEL, SUMS
+from perfect_runtime.restore import restore
 from perfect_runtime.verify import verify
 from perfect_schemas.commands import Health
 from perfect_schemas.errors import Failed
@@ -117,6 +121,29 @@ async def test_a_system_goes_on_with_it(settings: Settings, tmp_path: Path) -> N
     outcome = rebuild(file, tmp_path / "rebuilt.duckdb")
     assert (outcome.lines, outcome.failed) == ([], 0)
     assert not (settings.data_dir / FOLDER).exists()
+
+
+async def test_an_older_backup_is_restored(settings: Settings, tmp_path: Path) -> None:
+    saved, elsewhere = tmp_path / "saved", tmp_path / "elsewhere"
+    async with running(settings, groups=GROUPS) as run:
+        await run.worker(FLOWS / "worked.py")
+        done = [await run.trigger("steps", path=str(tmp_path / "trace"), count=2 + n) for n in range(3)]
+        for run_id in done:
+            await run.until_final(run_id)
+        made = await backup(run.bus, saved)
+    age(saved / READ_MODEL)
+    (saved / SUMS).unlink()
+    msgspec.structs.replace(made, schema_version=1).write(saved)
+    await restore(saved, msgspec.structs.replace(settings, data_dir=elsewhere))
+    async with running(msgspec.structs.replace(settings, data_dir=elsewhere), groups=GROUPS) as run:
+        report = await verify(run.bus)
+        assert report.ok, report.differences
+        assert report.runs == 3
+        health = await run.system.health("projector")
+        assert health is not None
+        assert (health.status, health.detail) == ("ready", "")
+    assert versions(elsewhere / FILE) == [1, SCHEMA_VERSION]
+    check_shape(elsewhere / FILE)
 
 
 class Heard(ProjectorService):

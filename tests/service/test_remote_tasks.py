@@ -139,6 +139,22 @@ async def test_tasks_within_it_and_child_flows_around_it(eyes: Eyes, pair: Pair,
     }
 
 
+async def test_what_it_calls_has_the_tags_around_its_own_call(eyes: Eyes, pair: Pair, bus: Bus) -> None:
+    run = await eyes.until_final(await eyes.trigger("tagged"))
+    assert sorted(result(run)) == ["b", "given", "own"]  # type: ignore[call-overload]
+    assert {key: sorted(life.tags) for key, life in run.tasks.items()} == {
+        "outer_tagged-0": ["a", "own"],
+        "outer_tagged-0/inner-0": ["a"],
+        "outer_tagged-0/inner-flow-0": ["a", "flow"],
+        "outer_tagged-1": ["b", "own"],
+        "outer_tagged-1/inner-0": ["b", "own"],
+        "outer_tagged-1/inner-flow-0": ["b", "flow", "own"],
+        "outer_tagged_async-0": ["b", "own"],
+        "outer_tagged_async-0/inner-0": ["b", "own", "within"],
+        "inner-flow-0": ["b", "given", "own"],
+    }
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_it_stops_with_its_run(eyes: Eyes, pair: Pair, path: str, is_async: bool) -> None:
     run_id = await eyes.trigger("without-end", path=path, is_async=is_async)

@@ -9,8 +9,8 @@ from fake_worker import Worker, register, trigger
 
 from perfect_bus import Bus
 from perfect_engine.service import EngineService
-from perfect_registry.sealing import KEY_FILE
 from perfect_registry.service import RegistryService
+from perfect_runtime.sealing import KEY_FILE
 from perfect_schemas import commands as c
 from perfect_schemas import ids, subjects
 from perfect_schemas.errors import Conflicting, Failed, InvalidInput, NotFound, Rejected

@@ -1,4 +1,4 @@
-"""A TCP relay between clients and nats-server that can swallow the answer to one message.
+"""A TCP relay between clients and nats-server that can swallow the answer to one message, or make all answers late.
 
 link = Link("127.0.0.1", port)
 await link.start()                        # clients connect to link.port
@@ -18,6 +18,7 @@ class Link:
         self.target = (host, port)
         self.sides: set[_Side] = set()
         self.dialling: set[asyncio.Task[None]] = set()
+        self.late_s = 0.0  # by which everything that the server says comes later
         self._marker: bytes | None = None
         self._sprung: asyncio.Future[None]
         self._server: asyncio.Server
@@ -126,5 +127,9 @@ class _Server(_Side):
             self.close()
 
     def data_received(self, data: bytes) -> None:
-        if not self.other.silent:
+        if self.other.silent:
+            return
+        if self.link.late_s:
+            asyncio.get_running_loop().call_later(self.link.late_s, super().data_received, data)
+        else:
             super().data_received(data)

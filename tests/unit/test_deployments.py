@@ -293,7 +293,7 @@ def test_versions_are_named_by_their_beginning_or_place():
 
 
 def test_the_page_compares_each_version_with_the_one_before_that_ran():
-    statistics = StatisticsView(flows=[statistic("v1", 100.0), statistic("v3", 40.0)], tasks=[])
+    statistics = [statistic("v1", 100.0), statistic("v3", 40.0)]
     newest, middle, oldest = shown([version("v3"), version("v2"), version("v1")], statistics)
     assert newest.run.delta_ms == -60.0
     assert (middle.run.b, middle.run.delta_ms) == (None, None)

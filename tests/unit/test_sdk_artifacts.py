@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import pickle
 
 import msgspec
@@ -276,6 +277,62 @@ def test_a_secret_is_in_nothing_that_is_written(capsys) -> None:
         next(event for event in result.events if isinstance(event, RunCompleted)).result is not None
     )  # of `tells`
     assert result.result == {"found": PASSWORD}
+
+
+class Own(logging.Handler):
+    """A handler of the user's: what it writes, with tracebacks."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = []
+
+    def emit(self, record):
+        try:
+            self.said.append(self.format(record))
+        except TypeError:
+            self.handleError(record)
+
+
+@pytest.fixture
+def own(monkeypatch):
+    """One on a logger of the user's, which does not reach the root logger."""
+    factory = logging.getLogRecordFactory()
+    handler, logger = Own(), logging.getLogger("theirs")
+    logger.addHandler(handler)
+    logger.propagate = False
+    yield handler
+    logger.removeHandler(handler)
+    logger.propagate = True
+    logging.setLogRecordFactory(factory)
+
+
+def test_handlers_of_the_users_own_do_not_get_a_secret_either(own) -> None:
+    @flow
+    def logs():
+        logger = logging.getLogger("theirs")
+        logger.warning("before %s", PASSWORD)
+        password = Secret.load("door").get()
+        logging.setLogRecordFactory(logging.LogRecord)  # somebody else's
+        Secret.load("door")
+        logger.warning("100 %% of %s", {"p": password})
+        try:
+            raise ValueError(password)
+        except ValueError:
+            logger.exception("failed", stack_info=True)
+        logger.warning("%d things", "no number")
+        logger.warning("plain %s", "words")
+
+    system._here["door"] = PASSWORD
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging, "raiseExceptions", False)
+        assert run_flow(logs).error is None
+    before, masked, failed, plain = own.said
+    assert before == f"before {PASSWORD}"  # not a secret yet
+    assert masked == f"100 % of {{'p': '{secrecy.CONCEALED}'}}"
+    assert failed.startswith("failed\nTraceback")
+    assert f"ValueError: {secrecy.CONCEALED}" in failed
+    assert "sesame" not in failed
+    assert plain == "plain words"
 
 
 def digests(result):

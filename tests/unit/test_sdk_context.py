@@ -136,7 +136,7 @@ def test_contexts() -> None:
 
     result = run_flow(outer, {"day": "x"})
     run_id = result.run.run_id
-    assert result.result == ["inside-0", run_id, {"x": 4}, "outer", run_id, result.run.name, {"day": "x"}]
+    assert result.result == ["inside-0", run_id, {"x": 4}, "outer", run_id, run_id, {"day": "x"}]
     assert FlowRunContext.get() is TaskRunContext.get() is None
     with pytest.raises(MissingContextError):
         get_run_context()

@@ -4,8 +4,8 @@ import pytest
 
 from perfect_schemas import events as e
 from perfect_sdk import flow, runtime, task
-from perfect_sdk.exceptions import FailedRun
-from perfect_sdk.states import Cancelled, Completed, Crashed, Failed, State
+from perfect_sdk.exceptions import FailedRun, UnfinishedRun
+from perfect_sdk.states import Cancelled, Completed, Crashed, Failed, Pending, State
 from perfect_sdk.testing import resume, run_flow
 
 
@@ -134,6 +134,64 @@ def test_a_flow_that_returns_a_state_sets_its_own():
     assert run_flow(main, {"kind": "crash"}).state == "FAILED"
 
 
+def test_a_flow_that_returns_a_future_returns_its_state():
+    @task
+    def one(x: int) -> int:
+        if x < 0:
+            raise ValueError(x)
+        return x
+
+    @flow
+    def main(x: int, *, beside: bool = False) -> object:
+        return [one.submit(x), 5] if beside else one.submit(x)
+
+    assert main(3).result() == 3
+    state = main(3, return_state=True)
+    assert (state.message, state.result().result()) == ("All states completed.", 3)
+    with pytest.raises(ValueError, match="-1"):
+        main(-1)
+    assert main(-1, return_state=True).message == "1/1 states failed."
+    assert [main(-1, beside=True)[0].type, main(-1, beside=True)[1]] == ["FAILED", 5]
+    assert main(-1, beside=True, return_state=True).is_completed()
+
+
+def test_a_state_that_is_not_final_is_no_end():
+    @flow
+    def main() -> State[int]:
+        return Pending(message="later")
+
+    with pytest.raises(UnfinishedRun, match=r"not final: Pending\('later'\)"):
+        main()
+    assert run_flow(main).state == "FAILED"
+
+
+def test_a_child_gives_the_same_states_when_its_parent_is_resumed():
+    called = []
+
+    @task
+    def one(x: int) -> int:
+        called.append(x)
+        if x < 0:
+            raise ValueError(x)
+        return x
+
+    @flow
+    def child(inputs: list[int]) -> object:
+        return one.map(inputs)
+
+    @flow
+    def main() -> list[object]:
+        good, bad = child([1, 2]), child([3, -1])
+        state = child([-2], return_state=True)
+        return [*[repr(each) for each in (*good, *bad)], bad[1].data.args, repr(state)]
+
+    first = run_flow(main)
+    expected = ["Completed()"] * 3 + ["Failed('ValueError: -1')", (-1,), "Failed('1/1 states failed.')"]
+    assert first.outcome.value == expected
+    assert resume(main, first.events[:-1]).outcome.value == expected
+    assert sorted(called) == [-2, -1, 1, 2, 3]
+
+
 def test_a_flow_that_returns_several_is_judged_by_all():
     @task
     def one(x: int) -> int:
@@ -148,13 +206,19 @@ def test_a_flow_that_returns_several_is_judged_by_all():
         states = [one(x, return_state=True) for x in inputs]
         return states if how == "states" else {f"x{n}": state for n, state in enumerate(states)}
 
-    assert run_flow(main, {"inputs": [1, 2], "how": "futures"}).result == [1, 2]
-    assert run_flow(main, {"inputs": [1, 2], "how": "states"}).result == [1, 2]
-    assert run_flow(main, {"inputs": [1, 2], "how": "dict"}).result == {"x0": 1, "x1": 2}
-    for how in ("futures", "states", "dict"):
+    for how in ("futures", "states"):
+        assert [one.result() for one in main([1, 2], how)] == [1, 2]
+        assert [one.type for one in main([1, -1], how)] == ["COMPLETED", "FAILED"]
+        failed = main([1, -1], how, return_state=True)
+        assert (failed.type, failed.message) == ("FAILED", "1/2 states failed.")
+        assert [one.type for one in failed.result(raise_on_failure=False)] == ["COMPLETED", "FAILED"]
+        with pytest.raises(FailedRun, match="1/2 states failed"):
+            failed.result()
         result = run_flow(main, {"inputs": [1, -1], "how": how})
         assert result.state == "FAILED"
         assert str(result.error) == "1/2 states failed."
+    assert {name: one.result() for name, one in main([1, 2], "dict").items()} == {"x0": 1, "x1": 2}
+    assert main([1, -1], "dict", return_state=True).is_completed()
 
     @flow
     def cancelled() -> list[State[int]]:

@@ -106,6 +106,30 @@ RESULT = {
     "row_count": 2, "truncated": True, "elapsed_ms": 1.5, "snapshot_at": NOW,
 }  # fmt: skip
 
+SCHEDULE = {
+    "id": "s1", "flow_id": "f1", "flow_name": EVIL, "name": EVIL, "text": EVIL, "words": EVIL, "state": "paused", "paused": True,
+    "paused_by": EVIL, "made_by": "code", "next_at": NOW, "next_due_at": NOW, "deferred": [NOW], "fired": 1, "skipped": 2,
+    "last_decision": None, "spec": {
+        "timezone": EVIL, "catchup": "last", "overlap": "skip", "jitter_ms": 5, "max_lateness_ms": 5, "configuration": "debug",
+        "deployment": EVIL, "tags": [EVIL], "parameters": {EVIL: EVIL},
+    },
+}  # fmt: skip
+SKIPPED = {
+    "id": "d1", "decision": "skipped", "at_instant": NOW, "through": NOW, "count": 3, "late_ms": 5, "reason": "rejected",
+    "detail": EVIL, "run_id": None, "backfill": False, "by": EVIL,
+}  # fmt: skip
+FIRED = SKIPPED | {"id": "d2", "decision": "fired", "run_id": "r1", "backfill": True, "reason": None}
+COMING = [{"at": NOW, "due_at": NOW, "local": "2026-03-29T03:00:00+02:00", "note": EVIL}]
+SCHEDULES = [SCHEDULE | {"last_decision": SKIPPED}, SCHEDULE | {"id": "s2", "state": "over", "next_due_at": None, "paused": False}]
+ONE_SCHEDULE = {"schedule": SCHEDULE, "coming": COMING, "decisions": [SKIPPED, FIRED], "range": {"since": EVIL, "until": ""}}
+BACKFILL = {"started": 1, "instants": [{"at_instant": NOW, "run_id": "r1", "new": n > 0} for n in range(25)]}
+SCHEDULE_FORM = {
+    "fields": dict.fromkeys(
+        ["flow", "flow_name", "name", "kind", "cron", "every", "unit", "rrule", "at", "anchor", "timezone", "jitter", "catchup",
+         "max_lateness", "overlap", "parameters", "configuration", "tags", "deployment"], EVIL),
+    "flows": [{"id": "f1", "name": EVIL}], "zones": ["UTC"], "words": EVIL, "zone": EVIL, "coming": COMING,
+}  # fmt: skip
+
 PAGES = {
     "home": ("home", {"flows": [flow(), flow(id="f2", recent=[], statistics=None, parameters={})], "live_runs": [run()], "summary": SUMMARY}),
     "home, empty": ("home", {"flows": [], "live_runs": [], "summary": SUMMARY}),
@@ -120,6 +144,11 @@ PAGES = {
     "statistics, empty": ("statistics", {"statistics": {"tasks": [], "flows": []}, "trends": {}}),
     "sql": ("sql", {**SQL, "query": EVIL, "name": EVIL, "result": RESULT, "problem": None}),
     "sql, wrong": ("sql", {**SQL, "query": EVIL, "name": "", "result": None, "problem": {"title": EVIL, "detail": EVIL}}),
+    "schedules": ("schedules", {"schedules": SCHEDULES, "filters": {"flow": "", "state": "paused"}}),
+    "schedules, none": ("schedules", {"schedules": [], "filters": {"flow": "", "state": ""}}),
+    "schedule": ("schedule", {**ONE_SCHEDULE, "backfill": BACKFILL, "problems": [{"field": "since", "message": EVIL}]}),
+    "schedule form, new": ("schedule_form", {**SCHEDULE_FORM, "schedule_id": None}),
+    "schedule form, refused": ("schedule_form", {**SCHEDULE_FORM, "schedule_id": "s1", "made_by": "code", "problems": [{"field": "cron", "message": EVIL}, {"field": "", "message": EVIL}]}),
     "error": ("error", {"status": 404, "title": EVIL, "detail": EVIL}),
 }  # fmt: skip
 PARTS = {
@@ -132,6 +161,15 @@ PARTS = {
     "task_row": ({"task": task()}, "task-t1"),
     "flow_statistics": ({"flow": flow()}, "flow-f1-statistics"),
     "trigger_form": ({"flow": flow()}, "trigger-form"),
+    "schedule_row": ({"schedule": SCHEDULES[0]}, "schedule-row-s1"),
+    "schedule_row_gone": ({"id": "s1"}, "schedule-row-s1"),
+    "schedules_table": ({"schedules": SCHEDULES}, "schedules-table"),
+    "schedule_header": ({"schedule": SCHEDULE}, "schedule-s1-header"),
+    "schedule_gone": ({"id": "s1"}, "schedule-s1-header"),
+    "schedule_coming": ({"schedule": SCHEDULE, "coming": COMING}, "schedule-s1-coming"),
+    "schedule_decision": ({"decision": SKIPPED}, "decision-d1"),
+    "schedule_preview": (SCHEDULE_FORM, "schedule-preview"),
+    "flow_schedules": ({"flow_id": "f1", "schedules": SCHEDULES}, "flow-f1-schedules"),
 }
 
 

@@ -69,7 +69,7 @@ def milliseconds_between(start: str | None, end: str | None) -> int | None:
 def time_tag(text: str | None, style: str = "relative") -> Markup:
     """`<time>`: UTC in the HTML, the browser's zone once the script runs, UTC on hover.
 
-    `style` is `relative` ("3 min ago", ticking), `full` (date and time) or `clock` (time with ms, for logs).
+    `style` is `relative` ("3 min ago", ticking), `away` ("in 4m 05s", ticking), `full` (date and time) or `clock` (time with ms, for logs).
     """
     if not text:
         return escape(NOTHING)
@@ -80,6 +80,11 @@ def time_tag(text: str | None, style: str = "relative") -> Markup:
         shown = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
     iso = moment.isoformat().replace("+00:00", "Z")
     return Markup('<time datetime="{}" data-style="{}">{}</time>').format(iso, style, shown)
+
+
+def local_time(text: str) -> str:
+    """A local time with its offset, as the API says it: `Sun 2026-03-29 03:00:00 +02:00`."""
+    return f"{datetime.fromisoformat(text):%a %Y-%m-%d %H:%M:%S} {text[-6:]}"
 
 
 def task_number(key: str) -> int:

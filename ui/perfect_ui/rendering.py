@@ -34,8 +34,19 @@ _OPTIONAL: dict[str, Any] = {
     "only_flows": False,
     "flow_name": None,
     "artifacts": (),
+    "cards": (),
+    "schedules": (),
+    "made_by": None,
 }
-_ROWS = frozenset({"parts/run_row.html", "parts/task_row.html"})
+_ROWS = frozenset(
+    {
+        "parts/run_row.html",
+        "parts/task_row.html",
+        "parts/schedule_row.html",
+        "parts/schedule_row_gone.html",
+        "parts/schedule_decision.html",
+    }
+)
 
 
 def render(template: str, **context: Any) -> str:
@@ -100,6 +111,7 @@ def _environment() -> Environment:
         "duration": formats.duration,
         "percent": formats.percent,
         "time": formats.time_tag,
+        "local_time": formats.local_time,
         "tone": tone,
         "short_id": formats.short_id,
         "task_number": formats.task_number,

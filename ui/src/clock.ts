@@ -1,5 +1,5 @@
 // Time passes here, not on the server: elapsed times, relative times, progress and running bars move in the browser.
-import { absolute, clock, duration, relative } from "./format";
+import { absolute, away, clock, duration, relative } from "./format";
 import { outlookText } from "./outlook";
 import { moveProgress } from "./progress";
 import { moveTimelines } from "./timeline";
@@ -39,7 +39,7 @@ export function startClock(): void {
       moveTimelines(now);
       if (at - lastRelative >= 1000) {
         lastRelative = at;
-        for (const time of document.querySelectorAll<HTMLTimeElement>('time[data-style="relative"]')) showTime(time, now);
+        for (const time of document.querySelectorAll<HTMLTimeElement>('time[data-style="relative"], time[data-style="away"]')) showTime(time, now);
       }
     }
     requestAnimationFrame(frame); // stops by itself in a hidden tab
@@ -51,11 +51,12 @@ function showTime(time: HTMLTimeElement, now: number): void {
   const moment = Date.parse(time.dateTime);
   if (Number.isNaN(moment)) return;
   const style = time.dataset.style;
-  const text = style === "relative" ? relative(moment, now) : style === "clock" ? clock(moment) : absolute(moment);
+  const text =
+    style === "relative" ? relative(moment, now) : style === "away" ? away(moment, now) : style === "clock" ? clock(moment) : absolute(moment);
   if (time.textContent !== text) time.textContent = text;
   if (!time.title) {
     const utc = time.dateTime.replace("T", " ").replace(/(\.\d{3})\d*/, "$1").replace("Z", " UTC");
-    time.title = style === "relative" ? `${absolute(moment)}\n${utc}` : utc;
+    time.title = style === "relative" || style === "away" ? `${absolute(moment)}\n${utc}` : utc;
   }
 }
 

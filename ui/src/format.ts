@@ -29,6 +29,13 @@ export function relative(moment: number, now: number): string {
   return ahead ? `in ${text}` : `${text} ago`;
 }
 
+/** How long until then: `in 12 s`, `in 4m 05s`, `in 3d 4h`; what has just passed is `now`. */
+export function away(moment: number, now: number): string {
+  const seconds = Math.ceil((moment - now) / 1000);
+  if (seconds <= 0) return seconds > -5 ? "now" : relative(moment, now);
+  return `in ${seconds < 60 ? `${seconds} s` : duration(seconds * 1000)}`;
+}
+
 export function absolute(moment: number): string {
   return FULL.format(moment);
 }

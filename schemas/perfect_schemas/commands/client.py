@@ -8,7 +8,8 @@ import msgspec
 class Presence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A client's key in the KV bucket CLIENTS; gone when its lease has ended.
 
-    slots: runs that it may hold at once. flows: ids that it serves. queues: for which it serves them.
+    slots: runs that it may hold at once. flows: ids that it serves. queues: for which it serves them. deployments: that
+    it serves, as FLOW/NAME.
     """
 
     client_id: str
@@ -19,6 +20,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     flows: list[str] = []
     queues: list[str] = msgspec.field(default_factory=lambda: ["default"])
     draining: bool = False
+    deployments: list[str] = []
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

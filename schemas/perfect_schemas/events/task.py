@@ -12,9 +12,9 @@ from perfect_schemas.envelope import ErrorInfo, Event, Instant, StoredValue
 class _TaskEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     """What a replay needs of every task event.
 
-    name: of the task. ordinal: its place in its scope, from 0. input_digest: hex SHA-256 over the encoded
-    inputs, None when they cannot be encoded. tags: the task's own and those around its call, in the events with which it
-    begins.
+    name: of the task. ordinal: its place in its scope, from 0. input_digest: hex SHA-256 over the encoded inputs, "~"
+    before it when stars stood in place of a secret; None when they cannot be encoded. tags: the task's own and those
+    around its call, in the events with which it begins.
     """
 
     task_run_id: str  # pyright: ignore[reportGeneralTypeIssues]

@@ -1,5 +1,6 @@
 """Schedules: list, show, make, change, pause, and see what comes and what was decided."""
 
+import contextlib
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -9,16 +10,18 @@ from litestar import Response, delete, get, patch, post
 from perfect_gateway import schedules
 from perfect_gateway.api import schedule_examples as examples
 from perfect_gateway.parts import Parts
-from perfect_gateway.schedule_change import changed, known_spec
+from perfect_gateway.schedule_change import changed, check_parameters, known_spec
 from perfect_gateway.schedules import ScheduleState, ShownSchedule
 from perfect_gateway.wire import AnyRequest, aware, body, json, page, query
+from perfect_runtime import occurrence
 from perfect_schemas import commands, queries
 from perfect_schemas.commands import Backfilled, ScheduleView
 from perfect_schemas.envelope import Configuration, Instant
-from perfect_schemas.errors import Conflicting
+from perfect_schemas.errors import Conflicting, NotFound
 from perfect_schemas.queries import ScheduledInstant
 from perfect_schemas.schedule import Catchup, Overlap, ScheduleSpec
 from perfect_schemas.schedule_decision import Decision, ScheduleDecisionView
+from perfect_schemas.views import FlowView
 
 BY = "api"
 Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
@@ -122,6 +125,11 @@ async def create(parts: Parts, flow: str, spec: ScheduleSpec) -> ShownSchedule:
 
 
 async def save(parts: Parts, flow: str, spec: ScheduleSpec) -> ShownSchedule:
+    """Raises NotFound, InvalidInput, also for runs that would all be refused for want of a parameter."""
+    occurrence.check(spec, "spec.")
+    with contextlib.suppress(NotFound):  # the registry says it better
+        found, _ = await parts.asker.value("flow", queries.FlowDetail(flow=flow), FlowView)
+        check_parameters(found, spec)
     command = commands.SaveSchedule(flow=flow, spec=spec, by=BY)
     return schedules.shown(
         await parts.asker.command("registry", "save_schedule", command, ScheduleView), None

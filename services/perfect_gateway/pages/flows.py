@@ -10,16 +10,15 @@ import perfect_ui
 from perfect_gateway import shapes
 from perfect_gateway.api.runs import TriggerBody, trigger_run
 from perfect_gateway.pages.page import form, html, position, see
-from perfect_gateway.pages.versions import Shown, version_history
+from perfect_gateway.pages.versions import known_versions, shown
 from perfect_gateway.parts import Parts
 from perfect_gateway.problems import invalid
-from perfect_gateway.schedules import ShownSchedule, all_shown, shape
+from perfect_gateway.schedules import all_shown, shape
 from perfect_gateway.wire import AnyRequest
 from perfect_schemas import queries
-from perfect_schemas.commands import Reply
 from perfect_schemas.errors import InvalidInput, NotFound
 from perfect_schemas.ids import is_id
-from perfect_schemas.views import FlowView, StatisticsView
+from perfect_schemas.views import FlowView, StatisticView
 
 RUNS = 50
 
@@ -38,36 +37,35 @@ def submitted_tags(text: str) -> list[str]:
     return list(dict.fromkeys(filter(None, (tag.strip() for tag in text.split(",")))))
 
 
-async def _around(
-    parts: Parts, flow_id: str
-) -> tuple[Reply, StatisticsView, list[Shown], list[ShownSchedule]]:
-    """Its last runs, its statistics, its versions, its schedules."""
-    runs, (statistics, _), versions, schedules = await asyncio.gather(
-        parts.asker.query("runs", queries.RunPage(flow=flow_id, limit=RUNS)),
-        parts.asker.value("statistics", queries.Statistics(flow=flow_id), StatisticsView),
-        version_history(parts, flow_id),
-        all_shown(parts.asker, flow_id),
-    )
-    return runs, statistics, versions, schedules
+class _Runs(msgspec.Struct):
+    runs: list[dict[str, Any]]
+
+
+class _Whole(msgspec.Struct):
+    """`queries.FlowWhole`, as far as it is, for the templates."""
+
+    flow: FlowView
+    runs: _Runs
+    tasks: list[dict[str, Any]]
+    versions: list[StatisticView]
+
+
+_decode_whole = msgspec.json.Decoder(_Whole).decode
 
 
 async def flow_context(parts: Parts, name: str) -> dict[str, Any]:
     """Raises NotFound."""
-    asking = parts.asker.value("flow", queries.FlowDetail(flow=name), FlowView)
-    if is_id(name):  # then all can be asked at once
-        (found, as_of), (runs, statistics, versions, schedules) = await asyncio.gather(
-            asking, _around(parts, name)
-        )
-    else:
-        found, as_of = await asking
-        runs, statistics, versions, schedules = await _around(parts, found.id)
-    shown = msgspec.json.decode(runs.value)["runs"]
+    asking = parts.asker.query("whole_flow", queries.WholeFlow(flow=name, runs=RUNS))
+    reply, versions, schedules = await asyncio.gather(
+        asking, known_versions(parts, name), all_shown(parts.asker, name)
+    )
+    found = _decode_whole(reply.value)
     return {
-        "seq": position(None if as_of is None or runs.seq is None else min(as_of, runs.seq)),
-        "flow": shapes.flow_shape(found),
-        "runs": [shapes.run_shape(run) for run in shown],
-        "task_statistics": shapes.plain(statistics.tasks),
-        "versions": shapes.plain(versions),
+        "seq": position(reply.seq),
+        "flow": shapes.flow_shape(found.flow),
+        "runs": [shapes.run_shape(run) for run in found.runs.runs],
+        "task_statistics": found.tasks,
+        "versions": shapes.plain(shown(versions, found.versions)),
         "schedules": [shape(one) for one in schedules],
         "version": parts.version,
     }

@@ -19,7 +19,7 @@ from perfect_gateway.wire import AnyRequest, query, run_id
 from perfect_schemas import queries
 from perfect_schemas.errors import NotFound
 from perfect_schemas.shown import artifact_view
-from perfect_schemas.views import ArtifactView, FlowView, LogView
+from perfect_schemas.views import ArtifactView
 
 FILTERS = ("flow", "state", "tag", "configuration", "text")
 LINES = 1000
@@ -29,49 +29,67 @@ TASKS_A_PAGE = 1000
 MOST_TASKS = 20_000
 
 
+class _Named(msgspec.Struct):
+    """Of a flow, what a filter takes."""
+
+    id: str
+    name: str
+
+
 class RunContext(msgspec.Struct, kw_only=True):
     """What `pages/run.html` shows. seq: EVENTS and LOGS sequences that it is as of."""
 
     run: dict[str, Any]
     tasks: list[dict[str, Any]]
-    logs: list[LogView]
+    logs: list[dict[str, Any]]
     artifacts: list[ArtifactView]
     seq: int | None
     log_seq: int
     earlier: bool
 
 
-async def tasks_of(parts: Parts, wanted: str) -> tuple[list[dict[str, Any]], int | None]:
-    tasks: list[dict[str, Any]] = []
-    cursor: str | None = None
-    first: int | None = None
-    while True:
-        page = queries.TaskRunPage(run_id=wanted, limit=TASKS_A_PAGE, cursor=cursor)
-        reply = await parts.asker.query("task_runs", page)
-        found = msgspec.json.decode(reply.value)
-        first = reply.seq if first is None else first
-        tasks += found["task_runs"]
-        cursor = found["next"]
-        if cursor is None or len(tasks) >= MOST_TASKS:
-            return tasks, first
+class _Tasks(msgspec.Struct):
+    task_runs: list[dict[str, Any]]
+    next: str | None
+
+
+class _Logs(msgspec.Struct):
+    logs: list[dict[str, Any]]
+    seq: int
+
+
+class _Whole(msgspec.Struct):
+    """`queries.RunWhole`, as far as it is, for the templates."""
+
+    run: dict[str, Any]
+    task_runs: _Tasks
+    logs: _Logs
+    artifacts: queries.Artifacts
+
+
+_decode_whole = msgspec.json.Decoder(_Whole).decode
+_decode_tasks = msgspec.json.Decoder(_Tasks).decode
 
 
 async def projected(parts: Parts, wanted: str) -> RunContext:
     """From the read model. Raises NotFound."""
-    reply, (tasks, as_of), (logs, _), (shown, _) = await asyncio.gather(
-        parts.asker.query("run", queries.RunDetail(run_id=wanted)),
-        tasks_of(parts, wanted),
-        parts.asker.value("logs", queries.LogPage(run_id=wanted, limit=LINES, tail=True), queries.Logs),
-        parts.asker.value("artifacts", queries.ArtifactPage(run_id=wanted), queries.Artifacts),
-    )
+    asked = queries.WholeRun(run_id=wanted, tasks=TASKS_A_PAGE, lines=LINES)
+    reply = await parts.asker.query("whole_run", asked)
+    found = _decode_whole(reply.value)
+    tasks, cursor = found.task_runs.task_runs, found.task_runs.next
+    while cursor is not None and len(tasks) < MOST_TASKS:
+        page = queries.TaskRunPage(run_id=wanted, limit=TASKS_A_PAGE, cursor=cursor)
+        more = _decode_tasks((await parts.asker.query("task_runs", page)).value)
+        tasks += more.task_runs
+        cursor = more.next
     return RunContext(
-        run=msgspec.json.decode(reply.value),
+        run=found.run,
         tasks=tasks,
-        logs=logs.logs,
-        artifacts=shown.artifacts,
-        seq=None if reply.seq is None or as_of is None else min(reply.seq, as_of),
-        log_seq=logs.seq,
-        earlier=len(logs.logs) == LINES,
+        logs=found.logs.logs,
+        artifacts=found.artifacts.artifacts,
+        seq=reply.seq,
+        log_seq=found.logs.seq,
+        earlier=len(found.logs.logs) == LINES,
     )
 
 
@@ -86,7 +104,7 @@ async def folded(parts: Parts, wanted: str) -> RunContext:
     return RunContext(
         run=shapes.plain(view),
         tasks=tasks,
-        logs=logs[-LINES:],
+        logs=shapes.plain(logs[-LINES:]),
         artifacts=[
             artifact_view(life)
             for life in sorted(history.artifacts.values(), key=lambda life: life.first_seq)
@@ -109,7 +127,7 @@ async def run_context(parts: Parts, wanted: str) -> dict[str, Any]:
         "seq": position(shown.seq, shown.log_seq),
         "run": shapes.run_shape(run, result=True),
         "tasks": [shapes.task_shape(task) for task in shown.tasks],
-        "logs": [shapes.log_shape(line) for line in shown.logs],
+        "logs": [shapes.numbered(line) for line in shown.logs],
         "artifacts": [shapes.artifact_shape(one) for one in shown.artifacts],
         "logs_earlier": f"/api/engine/runs/{wanted}/logs?limit=1000" if shown.earlier else None,
         "actions": shapes.actions(run),
@@ -123,7 +141,7 @@ def routes(parts: Parts) -> list[Any]:
         wanted = query(request, RunQuery)
         reply, (flows, _) = await asyncio.gather(
             parts.asker.query("runs", run_page(wanted)),
-            parts.asker.value("flows", queries.FlowList(), list[FlowView]),
+            parts.asker.value("flows", queries.FlowList(), list[_Named]),
         )
         found = msgspec.json.decode(reply.value)
         filters = {name: request.query_params.get(name, "") for name in FILTERS}

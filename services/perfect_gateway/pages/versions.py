@@ -1,16 +1,13 @@
 """The versions of a flow as its page shows them: each with how long its runs took, beside the version before."""
 
-import asyncio
-
 import msgspec
 
-from perfect_gateway.api.versions import EVER_DAYS, versions_of
+from perfect_gateway.api.versions import versions_of
 from perfect_gateway.parts import Parts
 from perfect_gateway.version_diff import DurationDiff, compare
-from perfect_schemas import queries
 from perfect_schemas.commands import FlowVersion
 from perfect_schemas.errors import NotFound, ServiceUnavailable
-from perfect_schemas.views import StatisticsView
+from perfect_schemas.views import StatisticView
 
 SHOWN = 10
 
@@ -22,25 +19,17 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     run: DurationDiff
 
 
-async def version_history(parts: Parts, flow_id: str) -> list[Shown]:
-    """The current one first; empty while the registry is away: the page tells of the rest."""
+async def known_versions(parts: Parts, flow: str) -> list[FlowVersion]:
+    """The current one first; empty while the registry is away: the page tells of the rest. flow: id or name."""
     try:
-        versions, (statistics, _) = await asyncio.gather(
-            versions_of(parts, flow_id),
-            parts.asker.value(
-                "statistics",
-                queries.Statistics(flow=flow_id, by="flow_version", days=EVER_DAYS),
-                StatisticsView,
-            ),
-        )
+        return await versions_of(parts, flow)
     except (NotFound, ServiceUnavailable):
         return []
-    return shown(versions, statistics)
 
 
-def shown(versions: list[FlowVersion], statistics: StatisticsView) -> list[Shown]:
-    """versions: newest first."""
-    runs = {one.flow_version: one for one in statistics.flows}
+def shown(versions: list[FlowVersion], statistics: list[StatisticView]) -> list[Shown]:
+    """versions: newest first. statistics: of the flow, by version."""
+    runs = {one.flow_version: one for one in statistics}
     found: list[Shown] = []
     before = None
     for version in reversed(versions):

@@ -19,7 +19,7 @@ from perfect_projector.expectation import Counts, Expectations
 from perfect_projector.forecast import HALF, Curves, Forecast, Guess
 from perfect_projector.project import Draft, Projection, measured_of
 from perfect_projector.rebuilding.plain import Shape
-from perfect_projector.rebuilding.share import Course, Folded
+from perfect_projector.rebuilding.share import Course, Folded, Of
 from perfect_projector.rebuilding.sums import Sums
 from perfect_projector.tracker import Tracker
 from perfect_projector.values import text
@@ -34,7 +34,17 @@ MOST_PATHS = 50_000
 _START, _HALFWAY, _END = range(3)
 _decode_courses = msgspec.msgpack.Decoder(list[Course]).decode
 _decode_raw = msgspec.json.Decoder(list[tuple[int, msgspec.Raw]]).decode
-_PlanKey = tuple[Any, ...] | None
+
+
+class PlanKey(msgspec.Struct, frozen=True, cache_hash=True):
+    """Equal for equal plans of a version of a flow, which is told at `seq`. counts: how often each of its tasks ran in the
+    last `runs` runs.
+    """
+
+    flow_id: str
+    seq: int
+    runs: int
+    counts: tuple[int, ...]
 
 
 class Plans(Expectations):
@@ -43,28 +53,31 @@ class Plans(Expectations):
     def __init__(self) -> None:
         super().__init__()
         self._totals: dict[str, Counts] = {}
+        self._keys: dict[str, PlanKey] = {}
 
     def completed(self, flow_id: str, counts: Counts) -> None:
         totals = self._totals.setdefault(flow_id, {})
         history = self.counts.get(flow_id)
         if history is not None and len(history) == history.maxlen:
+            if history[0] is counts:  # as by far most runs of most flows
+                history.append(counts)
+                return
             for task_id, count in history[0].items():
                 totals[task_id] -= count
         for task_id, count in counts.items():
             totals[task_id] = totals.get(task_id, 0) + count
         super().completed(flow_id, counts)
+        self._keys.pop(flow_id, None)
 
-    def key(self, flow: Flow) -> _PlanKey:
-        """Equal for equal plans of a version of a flow."""
-        totals = self._totals.get(flow.id)
-        if totals is None:
-            return flow.id, flow.last_seq, 0
-        return (
-            flow.id,
-            flow.last_seq,
-            len(self.counts[flow.id]),
-            *[totals.get(task.id, 0) for task in flow.tasks],
-        )
+    def key(self, flow: Flow) -> PlanKey:
+        known = self._keys.get(flow.id)
+        if known is not None and known.seq == flow.last_seq:
+            return known
+        totals = self._totals.get(flow.id, {})
+        counts = tuple(totals.get(task.id, 0) for task in flow.tasks)
+        key = PlanKey(flow.id, flow.last_seq, len(self.counts.get(flow.id, ())), counts)
+        self._keys[flow.id] = key
+        return key
 
     def plan(self, flow: Flow) -> list[PlannedTask]:
         totals = self._totals.get(flow.id, {})
@@ -101,7 +114,9 @@ class Guesses(Curves):
         left = self._left.get((flow_id, step), ())
         if len(left) < LEAST_RUNS:
             return None
-        return Guess(*(elapsed_ms + round(quantile(left, share)) for share in (MEDIAN, NEARLY_ALL)))
+        return Guess(
+            elapsed_ms + round(quantile(left, MEDIAN)), elapsed_ms + round(quantile(left, NEARLY_ALL))
+        )
 
 
 def _left(curve: list[int], step: int) -> int:
@@ -109,8 +124,11 @@ def _left(curve: list[int], step: int) -> int:
 
 
 class Path(msgspec.Struct, frozen=True):
-    """What a plan makes of a shape. reached: at which end of a task each tenth was reached. high, total: as of a `Tracker`."""
+    """What a plan makes of a shape. begun: how many tasks. reached: at which end of a task each tenth was reached.
+    high, total: as of a `Tracker`.
+    """
 
+    begun: int
     reached: list[int]
     high: float
     total: int
@@ -129,13 +147,15 @@ def path_of(plan: list[PlannedTask] | None, shape: Shape) -> Path:
             reached += [tracker.finished - 1] * passed
         else:
             tracker.began(task_id)
-    return Path(reached, tracker.high, tracker.total)
+    begun = sum(1 for step in shape.steps if not step % 2)
+    return Path(begun, reached, tracker.high, tracker.total)
 
 
-class Going(msgspec.Struct):
+class Going(msgspec.Struct, gc=False):
     """A plain run between its first event and its end."""
 
     course: Course
+    of: Of
     shape: Shape
     path: Path
     forecast: Forecast
@@ -162,7 +182,7 @@ class Runs(Projection):
         self._left: dict[str, int] = {}  # runs that are not plain: how many events are to come
         self._draft = Draft(self.batch)
         self._shapes: dict[Shape, Shape] = {}
-        self._paths: dict[tuple[_PlanKey, Shape], Path] = {}
+        self._paths: dict[tuple[PlanKey | None, Shape], Path] = {}
         self._counts: dict[Shape, Counts] = {}
 
     def define(self, message: Message, before_seq: int) -> None:
@@ -172,8 +192,10 @@ class Runs(Projection):
     def take(self, folded: Folded) -> None:
         items = self._items
         shapes = [self._shapes.setdefault(shape, shape) for shape in folded.shapes]
+        ofs = folded.ofs
         items += [
-            (course.first_seq, shapes[course.shape], course) for course in _decode_courses(folded.courses)
+            (course.first_seq, (ofs[course.of], shapes[course.shape]), course)
+            for course in _decode_courses(folded.courses)
         ]
         for run_id, said in folded.others:
             events = _decode_raw(said)
@@ -193,7 +215,7 @@ class Runs(Projection):
             while moments and moments[0][0] < seq:
                 self._moment(heapq.heappop(moments))
             if type(said) is Course:
-                self._begin(said, what)
+                self._begin(said, *what)
             elif what is None:
                 self._define(said)
             else:
@@ -211,8 +233,8 @@ class Runs(Projection):
 
     # -- plain runs
 
-    def _begin(self, course: Course, shape: Shape) -> None:
-        flow = self.definitions.flows.get(course.flow_id)
+    def _begin(self, course: Course, of: Of, shape: Shape) -> None:
+        flow = self.definitions.flows.get(of.flow_id)
         key = self.plans.key(flow) if flow is not None else None, shape
         path = self._paths.get(key)
         if path is None:
@@ -221,7 +243,7 @@ class Runs(Projection):
             plan = self.plans.plan(flow) if flow is not None else None
             path = self._paths[key] = path_of(plan, shape)
         forecast = Forecast(marks=[course.elapsed_ms[place] for place in path.reached])
-        going = Going(course, shape, path, forecast)
+        going = Going(course, of, shape, path, forecast)
         heapq.heappush(self._moments, (course.started_seq, _START, going))
         if len(path.reached) >= HALF:
             heapq.heappush(self._moments, (course.ended_seqs[path.reached[HALF - 1]], _HALFWAY, going))
@@ -229,23 +251,21 @@ class Runs(Projection):
 
     def _moment(self, moment: tuple[int, int, Going]) -> None:
         seq, which, going = moment
-        course, forecast = going.course, going.forecast
+        course, of, forecast = going.course, going.of, going.forecast
         if which == _START:
-            self.curves.started(course.flow_id, forecast)
+            self.curves.started(of.flow_id, forecast)
             return
         if which == _HALFWAY:
-            self.curves.halfway(course.flow_id, forecast)
+            self.curves.halfway(of.flow_id, forecast)
             return
         path = going.path
         if course.completed:
-            self.plans.completed(course.flow_id, self._counts_of(going.shape))
-            errors = forecasting.errors(forecast, course.duration_ms)
-            of = (course.day, course.configuration, course.flow_version)
-            self.sums.off(course.flow_id, course.flow_name, of, errors, seq)
-            self.curves.completed(course.flow_id, forecast, course.duration_ms)
-            progress, total = 100.0, course.begun
+            self.plans.completed(of.flow_id, self._counts_of(going.shape))
+            self.sums.off(of, forecasting.errors(forecast, course.duration_ms), seq)
+            self.curves.completed(of.flow_id, forecast, course.duration_ms)
+            progress, total = 100.0, path.begun
         else:
-            progress, total = path.high * 100, max(path.total, course.begun)
+            progress, total = path.high * 100, max(path.total, path.begun)
         said = text(forecast) if forecast.start is not None or forecast.marks else None
         self.measured.append((course.run_id, progress, total, said))
 

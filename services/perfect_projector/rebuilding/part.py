@@ -153,11 +153,13 @@ def _select_task_runs() -> str:
     rest, kinds = ([columns[place] for place in places] for places in (_REST, _KIND))
     rows = [f"unnest({value.format(f'${n}')}) AS {name}" for n, (value, name) in enumerate(rest, 2)]
     lists = [f"{value.format(f'${n}')} AS {name}" for n, (value, name) in enumerate(kinds, len(rest) + 2)]
-    return (
-        f"SELECT {', '.join(f'rows.{name}' for _, name in rest)}, "
-        f"{', '.join(f'kinds.{name}[rows.kind + 1] AS {name}' for _, name in kinds)} "
-        f"FROM (SELECT unnest($1::JSON::BIGINT[]) AS kind, {', '.join(rows)}) AS rows, (SELECT {', '.join(lists)}) AS kinds"
-    )  # noqa: S608  names of our own columns
+    shown = [f"rows.{name}" for _, name in rest] + [
+        f"kinds.{name}[rows.kind + 1] AS {name}" for _, name in kinds
+    ]
+    return f"""
+        SELECT {", ".join(shown)}
+        FROM (SELECT unnest($1::JSON::BIGINT[]) AS kind, {", ".join(rows)}) AS rows, (SELECT {", ".join(lists)}) AS kinds
+    """  # noqa: S608
 
 
 _RUNS, _TASK_RUNS = _select_runs(), _select_task_runs()

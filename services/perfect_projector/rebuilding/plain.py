@@ -41,7 +41,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 _is_known_id = lru_cache(10_000)(is_id)  # of tasks: there are few
 
 
-class Shape(msgspec.Struct, frozen=True):
+class Shape(msgspec.Struct, frozen=True, cache_hash=True):
     """In which order its tasks began and ended: 2 n for a begin of `task_ids[n]`, 2 n + 1 for an end."""
 
     task_ids: tuple[str, ...]

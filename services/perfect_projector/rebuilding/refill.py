@@ -3,41 +3,41 @@
 import gc
 import os
 import shutil
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 
 import duckdb
 
-from perfect_projector.batch import columns
 from perfect_projector.database import connect
 from perfect_projector.duck import Duck
 from perfect_projector.months import Months
+from perfect_projector.rebuilding import parent
 from perfect_projector.rebuilding.course import Runs
 from perfect_projector.rebuilding.share import MEMORY_LIMIT, Folded, Folder, Share
 from perfect_projector.refold import message_of
 from perfect_projector.sql import statement
+from perfect_projector.values import text
 from perfect_schemas import codec
 from perfect_schemas.events import FlowRegistered
 from perfect_schemas.ids import is_id
 
-SHARE_EVENTS = 100_000
+SHARE_EVENTS = 50_000
 ALONE_EVENTS = 100_000  # below, other processes would take longer to start than to help
 WRITE_ROWS = 20_000
+PUT_FILES = 8  # of task runs: some more than one group of rows of the table
 MOST_PROCESSES = 4
-_PUT = {
-    "runs": """
-        INSERT INTO runs BY NAME
-        SELECT part.* REPLACE (
-          measured.progress AS progress, measured.tasks_total AS tasks_total, measured.forecast AS forecast
-        )
-        FROM read_parquet($files) AS part
-        JOIN measured ON measured.id = part.id""",
-    "task_runs": "INSERT INTO task_runs BY NAME FROM read_parquet($files)",
-}
+_PUT_RUNS = """
+    INSERT INTO runs BY NAME
+    SELECT part.* REPLACE (
+      measured.progress AS progress, measured.tasks_total AS tasks_total, measured.forecast AS forecast
+    )
+    FROM read_parquet($files) AS part
+    JOIN measured ON measured.id = part.id
+"""
+_PUT_TASK_RUNS = "INSERT INTO task_runs BY NAME FROM read_parquet($files)"
 _folder: Folder | None = None
 
 Cursor = duckdb.DuckDBPyConnection
@@ -74,7 +74,7 @@ def refill(
     parts.mkdir(mode=0o700)
     try:
         scratch.connection.execute(
-            "CREATE TEMP TABLE measured (id UUID, progress DOUBLE, tasks_total INTEGER, forecast JSON)"
+            "CREATE TEMP TABLE measured (id UUID, progress DOUBLE, tasks_total INTEGER, forecast VARCHAR)"
         )
         files: list[Path] = []
         told = total - sum(share.events for share in shares)
@@ -83,6 +83,7 @@ def refill(
             runs.take(folded)
             files += folded.files
             runs.advance(least[folded.share.number])
+            files = _put_task_runs(scratch, files, PUT_FILES)
             if len(runs.measured) + len(runs.batch.new_task_runs) >= WRITE_ROWS:
                 _write(scratch, runs)
             told += folded.share.events
@@ -90,7 +91,11 @@ def refill(
         runs.advance(float("inf"))
         runs.sums.take_rows(runs.batch)
         _write(scratch, runs)
-        _put_together(scratch, files, {stream: seq for stream, (_, seq) in ends.items()})
+        _put_task_runs(scratch, files, 1)
+        _put_runs(scratch, sorted(map(str, parts.glob("runs-*"))))
+        with scratch.transaction():
+            for stream in ends.keys() & {"DEFS", "EVENTS"}:
+                scratch.connection.execute(statement("set_offset"), [stream, ends[stream][1]])
     finally:
         shutil.rmtree(parts, ignore_errors=True)
     return total, runs.failed
@@ -150,17 +155,9 @@ def _folded(
 def _begin(file: Path, parts: Path, known_from: dict[str, int]) -> None:
     """In a process of its own: it lives as long as the rebuild."""
     global _folder
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    parent.follow()
     gc.disable()  # a share leaves nothing behind that refers to itself
     _folder = Folder(connect(file, read_only=True, threads=1, memory_limit=MEMORY_LIMIT), parts, known_from)
-
-
-def _follow_parent() -> None:
-    """Whoever outlives a parent that was killed would keep the file from whoever comes next."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _fold(share: Share) -> Folded:
@@ -171,9 +168,9 @@ def _fold(share: Share) -> Folded:
 def _write(scratch: Duck, runs: Runs) -> None:
     if runs.measured:
         scratch.connection.execute(
-            "INSERT INTO measured SELECT unnest($1::UUID[]), unnest($2::DOUBLE[]), unnest($3::INTEGER[]), "
-            "unnest($4::JSON[])",
-            columns(runs.measured),
+            "INSERT INTO measured SELECT unnest($1::JSON::UUID[]), unnest($2::JSON::DOUBLE[]), "
+            "unnest($3::JSON::INTEGER[]), unnest($4::JSON::VARCHAR[])",
+            [text(column) for column in zip(*runs.measured, strict=True)],
         )
         runs.measured.clear()
     try:
@@ -185,13 +182,20 @@ def _write(scratch: Duck, runs: Runs) -> None:
     runs.written()
 
 
-def _put_together(scratch: Duck, files: list[Path], offsets: dict[str, int]) -> None:
-    with scratch.transaction():
-        for table, put in _PUT.items():
-            found = sorted(str(file) for file in files if file.name.startswith(f"{table}-"))
-            if found:
-                scratch.connection.execute(put, {"files": found})
-        for stream in ("DEFS", "EVENTS"):
-            if stream in offsets:
-                scratch.connection.execute(statement("set_offset"), [stream, offsets[stream]])
+def _put_task_runs(scratch: Duck, files: list[Path], least: int) -> list[Path]:
+    """When there are as many as `least`, while other processes fold: so that little is left to do at the end. Returns those
+    that are not put yet.
+    """
+    found = [file for file in files if file.name.startswith("task_runs-")]
+    if len(found) < least:
+        return files
+    scratch.connection.execute(_PUT_TASK_RUNS, {"files": sorted(map(str, found))})
+    for file in found:
+        file.unlink()
+    return []
+
+
+def _put_runs(scratch: Duck, files: list[str]) -> None:
+    if files:
+        scratch.connection.execute(_PUT_RUNS, {"files": files})
     scratch.connection.execute("DROP TABLE measured")

@@ -5,7 +5,7 @@ A share leaves two Parquet files, of the rows of its runs and of its task runs, 
 
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import duckdb
 import msgspec
@@ -14,14 +14,13 @@ from perfect_projector.database import connect
 from perfect_projector.rebuilding import plain as plain_fold
 from perfect_projector.rebuilding.part import Part
 from perfect_projector.rebuilding.plain import Plain, Shape
-from perfect_projector.rebuilding.tally import Tallies, Tally
-from perfect_projector.rollup import Whose
+from perfect_projector.rebuilding.tally import Samples, Tallies, Tally
 from perfect_projector.sql import statement
 from perfect_schemas import codec
 from perfect_schemas.events import AnyEvent
 from perfect_schemas.views import queued_ms
 
-MEMORY_LIMIT = "150MB"  # of DuckDB, in each process
+MEMORY_LIMIT = "100MB"  # of DuckDB, in each process
 FETCH = 2_000  # events
 _decode = msgspec.json.Decoder(list[AnyEvent]).decode
 
@@ -36,26 +35,29 @@ class Share(msgspec.Struct, frozen=True):
     first_seq: int
 
 
-class Course(msgspec.Struct, frozen=True, array_like=True):
-    """What the owner needs of a plain run, see `Plain`. day: of its end. begun: how many of its tasks. shape: its place
-    among the shapes of the share.
-    """
+class Course(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the owner needs of a plain run, see `Plain`. of, shape: its places among those of the share."""
 
     run_id: str
-    flow_id: str
-    flow_name: str
-    configuration: str
-    flow_version: str
+    of: int
+    shape: int
     first_seq: int
     started_seq: int
     end_seq: int
-    day: date
     completed: bool
     duration_ms: int
-    begun: int
-    shape: int
     elapsed_ms: list[int]
     ended_seqs: list[int]
+
+
+class Of(NamedTuple):
+    """What a run's statistics are apart by. day: of its end."""
+
+    flow_id: str
+    flow_name: str
+    day: date
+    configuration: str
+    flow_version: str
 
 
 class Folded(msgspec.Struct):
@@ -65,6 +67,7 @@ class Folded(msgspec.Struct):
 
     share: Share
     courses: bytes
+    ofs: list[Of]
     shapes: list[Shape]
     tallies: Tallies
     others: list[tuple[str, str]]
@@ -86,12 +89,17 @@ class Folder:
         self._folder = folder
         self._known_from = known_from
         self._writer = connect(":memory:", threads=1, memory_limit=MEMORY_LIMIT)
+        self._writer.execute(
+            "PRAGMA disable_optimizer"
+        )  # it would read the texts, which are constants, value by value
 
     def fold(self, share: Share) -> Folded:
         part = Part()
+        samples: Samples = {}
         courses: list[Course] = []
+        ofs: dict[Of, int] = {}
         shapes: dict[Shape, int] = {}
-        folded = Folded(share, b"", [], {}, [], [], [])
+        folded = Folded(share, b"", [], [], {}, [], [], [])
         said = self._said(share)
         for run_id in list(said):
             seqs, payloads = said.pop(run_id)
@@ -101,11 +109,14 @@ class Folder:
                 folded.others.append((run_id, f"[{text}]"))
                 continue
             part.add(run_id, plain)
-            _count(folded.tallies, plain)
+            _count(samples, plain)
             folded.artifacts += [(run_id, seq, codec.encode(event)) for seq, event in plain.artifacts]
-            courses.append(_course(run_id, plain, shapes.setdefault(plain.shape, len(shapes))))
+            shape = shapes.setdefault(plain.shape, len(shapes))
+            courses.append(_course(run_id, plain, ofs.setdefault(_of(plain), len(ofs)), shape))
         folded.courses = msgspec.msgpack.encode(courses)
+        folded.ofs = list(ofs)
         folded.shapes = list(shapes)
+        folded.tallies = {key: Tally.of(found) for key, found in samples.items()}
         folded.files = part.write(self._writer, self._folder, share.number)
         return folded
 
@@ -144,39 +155,41 @@ def _seq(said: tuple[int, object]) -> int:
     return said[0]
 
 
-def _course(run_id: str, plain: Plain, shape: int) -> Course:
+def _of(plain: Plain) -> Of:
+    run = plain.run
+    return Of(run.flow_id, run.flow_name, plain.ended_at.date(), run.configuration, run.flow_version or "")
+
+
+def _course(run_id: str, plain: Plain, of: int, shape: int) -> Course:
     run = plain.run
     return Course(
         run_id=run_id,
-        flow_id=run.flow_id,
-        flow_name=run.flow_name,
-        configuration=run.configuration,
-        flow_version=run.flow_version or "",
+        of=of,
+        shape=shape,
         first_seq=plain.first_seq,
         started_seq=plain.started_seq,
         end_seq=plain.end_seq,
-        day=plain.ended_at.date(),
         completed=run.state == "COMPLETED",
         duration_ms=run.duration_ms or 0,
-        begun=len(plain.tasks),
-        shape=shape,
         elapsed_ms=plain.elapsed_ms,
         ended_seqs=plain.ended_seqs,
     )
 
 
-def _count(tallies: dict[Any, Tally], plain: Plain) -> None:
+def _count(samples: Samples, plain: Plain) -> None:
     """What it adds to the statistics, as `Completions` does one by one."""
     run = plain.run
-    flow_id, configuration, version = run.flow_id, run.configuration, run.flow_version or ""
+    flow_id, flow_name = run.flow_id, run.flow_name
+    configuration, version = run.configuration, run.flow_version or ""
     for began, seq, event in plain.completions:
         at = event.at
         key = (began.task_id, "run", at.date(), configuration, version)
-        tally = tallies.get(key)
-        if tally is None:
-            tallies[key] = Tally(Whose(flow_id, run.flow_name, began.name), event.duration_ms, at, seq)
+        sample = (seq, event.duration_ms, at, flow_id, flow_name, began.name)
+        found = samples.get(key)
+        if found is None:
+            samples[key] = [sample]
         else:
-            tally.add(event.duration_ms, at, seq)
+            found.append(sample)
     if run.state != "COMPLETED":
         return
     at = plain.ended_at
@@ -187,8 +200,4 @@ def _count(tallies: dict[Any, Tally], plain: Plain) -> None:
     ):
         if value is not None:
             key = (flow_id, measure, at.date(), configuration, version)
-            tally = tallies.get(key)
-            if tally is None:
-                tallies[key] = Tally(Whose(flow_id, run.flow_name, None), value, at, plain.end_seq)
-            else:
-                tally.add(value, at, plain.end_seq)
+            samples.setdefault(key, []).append((plain.end_seq, value, at, flow_id, flow_name, None))

@@ -1,6 +1,6 @@
 """The statistics of a rebuild: those of whole numbers as sums, whoever counted them; those of forecasts as live."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from perfect_projector.batch import Batch
@@ -8,6 +8,7 @@ from perfect_projector.completion import Completions
 from perfect_projector.forecast import Curves, Error
 from perfect_projector.outlier import Finding
 from perfect_projector.rebuilding import tally
+from perfect_projector.rebuilding.share import Of
 from perfect_projector.rebuilding.tally import Tallies, Tally
 from perfect_projector.rollup import Key, Roll, Rolls, Whose, bucket
 from perfect_projector.statistic import Book, Statistic
@@ -59,19 +60,18 @@ class Sums(Completions):
         self.book: _Book
         self.rolls: _Rolls = _Rolls()
         self.curves = curves
-        self._off: dict[tuple[str, tuple[date, str, str]], dict[Error, Roll]] = {}
+        self._off: dict[Of, dict[Error, Roll]] = {}
 
-    def off(
-        self, flow_id: str, flow_name: str, of: tuple[date, str, str], errors: dict[Error, float], seq: int
-    ) -> None:
-        """How far the forecasts of a run were off. of: the day of its end, its configuration and the flow's version."""
-        rolls = self._off.get((flow_id, of))
+    def off(self, of: Of, errors: dict[Error, float], seq: int) -> None:
+        """How far the forecasts of a run were off."""
+        rolls = self._off.get(of)
         if rolls is None:
-            rolls = self._off[flow_id, of] = {}
+            rolls = self._off[of] = {}
         for measure, value in errors.items():
             roll = rolls.get(measure)
             if roll is None:
-                key, whose = Key(flow_id, measure, *of), Whose(flow_id, flow_name, None)
+                key = Key(of.flow_id, measure, of.day, of.configuration, of.flow_version)
+                whose = Whose(of.flow_id, of.flow_name, None)
                 self.rolls.add(key, value, whose=whose, seq=seq, batch=0)
                 rolls[measure] = self.rolls.rolls[key]
                 continue

@@ -3,10 +3,15 @@
 Mean and m2 follow from the sums exactly; Welford's, made one by one as live, agree with them far within 1e-9.
 """
 
-from datetime import datetime
+from collections import Counter
+from datetime import date, datetime
+from operator import itemgetter, mul
 
 from perfect_projector.rollup import Key, Roll, Whose, bucket
 from perfect_projector.welford import Summary
+
+Sample = tuple[int, int, datetime, str, str, str | None]
+"""Sequence, value, when it was said, and whose it is (see `Whose`)."""
 
 _MOST_KNOWN = 100_000
 _buckets: dict[float, int] = {}
@@ -38,6 +43,31 @@ class Tally:
         self.first_seq = self.last_seq = seq
         self.last_at = at
         self.buckets = {_bucket(value): [1, seq]}
+
+    @classmethod
+    def of(cls, samples: list[Sample]) -> "Tally":
+        """All of them at once, one at least: in a quarter of the time that `add` takes for each."""
+        samples.sort(key=itemgetter(0))
+        seqs, values, ats, *_ = zip(*samples, strict=True)
+        one = cls(Whose(*samples[0][3:]), values[0], ats[-1], seqs[0])
+        one.count = len(values)
+        one.total = sum(values)
+        one.squares = sum(map(mul, values, values))
+        one.least, one.greatest = min(values), max(values)
+        one.last_seq = seqs[-1]
+        firsts = dict(zip(reversed(values), reversed(seqs), strict=True))
+        one.buckets = buckets = {}
+        for value, count in Counter(values).items():
+            place, seq = _buckets.get(value), firsts[value]
+            if place is None:
+                place = _bucket(value)
+            found = buckets.get(place)
+            if found is None:
+                buckets[place] = [count, seq]
+            else:
+                found[0] += count
+                found[1] = min(found[1], seq)
+        return one
 
     def add(self, value: int, at: datetime, seq: int) -> None:
         self.count += 1
@@ -105,6 +135,7 @@ class Tally:
         return roll
 
 
+Samples = dict[tuple[str, str, date, str, str], list[Sample]]
 Tallies = dict[Key, Tally]
 """A plain tuple is as good a key: it is equal, and faster made."""
 

@@ -4,32 +4,33 @@
 SELECT stream, seq FROM consumer_offsets WHERE consumer = 'projector';
 
 -- name: runs
+-- A page of runs: the columns of `runs`. What is joined to them, or asked of the same rows again, costs more than a
+-- statement of its own.
 SELECT
   runs.id::VARCHAR, runs.flow_id::VARCHAR, runs.flow_name, flow_version, runs.name, state, progress, created_at,
   start_time, end_time, duration_ms, queued_ms, launch_ms, configuration, parameters, tags, client_name, epoch, origin,
   parent_run_id::VARCHAR, error, result, performance_warning, tasks_done, tasks_total, details, plan, runs.last_seq,
-  forecast,
-  CASE WHEN flow_statistics.sample_count >= 3 THEN flow_statistics.avg_duration_ms END,
-  CASE WHEN state = 'RUNNING' THEN curves END
+  forecast
 FROM runs
-LEFT JOIN flow_statistics ON flow_statistics.id = runs.flow_id
-WHERE runs.rowid IN (
-  SELECT rowid FROM runs {where} ORDER BY {order} LIMIT $limit
-)
-ORDER BY {order};
+{where}
+ORDER BY {order}
+LIMIT $limit;
 
 -- name: run_keys
 -- A page of `runs`, with no more than tells whether what is kept of them still holds.
 SELECT
-  runs.rowid, runs.id::VARCHAR, created_at, duration_ms,
-  CASE WHEN flow_statistics.sample_count >= 3 THEN flow_statistics.avg_duration_ms END,
+  runs.rowid, runs.id::VARCHAR, created_at, duration_ms, flow_id::VARCHAR,
   runs.last_seq, state, progress, tasks_done, tasks_total, performance_warning
 FROM runs
-LEFT JOIN flow_statistics ON flow_statistics.id = runs.flow_id
-WHERE runs.rowid IN (
-  SELECT rowid FROM runs {where} ORDER BY {order} LIMIT $limit
-)
-ORDER BY {order};
+{where}
+ORDER BY {order}
+LIMIT $limit;
+
+-- name: expected_ms
+-- How long runs of these flows take by history, from three samples on.
+SELECT id::VARCHAR, avg_duration_ms
+FROM flow_statistics
+WHERE sample_count >= 3 AND id IN (SELECT unnest($flow_ids::UUID[]));
 
 -- name: curves
 SELECT id::VARCHAR, curves FROM flow_statistics WHERE id IN (SELECT unnest($flow_ids::UUID[]));
@@ -41,24 +42,18 @@ SELECT
   runs.id::VARCHAR, runs.flow_id::VARCHAR, runs.flow_name, flow_version, runs.name, state, progress, created_at,
   start_time, end_time, duration_ms, queued_ms, launch_ms, configuration, parameters, tags, client_name, epoch, origin,
   parent_run_id::VARCHAR, error, result, performance_warning, tasks_done, tasks_total, details, plan, runs.last_seq,
-  forecast,
-  CASE WHEN flow_statistics.sample_count >= 3 THEN flow_statistics.avg_duration_ms END,
-  CASE WHEN state = 'RUNNING' THEN curves END
+  forecast
 FROM runs
-LEFT JOIN flow_statistics ON flow_statistics.id = runs.flow_id
 WHERE runs.rowid IN (SELECT unnest($rowids::BIGINT[]));
 
 -- name: run
--- One run, with the columns of `runs`: found without what a page needs in half of the time.
+-- One run: the columns of `runs`.
 SELECT
   runs.id::VARCHAR, runs.flow_id::VARCHAR, runs.flow_name, flow_version, runs.name, state, progress, created_at,
   start_time, end_time, duration_ms, queued_ms, launch_ms, configuration, parameters, tags, client_name, epoch, origin,
   parent_run_id::VARCHAR, error, result, performance_warning, tasks_done, tasks_total, details, plan, runs.last_seq,
-  forecast,
-  CASE WHEN flow_statistics.sample_count >= 3 THEN flow_statistics.avg_duration_ms END,
-  CASE WHEN state = 'RUNNING' THEN curves END
+  forecast
 FROM runs
-LEFT JOIN flow_statistics ON flow_statistics.id = runs.flow_id
 WHERE runs.id = $run_id::UUID;
 
 -- name: runs.order.start
@@ -89,26 +84,38 @@ list_contains(runs.tags, $tag)
 runs.configuration = $configuration
 
 -- name: runs.where.text
+-- In a name, or of a run with one of `tags`.
 (
   contains(lower(runs.flow_name), lower($text))
   OR contains(lower(runs.name), lower($text))
-  OR contains(runs.id::VARCHAR, lower($text))
-  OR contains(lower(array_to_string(runs.tags, chr(10))), lower($text))
+  {of_id}
+  {of_tags}
 )
 
--- name: runs.where.words
--- As `text`, of what cannot be in an id.
-(
-  contains(lower(runs.flow_name), lower($text))
-  OR contains(lower(runs.name), lower($text))
-  OR contains(lower(array_to_string(runs.tags, chr(10))), lower($text))
-)
+-- name: runs.where.text.begin
+OR runs.id BETWEEN $first_id::UUID AND $last_id::UUID
+
+-- name: runs.where.text.end
+-- As a number: a million ids as text take 50 ms.
+OR runs.id::UHUGEINT & $id_mask::UHUGEINT = $id_end::UHUGEINT
+
+-- name: runs.where.text.tag
+OR list_contains(runs.tags, $tag)
+
+-- name: runs.where.text.tags
+OR contains(lower(array_to_string(runs.tags, chr(10))), lower($text))
+
+-- name: tags_since
+-- Of the runs of which anything was said after a sequence.
+SELECT DISTINCT unnest(tags) FROM runs WHERE last_seq > $seq LIMIT $limit;
 
 -- name: runs.where.since
 coalesce(runs.start_time, runs.created_at) >= $since::TIMESTAMP
 
 -- name: runs.where.until
+-- No run begins a day before it is created, whatever the clocks say: what is newer is not read.
 coalesce(runs.start_time, runs.created_at) < $until::TIMESTAMP
+AND runs.created_at < $until::TIMESTAMP + INTERVAL 1 DAY
 
 -- name: runs.where.after.start
 runs.created_at <= $after::TIMESTAMP
@@ -117,6 +124,10 @@ AND (runs.created_at < $after::TIMESTAMP OR runs.id < $after_id::UUID)
 -- name: runs.where.near.start
 -- Of a page that begins in the middle of a row group, all of it would be sorted.
 runs.created_at > $after::TIMESTAMP - INTERVAL 3 HOUR
+
+-- name: runs.where.near.until
+-- Likewise.
+runs.created_at > $until::TIMESTAMP - INTERVAL 3 HOUR
 
 -- name: runs.where.after.duration
 (
@@ -129,20 +140,30 @@ SELECT count(*) > 0 FROM runs WHERE id = $run_id::UUID;
 
 -- name: task_runs
 SELECT
-  task_runs.id::VARCHAR, run_id::VARCHAR, task_id::VARCHAR, task_key, task_runs.name, state, progress, start_time,
-  end_time, duration_ms, attempt, epoch, error, result, performance_warning, details, counted, first_seq,
-  task_runs.last_seq,
-  coalesce(tasks.weight, 1.0),
-  CASE
-    WHEN task_statistics.sample_count >= 3 THEN task_statistics.avg_duration_ms
-    ELSE tasks.estimated_time
-  END
+  id::VARCHAR, run_id::VARCHAR, task_id::VARCHAR, task_key, name, state, progress, start_time, end_time, duration_ms,
+  attempt, epoch, error, result, performance_warning, details, counted, first_seq, last_seq
 FROM task_runs
-LEFT JOIN tasks ON tasks.id = task_runs.task_id
-LEFT JOIN task_statistics ON task_statistics.id = task_runs.task_id
 WHERE run_id = $run_id::UUID AND first_seq > $after
 ORDER BY first_seq
 LIMIT $limit;
+
+-- name: few_task_runs
+-- In no order: of a run with few of them, this is half of the work.
+SELECT
+  id::VARCHAR, run_id::VARCHAR, task_id::VARCHAR, task_key, name, state, progress, start_time, end_time, duration_ms,
+  attempt, epoch, error, result, performance_warning, details, counted, first_seq, last_seq
+FROM task_runs
+WHERE run_id = $run_id::UUID
+LIMIT $limit;
+
+-- name: task_plans
+SELECT id::VARCHAR, weight, estimated_time FROM tasks WHERE id IN (SELECT unnest($task_ids::UUID[]));
+
+-- name: task_expected_ms
+-- How long these tasks take by history, from three samples on.
+SELECT id::VARCHAR, avg_duration_ms
+FROM task_statistics
+WHERE sample_count >= 3 AND id IN (SELECT unnest($task_ids::UUID[]));
 
 -- name: untaken_queues
 SELECT DISTINCT json_extract_string(details, '$.queue')
@@ -154,6 +175,13 @@ SELECT seq, n, ts, level, message, logger, task_run_id::VARCHAR, task_key
 FROM logs
 {where}
 ORDER BY seq {direction}, n {direction}
+LIMIT $limit;
+
+-- name: few_logs
+-- In no order, see `few_task_runs`.
+SELECT seq, n, ts, level, message, logger, task_run_id::VARCHAR, task_key
+FROM logs
+{where}
 LIMIT $limit;
 
 -- name: logs.where.run_id

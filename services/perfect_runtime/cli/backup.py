@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfect_bus.settings import Settings, find_connection
+from perfect_runtime.sealing import KEY_FILE
 from perfect_schemas.errors import InvalidInput, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -26,6 +27,11 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("target", type=Path, metavar="FOLDER|FILE.tar", help="must not exist yet")
     parser.add_argument("--data-dir", type=Path, help="data folder of the local system (default .perfect)")
     parser.add_argument("--nats-url", help="of the system's NATS server (default: the running system)")
+    parser.add_argument(
+        "--with-secrets",
+        action="store_true",
+        help="put the key that opens the secrets into the backup, too: whoever has it can read them",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.set_defaults(run=run)
 
@@ -34,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     """0 saved, 1 failed, 2 wrong usage, 4 no running system."""
     overrides = {name: getattr(arguments, name) for name in ("data_dir", "nats_url")}
     try:
-        connection = find_connection(Settings.load(overrides=overrides))
+        settings = Settings.load(overrides=overrides)
+        connection = find_connection(settings)
     except InvalidInput as error:
         print(f"perfect backup: {error.detail}", file=sys.stderr)
         return 2
@@ -45,7 +52,14 @@ def run(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 4
-    made = asyncio.run(_backup(connection, arguments.target))
+    key = settings.data_dir / KEY_FILE if arguments.with_secrets else None
+    made = asyncio.run(_backup(connection, arguments.target, key))
+    if key is not None:
+        print(
+            f"warning: {arguments.target} holds the key of the secrets: whoever can read it can read them all. Keep it as "
+            "you keep the secrets themselves",
+            file=sys.stderr,
+        )
     if arguments.json:
         shown = {
             "target": str(arguments.target.absolute()),
@@ -60,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _backup(connection: "Connection", target: Path) -> "Manifest":
+async def _backup(connection: "Connection", target: Path, key: Path | None) -> "Manifest":
     from perfect_bus import Bus
     from perfect_runtime.backup import backup
 
@@ -69,6 +83,6 @@ async def _backup(connection: "Connection", target: Path) -> "Manifest":
     except ServiceUnavailable as error:
         raise ServiceUnavailable(f"{error.detail}. Is the system running (`perfect up`)?") from error
     try:
-        return await backup(bus, target, say=lambda text: print(text, file=sys.stderr, flush=True))
+        return await backup(bus, target, key=key, say=lambda text: print(text, file=sys.stderr, flush=True))
     finally:
         await bus.close(0)

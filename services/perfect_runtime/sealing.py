@@ -1,7 +1,7 @@
 """How secrets are kept: sealed with AES-256-GCM, under the key of a file that only its owner can read.
 
 The name of a secret is authenticated with it: what was sealed under one name opens under no other. Without the file
-nothing opens; it is in no backup.
+nothing opens; it is in a backup only when that was asked for.
 """
 
 import base64
@@ -18,13 +18,10 @@ NONCE_BYTES = 12
 
 
 class Seal:
-    """is_new: whether the key was made just now, so that it opens nothing that was kept before."""
-
-    def __init__(self, key: bytes, *, is_new: bool = False) -> None:
+    def __init__(self, key: bytes) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self._cipher = AESGCM(key)
-        self.is_new = is_new
 
     def close(self, name: str, value: bytes) -> str:
         nonce = os.urandom(NONCE_BYTES)
@@ -50,16 +47,24 @@ def seal_of(data_dir: Path) -> Seal:
     Raises Failed when others may read it, or it is no key.
     """
     file = data_dir / KEY_FILE
-    is_new = not file.exists()
-    if is_new:
+    if not file.exists():
         _make(file)
+    return seal_with(file)
+
+
+def seal_with(file: Path) -> Seal:
+    """With the key in `file`. Raises Failed when there is none, others may read it, or it is no key."""
+    if not file.exists():
+        raise Failed(
+            f"there is no {file}, with the key that opens the secrets: put that file back (chmod 600), or save them again"
+        )
     mode = file.stat().st_mode & 0o777
     if mode & 0o077:
         raise Failed(f"{file} can be read by others (mode {mode:04o}): run `chmod 600 {file}`")
     key = file.read_bytes()
     if len(key) != KEY_BYTES:
         raise Failed(f"{file} is no key: it has {len(key)} bytes instead of {KEY_BYTES}")
-    return Seal(key, is_new=is_new)
+    return Seal(key)
 
 
 def _make(file: Path) -> None:
