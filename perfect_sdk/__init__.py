@@ -104,6 +104,25 @@ _HOME = {
     "wait": "futures",
 }
 
+_MODULES = frozenset(
+    (
+        "artifacts",
+        "cache_policies",
+        "concurrency",
+        "context",
+        "deployments",
+        "exceptions",
+        "futures",
+        "runtime",
+        "schedules",
+        "states",
+        "task_runners",
+        "transactions",
+        "variables",
+    )
+)
+"""Those that are there without an import of their own: `perfect_sdk.runtime.flow_run.id`."""
+
 __all__ = [
     "Cron",
     "CronSchedule",
@@ -156,6 +175,8 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is not None:
         value = getattr(import_module(f"perfect_sdk.{home}"), name)
+    elif name in _MODULES:
+        return import_module(f"perfect_sdk.{name}")
     elif name == "__version__":
         from importlib.metadata import PackageNotFoundError, version
 

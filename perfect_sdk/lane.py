@@ -55,7 +55,7 @@ class Lane:
             self._io.wait_for_room()
         self._post(subject, data, msg_id, None, None)
 
-    def commit(self, subject: str, data: bytes, msg_id: str, headers: Headers) -> Ack | BusUnavailable:
+    def commit(self, subject: str, data: bytes, msg_id: str, headers: Headers | None) -> Ack | BusUnavailable:
         """Blocks until it is answered."""
         answer: list[Ack | BusUnavailable] = []
         answered = threading.Lock()
@@ -82,7 +82,9 @@ class Lane:
         answered.acquire()
         return answer[0]
 
-    def commit_soon(self, subject: str, data: bytes, msg_id: str, headers: Headers, done: Done) -> None:
+    def commit_soon(
+        self, subject: str, data: bytes, msg_id: str, headers: Headers | None, done: Done
+    ) -> None:
         """`done` is called on the I/O thread. For async code."""
         self._post(subject, data, msg_id, headers, done)
 

@@ -1,11 +1,13 @@
 """`perfect schedules create FLOW --cron '30 2 * * *'`, and what one like it would mean."""
 
 import argparse
+from datetime import datetime
 from typing import Any
 
 from perfect_sdk.cli.exits import OK
 from perfect_sdk.cli.gateway import Gateway
-from perfect_sdk.cli.moment import coming, span
+from perfect_sdk.cli.moment import coming as coming_moment
+from perfect_sdk.cli.moment import span
 from perfect_sdk.cli.output import print_done, print_json, print_table, show_time
 from perfect_sdk.cli.parameters import add_parameters, add_system, parse_parameters
 from perfect_sdk.cli.suggestion import naming_flow
@@ -22,7 +24,7 @@ def register(commands: Any) -> None:
     )
     when.add_argument("--every", type=milliseconds, metavar="SPAN", help="90s, 15m, 1h30m, 1d")
     when.add_argument("--rrule", metavar="RULE", help="RFC 5545: 'FREQ=WEEKLY;BYDAY=MO;BYHOUR=9'")
-    when.add_argument("--at", type=coming, metavar="TIME", help="once: 2026-05-01T12:00, 18:30, 2h …")
+    when.add_argument("--at", type=coming_moment, metavar="TIME", help="once: 2026-05-01T12:00, 18:30, 2h …")
     parser.add_argument("--name", default="default", help="unique within the flow (default: default)")
     parser.add_argument("--timezone", metavar="ZONE", help="by whose clocks, as Europe/Rome (default UTC)")
     parser.add_argument(
@@ -108,10 +110,19 @@ def _preview(gateway: Gateway, arguments: argparse.Namespace, spec: dict[str, An
         for one in found:
             print(one["at"])
         return OK
+    print_coming(found)
+    return OK
+
+
+def print_coming(coming: list[dict[str, Any]]) -> None:
+    """Instants in local time, in the schedule's zone, and what its clocks do then."""
     print_table(
         ["NEXT", "IN ITS ZONE", "NOTE"],
-        [[show_time(one["at"]), one["local"], one["note"]] for one in found],
-        empty="nothing would come of it",
-        whole=("NEXT",),
+        [[show_time(one["at"]), _local(one["local"]), one["note"]] for one in coming],
+        empty="nothing comes any more",
+        whole=("NEXT", "IN ITS ZONE"),
     )
-    return OK
+
+
+def _local(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%a %Y-%m-%d %H:%M:%S} {text[-6:]}"

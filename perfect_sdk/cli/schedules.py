@@ -1,7 +1,6 @@
 """`perfect schedules ls|show|create|pause|resume|rm|preview|backfill`: when flows run by themselves."""
 
 import argparse
-from datetime import datetime
 from typing import Any
 
 from perfect_sdk.cli import schedule_making
@@ -19,6 +18,7 @@ from perfect_sdk.cli.output import (
 )
 from perfect_sdk.cli.parameters import add_system
 from perfect_sdk.cli.parser import at_least
+from perfect_sdk.cli.schedule_making import print_coming
 from perfect_sdk.cli.suggestion import did_you_mean, require_flow
 
 PATH = "/api/schedules"
@@ -128,14 +128,11 @@ def show(arguments: argparse.Namespace) -> int:
         if name in spec:
             print(f"  {name}  {spec[name]}")
     print(f"  fired  {one['fired']}, skipped {one['skipped']}\n")
-    _print_coming(coming)
+    print_coming(coming)
     print()
     print_table(
         ["INSTANT", "DECISION", "LATE", "RUN OR REASON"],
-        [
-            [show_time(row["at_instant"]), row["decision"], show_duration(row["late_ms"]), _why(row)]
-            for row in decided
-        ],
+        [[show_time(row["at_instant"]), row["decision"], _late(row), _why(row)] for row in decided],
         empty="nothing was decided yet",
         whole=("INSTANT", "DECISION"),
     )
@@ -176,7 +173,7 @@ def show_coming(arguments: argparse.Namespace) -> int:
             print(instant["at"])
     else:
         print(f"{_name(one)}  {one['words']}{'  (paused)' if one['paused'] else ''}\n")
-        _print_coming(coming)
+        print_coming(coming)
     return OK
 
 
@@ -206,20 +203,6 @@ def run_backfill(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def _print_coming(coming: list[dict[str, Any]]) -> None:
-    print_table(
-        ["NEXT", "IN ITS ZONE", "NOTE"],
-        [[show_time(one["at"]), show_local(one["local"]), one["note"]] for one in coming],
-        empty="nothing comes any more",
-        whole=("NEXT", "IN ITS ZONE"),
-    )
-
-
-def show_local(text: str) -> str:
-    at = datetime.fromisoformat(text)
-    return f"{at:%a %Y-%m-%d %H:%M:%S} {text[-6:]}"
-
-
 def _name(one: dict[str, Any]) -> str:
     return f"{one['flow_name']}/{one['name']}"
 
@@ -229,6 +212,10 @@ def _last(decision: dict[str, Any] | None) -> str:
         return "–"
     late = f", {show_duration(decision['late_ms'])} late" if decision["late_ms"] is not None else ""
     return f"{decision['decision']} {show_time(decision['at_instant'])}{'' if decision['backfill'] else late}"
+
+
+def _late(decision: dict[str, Any]) -> str:
+    return "–" if decision["backfill"] else show_duration(decision["late_ms"])
 
 
 def _why(decision: dict[str, Any]) -> str:

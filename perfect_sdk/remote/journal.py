@@ -1,10 +1,11 @@
 """What a worker says of a distributed task: like the journal of a run, but by the right of its dispatch.
 
-Its events carry the dispatch and are not guarded on the run: whether they count is judged by whoever folds them.
+Its events carry the dispatch and are not guarded on the run: whether they count is judged by whoever folds them. They go
+one way, what is waited for and what is not, so that they stand on the stream in the order in which they were said.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -46,14 +47,50 @@ class RemoteJournal(BusJournal):
         super().emit(self._stamped(event))
 
     def commit(self, event: Event) -> None:
-        if self._superseded:
-            raise RunSupersededError(self.run_id)
-        self._io.call(self._append, self._stamped(event))
+        event, data, is_end = self._ready(event)
+        if is_end and self._shipper.is_busy:
+            self._io.call(self._shipper.settle)  # whoever sees the end sees every line
+        self._answered(event, self._lane.commit(self._task_subject, data, event.id, None), is_end)
 
     async def commit_async(self, event: Event) -> None:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Ack | BusUnavailable] = loop.create_future()
+
+        def resolve(ack: Ack | BusUnavailable) -> None:
+            if not answer.done():
+                answer.set_result(ack)
+
+        def done(ack: Ack | BusUnavailable) -> None:
+            loop.call_soon_threadsafe(resolve, ack)
+
+        await self._io.room()
+        event, data, is_end = self._ready(event)
+        if is_end and self._shipper.is_busy:
+            await self._io.call_async(self._shipper.settle)
+        self._lane.commit_soon(
+            self._task_subject,
+            data,
+            event.id,
+            None,
+            done,
+        )
+        self._answered(event, await answer, is_end)
+
+    def _ready(self, event: Event) -> tuple[Event, bytes, bool]:
+        """The event as it is stored, encoded, and whether it ends the dispatched task."""
         if self._superseded:
             raise RunSupersededError(self.run_id)
-        await self._io.call_async(self._append, self._stamped(event))
+        event = self._stamped(event)
+        data = codec.encode(event)
+        check_size(self._task_subject, data)
+        return event, data, type(event) in _ENDS and event.task_key == self._task_key
+
+    def _answered(self, event: Event, ack: Ack | BusUnavailable, is_end: bool) -> None:
+        if isinstance(ack, BusUnavailable):
+            raise ack
+        if ack.error is not None:
+            raise Failed(f"{self._task_subject} refused {event.type}: {ack.error.description}")
+        self.ended = self.ended or is_end
 
     def _stamped(self, event: Event) -> Event:
         if type(event) in RUN_EVENTS:
@@ -61,21 +98,6 @@ class RemoteJournal(BusJournal):
                 f"{event.type} is the flow's own business, not that of a task which another worker runs: do it in the flow"
             )
         return msgspec.structs.replace(event, dispatch_id=self._dispatch_id)  # type: ignore[call-arg]
-
-    async def _append(self, event: Any) -> None:
-        data = codec.encode(event)
-        check_size(self._task_subject, data)
-        is_end = type(event) in _ENDS and event.task_key == self._task_key
-        if is_end and self._shipper.is_busy:
-            await self._shipper.settle()  # whoever sees the end sees every line
-        answer: asyncio.Future[Ack | BusUnavailable] = asyncio.get_running_loop().create_future()
-        self._io.bus.outbox.put(self._task_subject, data, event.id, done=answer.set_result)
-        ack = await answer
-        if isinstance(ack, BusUnavailable):
-            raise ack
-        if ack.error is not None:
-            raise Failed(f"{self._task_subject} refused {event.type}: {ack.error.description}")
-        self.ended = self.ended or is_end
 
     def child(self, run: "RunContext") -> BusJournal:
         child = BusJournal(

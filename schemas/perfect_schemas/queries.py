@@ -23,8 +23,8 @@ from perfect_schemas.views import (
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`runs`. Answer: Runs, newest first. flow: id or name. text: in the flow's name, run's name, id or a tag.
-    ids: just these runs. parent: just the child runs of that one.
+    """`runs`. Answer: Runs, newest first. flow: id or name. text: in the flow's name, the run's name or a tag, upper and
+    lower case alike; or four and more digits that the run's id begins or ends with. ids: just these runs. parent: just the child runs of that one.
     """
 
     flow: str | None = None
@@ -244,7 +244,7 @@ class ScheduledInstant(msgspec.Struct, frozen=True, kw_only=True):
 
 class ScheduleDecisionPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`schedule_decisions`. Answer: ScheduleDecisions, newest first. schedule_id, flow (id or name): just of these.
-    since, until: decided from the one on and before the other. late_ms: just what was that late, or skipped.
+    since, until: decided from the one on and before the other. late_ms: just what was that late, or skipped, backfills apart.
     last: just the last one of each schedule that there is; then `limit` does not count.
     """
 

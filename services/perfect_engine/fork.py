@@ -96,6 +96,9 @@ def adoptions(
             input_digest=task.input_digest,
             origin_run_id=life.fork_of,
             result=task.result,
+            run_name=task.run_name,
+            state_name=task.state_name,
+            state_message=task.state_message,
         )
         for task in tasks
         if task.key not in known

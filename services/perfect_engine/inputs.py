@@ -5,6 +5,14 @@ from typing import Any
 from perfect_engine.parameters import field_errors, unknown_fields, validator_of
 from perfect_schemas.errors import FieldError, InvalidInput
 
+_PLAIN = {"array", "boolean", "integer", "number", "string"}
+
+
+def given_input(schema: dict[str, Any] | None, given: Any) -> Any:
+    """What was given. For a plain type `{"value": 41}` says the same as 41, as programs written for Prefect have it."""
+    is_plain = schema is not None and schema.get("type") in _PLAIN
+    return given["value"] if is_plain and isinstance(given, dict) and given.keys() == {"value"} else given
+
 
 def check_input(schema: dict[str, Any] | None, given: Any) -> None:
     """Raises InvalidInput naming every field that is wrong. Without a schema anything will do."""

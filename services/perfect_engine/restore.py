@@ -44,6 +44,9 @@ def adoptions(history: History, known: Iterable[str], stamp: Stamp) -> list[Task
             outcome="COMPLETED" if task.state in KEPT_TASK_STATES else task.state.value,  # type: ignore[arg-type]
             error=task.error,
             reason=task.reason,
+            run_name=task.run_name,
+            state_name=task.state_name,
+            state_message=task.state_message,
         )
         for task in history.recorded()
         if task.key not in there

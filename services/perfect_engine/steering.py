@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from perfect_bus.append import check_size
 from perfect_engine import fork, revival
 from perfect_engine import run as rules
-from perfect_engine.inputs import check_input
+from perfect_engine.inputs import check_input, given_input
 from perfect_engine.parameters import Checker
 from perfect_engine.run import Stamp
 from perfect_runtime.decider import Aggregate, handle, read
@@ -51,8 +51,9 @@ class Steering:
         def decide(life: RunLife | None) -> Sequence[Event]:
             wait = revival.input_wait(life, command.key)
             assert life is not None
-            check_input(wait.input_schema, command.input)
-            events = revival.resume(life, command.input, stamp, wait.key)
+            given = given_input(wait.input_schema, command.input)
+            check_input(wait.input_schema, given)
+            events = revival.resume(life, given, stamp, wait.key)
             check_size(subjects.run(life.id), encode(events[0]))
             return events
 

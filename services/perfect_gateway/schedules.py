@@ -20,6 +20,8 @@ from perfect_schemas.schedule import ScheduleSpec
 from perfect_schemas.schedule_decision import ScheduleDecisionView
 from perfect_schemas.schedule_words import words
 
+LATE_MS = 60_000
+MOST_LATE = 200
 BACKFILL_S = 60.0  # up to 1,000 runs are started; a repeat of the command waits for the first
 ScheduleState = Literal["active", "paused", "over"]
 
@@ -101,6 +103,18 @@ async def previewed(
 
 async def decisions(asker: Asker, query: queries.ScheduleDecisionPage) -> ScheduleDecisions:
     return (await asker.value("schedule_decisions", query, ScheduleDecisions))[0]
+
+
+async def late(asker: Asker, since: datetime) -> list[dict[str, Any]]:
+    """What was decided since then and was a minute late, or did not run although nothing ran before it: of each schedule the
+    last such decision, and as `times` how many there were among the last 200.
+    """
+    query = queries.ScheduleDecisionPage(since=since, late_ms=LATE_MS, limit=MOST_LATE)
+    found: dict[str, dict[str, Any]] = {}
+    for one in (await decisions(asker, query)).decisions:
+        if one.reason != "overlap":
+            found.setdefault(one.schedule_id, shapes.plain(one) | {"times": 0})["times"] += one.count
+    return list(found.values())
 
 
 async def backfill(asker: Asker, command: commands.BackfillSchedule) -> Backfilled:

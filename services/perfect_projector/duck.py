@@ -33,7 +33,7 @@ from perfect_projector.values import instant, text, timestamp
 from perfect_projector.versions import SCHEMA_VERSION
 
 CONSUMER = "projector"
-MEMORY_LIMIT = "160MB"  # of DuckDB, mostly blocks that queries have read; what needs more goes to disk
+MEMORY_LIMIT = "128MB"  # of DuckDB, mostly blocks that queries have read; what needs more goes to disk
 CHECKPOINT_LIVE_BYTES = 16_000_000
 CHECKPOINT_LIVE = f"{CHECKPOINT_LIVE_BYTES}B"
 CHECKPOINT_BEHIND = "64MB"

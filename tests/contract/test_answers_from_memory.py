@@ -1,6 +1,10 @@
 """What is kept in memory answers as the file does: after every commit, of whatever runs there are."""
 
 import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,12 +14,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from perfect_projector import replies, run_replies
+from perfect_projector import replies, run_replies, run_text
 from perfect_projector.batch import Message
 from perfect_projector.duck import Duck
 from perfect_projector.folding import fold
 from perfect_projector.front import Front
-from perfect_projector.project import Projection
+from perfect_projector.project import Draft, Projection
 from perfect_projector.rollup import GROWTH
 from perfect_schemas import events as e
 from perfect_schemas import ids, queries, subjects
@@ -84,12 +88,18 @@ class World:
 
     def commit(self) -> None:
         """What has been said, in one batch."""
-        messages, self._waiting = self._waiting, []
-        if messages:
-            draft = fold(self.projection, self.duck, self.loader, messages)
-            assert not draft.failed
-            self.duck.write(draft.batch)
+        if (draft := self.write()) is not None:
             self.front.note(draft)
+
+    def write(self) -> Draft | None:
+        """Into the file alone: the front is told afterwards."""
+        messages, self._waiting = self._waiting, []
+        if not messages:
+            return None
+        draft = fold(self.projection, self.duck, self.loader, messages)
+        assert not draft.failed
+        self.duck.write(draft.batch)
+        return draft
 
     def run(self, run_id: str, kind: type, **fields: Any) -> None:
         self.say(subjects.run(run_id), kind, run_id=run_id, **fields)
@@ -169,21 +179,25 @@ class World:
     def check_runs(self) -> None:
         etl = ids.flow_id("etl")
         pages = [{}, {"flow": "etl"}, {"flow": etl, "state": PROBLEM}, {"state": ACTIVE}, {"tag": "a"},
-                 {"configuration": "release", "text": "por"}, {"sort": "duration"}]  # fmt: skip
+                 {"configuration": "release", "text": "por"}, {"sort": "duration"}, {"text": "B"},
+                 {"until": self.now - timedelta(minutes=90)}, {"text": ids.uuid7_for(self.now, "0")[:11]}]  # fmt: skip
         for filters in pages:
             cursor = None
             while True:
-                query = queries.RunPage(limit=4, cursor=cursor, **filters)
-                kept, truth = self.front.runs.page(self.reader, query), run_replies.runs(self.reader, query)
-                found = [msgspec.json.decode(bytes(run)) for run in kept.runs]
-                wanted = [msgspec.json.decode(encode(run)) for run in truth.runs]
-                for one in [*found, *wanted]:  # these depend on the time
-                    for name in ("eta_p50", "eta_p90"):
-                        one[name] = one[name] is None
-                assert (found, kept.next) == (wanted, truth.next)
-                cursor = truth.next
+                cursor = self.check_page(self.reader, queries.RunPage(limit=4, cursor=cursor, **filters))
                 if cursor is None:
                     break
+
+    def check_page(self, reader: Any, query: queries.RunPage) -> str | None:
+        """Returns the cursor of the next page."""
+        kept, truth = self.front.runs.page(reader, query), run_replies.runs(reader, query)
+        found = [msgspec.json.decode(bytes(run)) for run in kept.runs]
+        wanted = [msgspec.json.decode(encode(run)) for run in truth.runs]
+        for one in [*found, *wanted]:  # these depend on the time
+            for name in ("eta_p50", "eta_p90"):
+                one[name] = one[name] is None
+        assert (found, kept.next) == (wanted, truth.next)
+        return truth.next
 
 
 step = st.tuples(
@@ -276,5 +290,134 @@ def test_what_was_shown_and_changes_is_shown_anew(tmp_path: Path) -> None:
         world.commit()
         world.check()
         assert world.front.answer(queries.Summary()) is not None
+    finally:
+        world.close()
+
+
+@contextmanager
+def as_of_now(reader: Any) -> Iterator[None]:
+    reader.execute("BEGIN TRANSACTION READ ONLY")
+    try:
+        reader.execute("SELECT seq FROM consumer_offsets").fetchall()  # it reads what is there from here on
+        yield
+    finally:
+        reader.execute("ROLLBACK")
+
+
+def test_a_reader_sees_its_own_snapshot_whatever_is_committed_beside_it(tmp_path: Path) -> None:
+    """What the front was told is newer than a transaction that was open before, and older than one that began between
+    the commit and the telling.
+    """
+    world = World(tmp_path)
+    query = queries.RunPage(limit=20)
+    ready, done = threading.Barrier(2, timeout=20), threading.Barrier(2, timeout=20)
+
+    def read(steps: int) -> None:
+        reader = world.duck.reader()
+        for _ in range(steps):
+            with as_of_now(reader):
+                ready.wait()  # the writer writes, or tells, meanwhile
+                done.wait()
+                world.check_page(reader, query)
+                world.check_page(reader, query)
+        reader.close()
+
+    try:
+        runs = [world.begin(FLOWS[n % 2], ["a"], "release") for n in range(4)]
+        for run_id in runs:
+            world.start(run_id)
+        world.commit()
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(read, 8)
+            for n in range(4):
+                ready.wait()  # a snapshot is open: commit, and tell
+                world.task(runs[n], 0, 10)
+                world.commit()
+                done.wait()
+                world.task(runs[n], 1, 10)
+                world.end(runs[n], e.RunCompleted, 50)
+                draft = world.write()  # a snapshot after the commit, before anybody is told
+                ready.wait()
+                done.wait()
+                assert draft is not None
+                world.front.note(draft)
+            reading.result(timeout=20)
+        world.check()
+    finally:
+        world.close()
+
+
+def test_readers_beside_a_writer_say_what_their_snapshots_say(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    stop = threading.Event()
+
+    def read() -> int:
+        reader, pages = world.duck.reader(), 0
+        while not stop.is_set() or pages == 0:
+            for query in (queries.RunPage(limit=9), queries.RunPage(state=ACTIVE), queries.RunPage(text="A")):
+                with as_of_now(reader):
+                    world.check_page(reader, query)
+                pages += 1
+        reader.close()
+        return pages
+
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            reading = [pool.submit(read) for _ in range(2)]
+            try:
+                runs: list[str] = []
+                for n in range(60):
+                    runs.append(world.begin(FLOWS[n % 2], ["a"] if n % 3 else ["b"], "release"))
+                    world.start(runs[-1])
+                    world.task(runs[max(n - 1, 0)], n % TASKS, 10)
+                    if n > 2:
+                        world.end(runs[n - 2], e.RunFailed if n % 5 == 0 else e.RunCompleted, 70)
+                    world.commit()
+            finally:
+                stop.set()
+            assert all(one.result(timeout=20) > 0 for one in reading)
+        world.check()
+    finally:
+        world.close()
+
+
+def test_a_text_is_found_in_names_and_tags_and_at_the_ends_of_the_id(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    try:
+        first = world.begin("etl", ["Nightly", "deadbeef"], "release")
+        second = world.begin("report", [], "release")
+        world.run(second, e.RunQueued)
+        world.commit()
+
+        def found(text: str) -> set[str]:
+            query = queries.RunPage(text=text)
+            world.check_page(world.reader, query)
+            return {run.id for run in run_replies.runs(world.reader, query).runs}
+
+        assert found("REP") == {second}
+        assert found("night") == found("EADBEE") == {first}
+        for text in (first, first.upper(), first[-8:], first[-13:], first.replace("-", ""), first[24:]):
+            assert found(text) == {first}
+        assert found(first[:8]) == found(first[:9]) == {first, second}  # made within the same minute
+        assert found(first[10:17]) == set()  # neither its beginning nor its end
+        assert found("ffff-") == found("-") == found("'%") == set()
+        later = world.begin("etl", ["nightly build"], "release")
+        world.commit()
+        assert found("night") == {first, later}
+    finally:
+        world.close()
+
+
+def test_too_many_tags_to_be_known_are_found_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_text, "MOST_TAGS", 3)
+    world = World(tmp_path)
+    try:
+        runs = [world.begin("etl", [f"tag {n}"], "release") for n in range(5)]
+        world.commit()
+        for _ in range(2):
+            found = world.front.runs.page(world.reader, queries.RunPage(text="tag 2"))
+            assert [msgspec.json.decode(bytes(run))["id"] for run in found.runs] == [runs[2]]
     finally:
         world.close()

@@ -3,6 +3,7 @@ to the same file, whatever was said: here the write loop's own fold makes the fi
 """
 
 import random
+import tempfile
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 import duckdb
 import msgspec
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from said_world import World
 
 from perfect_projector.batch import Message
@@ -281,6 +284,20 @@ def test_plain_runs(tmp_path: Path, counted: type[Counted], seed: int) -> None:
 def test_anything_in_between(tmp_path: Path, seed: int) -> None:
     live(tmp_path / "live.duckdb", stored(Histories(seed, oddities=0.7).said(80)), random.Random(seed))
     check(tmp_path / "live.duckdb", tmp_path / "rebuilt.duckdb", processes=0, share_events=400)
+
+
+@settings(max_examples=5, deadline=None, phases=[Phase.generate])
+@given(
+    seed=st.integers(0, 10**6),
+    runs=st.integers(1, 30),
+    oddities=st.sampled_from([0.0, 0.3, 1.0]),
+    share_events=st.integers(1, 300),
+)
+def test_any_shares(seed: int, runs: int, oddities: float, share_events: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "live.duckdb"
+        live(file, stored(Histories(seed, oddities=oddities).said(runs)), random.Random(seed))
+        check(file, Path(folder) / "rebuilt.duckdb", processes=0, share_events=share_events)
 
 
 def test_in_other_processes(tmp_path: Path) -> None:

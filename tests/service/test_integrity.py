@@ -21,11 +21,14 @@ from perfect_schemas import codec, ids, subjects
 from perfect_schemas import events as e
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.queries import Integrity, IntegrityCheck
+from perfect_schemas.schedule import ScheduleSpec
 
 FLOW = ids.flow_id("etl")
 LOAD = ids.task_id(FLOW, "load")
 RUN = ids.uuid7()
 LIMIT = subjects.limit(ids.uuid7())
+SCHEDULE = ids.schedule_id(FLOW, "default")
+SPEC = ScheduleSpec(kind="cron", cron="* * * * *")
 QUERY = Integrity(conduct=True, sample=10, holes=True)
 
 
@@ -46,6 +49,7 @@ def history() -> list[tuple[str, str, Any]]:
     run, tasks = subjects.run(RUN), subjects.task(RUN)
     line = e.LogLine(at=utc_now(), level=20, message="hello")
     grant = {"name": "db", "epoch": 1, "task_key": "load-0"}
+    schedule = subjects.schedule(SCHEDULE)
     return [
         ("EVENTS", run, said(e.RunScheduled, flow_id=FLOW, flow_name="etl")),
         ("EVENTS", run, said(e.RunQueued)),
@@ -53,6 +57,16 @@ def history() -> list[tuple[str, str, Any]]:
         ("DEFS", LIMIT, said(e.LimitSet, name="db", slots=1)),
         ("DEFS", LIMIT, said(e.SlotGranted, **grant)),
         ("DEFS", LIMIT, said(e.SlotReleased, **grant)),
+        (
+            "DEFS",
+            schedule,
+            said(e.ScheduleCreated, schedule_id=SCHEDULE, flow_id=FLOW, flow_name="etl", spec=SPEC),
+        ),
+        (
+            "DEFS",
+            schedule,
+            said(e.ScheduleFired, schedule_id=SCHEDULE, at_instant=utc_now(), due_at=utc_now()),
+        ),
         *(
             ("EVENTS", tasks, event)
             for n in range(2)
@@ -121,6 +135,11 @@ DAMAGES = [
     ("flow_statistics", "UPDATE flow_statistics SET max_duration_ms = 21"),
     ("flow_statistics", "DELETE FROM flow_statistics"),
     ("open_tasks", "UPDATE task_runs SET state = 'RUNNING' WHERE task_key = 'load-1'"),
+    ("schedules", "INSERT INTO schedules FROM schedules"),
+    ("schedules", "INSERT INTO schedule_decisions FROM schedule_decisions"),
+    ("fired_twice", "INSERT INTO schedule_decisions SELECT * REPLACE (uuid() AS id) FROM schedule_decisions"),
+    ("refold_schedules", "UPDATE schedules SET decided_through = decided_through + INTERVAL 1 SECOND"),
+    ("refold_schedules", "DELETE FROM schedule_decisions"),
     ("refold", "UPDATE runs SET state = 'FAILED'"),
     ("refold", "UPDATE task_runs SET duration_ms = 7 WHERE task_key = 'load-1'"),
     ("refold", "DELETE FROM task_runs WHERE task_key = 'load-1'"),

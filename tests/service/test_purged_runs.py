@@ -63,7 +63,8 @@ async def failed(bus, worker, **command):
     await trigger(bus, "etl", **command)
     claimed = await worker.start("etl")
     for n in range(3):
-        await worker.task(claimed, f"t-{n}", result=n, ordinal=n, input_digest=f"d{n}")
+        names = {"state_name": f"State {n}", "run_name": f"name {n}"}
+        await worker.task(claimed, f"t-{n}", result=n, ordinal=n, input_digest=f"d{n}", **names)
     await worker.fail(claimed)
     return claimed
 
@@ -101,6 +102,7 @@ async def test_retry(bus, worker, engine, start_service):
         ("t-1", 1, "d1"),
     ]
     assert bytes(history.tasks["t-1"].result.value) == b"1"
+    assert (history.tasks["t-1"].state_name, history.tasks["t-1"].run_name) == ("State 1", "name 1")
     assert history.retry_epoch == 1
     again = await worker.claim(hand_over)
     await worker.task(again, "t-2", result="new", ordinal=2)
@@ -140,7 +142,9 @@ async def test_fork(bus, worker):
     hand_over = await worker.take("etl")
     assert (hand_over.run_id, hand_over.parameters) == (reply.run_id, {"a": 1, "b": 2})
     history = await read_history(bus, reply.run_id)
-    assert [(task.key, task.origin_run_id) for task in history.recorded()] == [("t-0", claimed.run_id)]
+    [task] = history.recorded()
+    assert (task.key, task.origin_run_id) == ("t-0", claimed.run_id)
+    assert (task.state_name, task.run_name) == ("State 0", "name 0")
     await worker.complete(await worker.claim(hand_over))
     assert (await verify(bus)).differences == []
 

@@ -91,7 +91,15 @@ class Worker:
         subject = subjects.run(claimed.run_id)
         return await append(self.bus, subject, event, Guard(subject, claimed.seq))
 
-    async def task(self, claimed: Claim, key: str = "t-0", result: object = None, **fields) -> None:
+    async def task(
+        self,
+        claimed: Claim,
+        key: str = "t-0",
+        result: object = None,
+        state_name: str | None = None,
+        run_name: str | None = None,
+        **fields,
+    ) -> None:
         common = {
             "at": utc_now(),
             "source": f"worker:{self.id}",
@@ -106,10 +114,11 @@ class Worker:
         }
         guard = Guard(subjects.run(claimed.run_id), claimed.seq)
         for event in (
-            TaskStarted(id=ids.uuid7(), **common),
+            TaskStarted(id=ids.uuid7(), run_name=run_name, **common),
             TaskCompleted(
                 id=ids.uuid7(),
                 duration_ms=1,
+                state_name=state_name,
                 result=None if result is None else StoredValue(value=msgspec.Raw(codec.encode(result))),
                 **common,
             ),

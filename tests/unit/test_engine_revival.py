@@ -7,7 +7,7 @@ import pytest
 
 from perfect_engine import fork, revival, waiting
 from perfect_engine import run as rules
-from perfect_engine.inputs import check_input
+from perfect_engine.inputs import check_input, given_input
 from perfect_engine.placement import Worker
 from perfect_engine.run import Stamp
 from perfect_engine.waiting import Around
@@ -403,3 +403,18 @@ def test_why_it_waits_by_itself(one, sentence):
 
 def test_a_running_run_waits_for_a_slot():
     assert waiting.reason(life(S.RUNNING), Around(slot="waits for a slot")) == "waits for a slot"
+
+
+@pytest.mark.parametrize(
+    ("schema", "given", "meant"),
+    [
+        ({"type": "integer"}, {"value": 41}, 41),
+        ({"type": "integer"}, 41, 41),
+        ({"type": "integer"}, {"value": 41, "more": 1}, {"value": 41, "more": 1}),
+        ({"type": "object", "properties": {"value": {}}}, {"value": 41}, {"value": 41}),
+        ({"type": "object"}, {"value": 41}, {"value": 41}),
+        (None, {"value": 41}, {"value": 41}),
+    ],
+)
+def test_input_of_a_plain_type_may_be_called_value(schema, given, meant):
+    assert given_input(schema, given) == meant

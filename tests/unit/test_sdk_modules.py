@@ -1,5 +1,7 @@
 """Where users of other tools look for names, they are."""
 
+import subprocess
+import sys
 from importlib import import_module
 
 import pytest
@@ -63,3 +65,11 @@ def test_futures_in_a_value_become_results() -> None:
         return resolve_futures_to_results({"a": [one.submit(1), 2], "b": one.submit(3)})
 
     assert main() == {"a": [1, 2], "b": 3}
+
+
+def test_modules_are_there_without_an_import_of_their_own() -> None:
+    code = (
+        "import perfect_sdk as prefect; print(prefect.runtime.flow_run.id, prefect.states.Completed().name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "None Completed\n", done.stderr

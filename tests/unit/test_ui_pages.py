@@ -131,7 +131,7 @@ SCHEDULE_FORM = {
 }  # fmt: skip
 
 PAGES = {
-    "home": ("home", {"flows": [flow(), flow(id="f2", recent=[], statistics=None, parameters={})], "live_runs": [run()], "summary": SUMMARY}),
+    "home": ("home", {"flows": [flow(), flow(id="f2", recent=[], statistics=None, parameters={})], "live_runs": [run()], "summary": SUMMARY, "late": [SKIPPED | {"schedule_id": "s1", "flow_name": EVIL, "schedule_name": EVIL, "times": 3}]}),
     "home, empty": ("home", {"flows": [], "live_runs": [], "summary": SUMMARY}),
     "runs": ("runs", {"runs": [run(state, id=state) for state in STATES], "filters": FILTERS, "flows": [{"id": "f1", "name": EVIL}], "older": "/runs?before=x", "first": False}),
     "runs, empty": ("runs", {"runs": [], "filters": NO_FILTERS, "flows": [], "older": None, "first": True}),

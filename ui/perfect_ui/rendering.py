@@ -36,6 +36,7 @@ _OPTIONAL: dict[str, Any] = {
     "artifacts": (),
     "cards": (),
     "schedules": (),
+    "late": (),
     "made_by": None,
 }
 _ROWS = frozenset(

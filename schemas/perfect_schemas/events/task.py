@@ -97,6 +97,7 @@ class TaskAdopted(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag
     """The result was taken over from `origin_run_id`; the body does not run again.
 
     outcome, error, reason: of a run that was restored (`origin_run_id` is its own id): how the task had ended.
+    run_name, state_name, state_message: as it had them.
     """
 
     origin_run_id: str
@@ -104,3 +105,6 @@ class TaskAdopted(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag
     outcome: Literal["COMPLETED", "FAILED", "SKIPPED", "CANCELLED", "CRASHED"] = "COMPLETED"
     error: ErrorInfo | None = None
     reason: str | None = None
+    run_name: str | None = None
+    state_name: str | None = None
+    state_message: str | None = None

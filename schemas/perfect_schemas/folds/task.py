@@ -272,6 +272,9 @@ def _adopted(life: TaskLife, event: e.TaskAdopted, _: S, seq: int) -> TaskLife:
         error=event.error,
         reason=event.reason,
         origin_run_id=event.origin_run_id,
+        run_name=event.run_name or life.run_name,
+        state_name=event.state_name or life.state_name,
+        state_message=event.state_message or life.state_message,
     )
 
 

@@ -1,13 +1,14 @@
 """`/`: the flow library with what is live."""
 
 import asyncio
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 from litestar import Response, get
 
-from perfect_gateway import shapes
+from perfect_gateway import schedules, shapes
 from perfect_gateway.api.runs import STATE_SETS
 from perfect_gateway.live import fragments
 from perfect_gateway.pages.page import html, position
@@ -16,6 +17,7 @@ from perfect_schemas import queries
 from perfect_schemas.views import FlowView, SummaryView
 
 LIVE_RUNS = 24
+LATE_WITHIN = timedelta(days=1)
 MOST_CARDS = 256  # some 10 KB each
 _decode_flow = msgspec.json.Decoder(FlowView).decode
 
@@ -30,10 +32,11 @@ def routes(parts: Parts) -> list[Any]:
     @get("/")
     async def home() -> Response[bytes]:
         live = queries.RunPage(state=STATE_SETS["active"], limit=LIVE_RUNS)
-        (flows, as_of), runs, (summary, _) = await asyncio.gather(
+        (flows, as_of), runs, (summary, _), late = await asyncio.gather(
             parts.asker.value("flows", queries.FlowList(), list[msgspec.Raw]),
             parts.asker.query("runs", live),
             parts.asker.value("summary", queries.Summary(), SummaryView),
+            schedules.late(parts.asker, parts.clock() - LATE_WITHIN),
         )
         shown = msgspec.json.decode(runs.value)["runs"]
         return html(
@@ -43,6 +46,7 @@ def routes(parts: Parts) -> list[Any]:
             cards=[_card(bytes(flow)) for flow in flows],
             live_runs=[shapes.run_shape(run) for run in shown],
             summary=shapes.plain(summary),
+            late=late,
             version=parts.version,
         )
 

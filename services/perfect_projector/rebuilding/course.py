@@ -171,7 +171,8 @@ class Runs(Projection):
 
     def __init__(self) -> None:
         super().__init__()
-        self.completions = self.sums = Sums(Guesses())
+        self.guesses = Guesses()
+        self.completions = self.sums = Sums(self.guesses)
         self.expectations = self.plans = Plans()
         self.curves = self.sums.curves
         self.failed = 0
@@ -256,7 +257,7 @@ class Runs(Projection):
             self.curves.started(of.flow_id, forecast)
             return
         if which == _HALFWAY:
-            self.curves.halfway(of.flow_id, forecast)
+            self.guesses.halfway(of.flow_id, forecast)
             return
         path = going.path
         if course.completed:

@@ -31,7 +31,6 @@ from perfect_schemas.folds.task import TaskLife
 Kind = tuple[Any, ...]
 _KIND = (2, 3, 4, 5, 6, 10, 11, 14, 16)
 """Of the columns in `insert_task_runs`: task and key, state and progress, attempt and epoch, a warning, whether it counts."""
-_REST = tuple(place for place in range(19) if place not in _KIND)
 _COLUMN = re.compile(r"unnest\((.*?\$(\d+)::.*)\) AS (\w+)")
 _encode = msgspec.json.Encoder().encode
 _TOLD = {
@@ -54,7 +53,9 @@ def _default(field: FieldInfo) -> Any:
     return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
 
 
-_EXTRAS = {kind: _extras(kind) for kind in (TaskStarted, TaskCompleted, TaskFailed)}
+_EXTRAS: dict[type[Event], tuple[Callable[[Any], Any], Any]] = {
+    kind: _extras(kind) for kind in (TaskStarted, TaskCompleted, TaskFailed)
+}
 
 
 class Part:
@@ -139,6 +140,10 @@ def _columns(insert: str) -> list[tuple[str, str]]:
     ]
 
 
+_TASK_COLUMNS = _columns("insert_task_runs")
+_REST = tuple(place for place in range(len(_TASK_COLUMNS)) if place not in _KIND)
+
+
 def _select_runs() -> str:
     columns = [
         f"unnest({value.format(f'${n}')}) AS {name}"
@@ -149,8 +154,7 @@ def _select_runs() -> str:
 
 def _select_task_runs() -> str:
     """The rows, each with the values of its kind."""
-    columns = _columns("insert_task_runs")
-    rest, kinds = ([columns[place] for place in places] for places in (_REST, _KIND))
+    rest, kinds = ([_TASK_COLUMNS[place] for place in places] for places in (_REST, _KIND))
     rows = [f"unnest({value.format(f'${n}')}) AS {name}" for n, (value, name) in enumerate(rest, 2)]
     lists = [f"{value.format(f'${n}')} AS {name}" for n, (value, name) in enumerate(kinds, len(rest) + 2)]
     shown = [f"rows.{name}" for _, name in rest] + [
@@ -174,13 +178,13 @@ def _evolved(run_id: str, said: list[tuple[int, Any]], run: RunLife) -> Row:
     life: TaskLife | None = None
     counted = False
     for seq, event in said:
-        if event is None and life is not None:
+        if event is not None:
+            life = task_fold.evolve(life, event, seq)
+            counted = counted or type(event) is TaskCompleted
+        elif life is not None:
             # the end of the run: what was said of the run later has not changed these
             life = msgspec.structs.replace(
                 life, state=OPEN_TASK_AT_END[run.state], end_time=run.end_time, last_seq=seq
             )
-        else:
-            life = task_fold.evolve(life, event, seq)
-            counted = counted or type(event) is TaskCompleted
     assert life is not None
     return task_row.row_of(run_id, life, counted, said[0][0])

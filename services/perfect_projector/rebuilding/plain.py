@@ -4,6 +4,7 @@ Plain is a run that was claimed once and completed or failed, whose tasks ran in
 most of all. What it comes to is what the fold event by event comes to (`project`), which folds all others.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -68,7 +69,7 @@ class Plain(msgspec.Struct, kw_only=True):
     artifacts: list[Said]
 
 
-def fold(events: list[Said]) -> Plain | None:  # noqa: PLR0915  one loop: a call for each event costs more than what it does
+def fold(events: Sequence[Said]) -> Plain | None:  # noqa: PLR0915  one loop: a call for each event costs more than what it does
     """events: all of the run, in the order of the stream. None: its life is not plain."""
     first_seq, first = events[0]
     if type(first) is not RunScheduled or first.fork_of is not None or not is_id(first.flow_id):

@@ -15,6 +15,7 @@ from perfect_projector.rebuilding import plain as plain_fold
 from perfect_projector.rebuilding.part import Part
 from perfect_projector.rebuilding.plain import Plain, Shape
 from perfect_projector.rebuilding.tally import Samples, Tallies, Tally
+from perfect_projector.rollup import Measure
 from perfect_projector.sql import statement
 from perfect_schemas import codec
 from perfect_schemas.events import AnyEvent
@@ -83,15 +84,13 @@ class Folder:
 
     def __init__(self, log: duckdb.DuckDBPyConnection, folder: Path, known_from: dict[str, int]) -> None:
         self._log = log
-        self._log.execute(
-            "SET enable_progress_bar = false"
-        )  # it is streamed: that takes as long as the folding
+        # what is streamed takes as long as the folding
+        self._log.execute("SET enable_progress_bar = false")
         self._folder = folder
         self._known_from = known_from
         self._writer = connect(":memory:", threads=1, memory_limit=MEMORY_LIMIT)
-        self._writer.execute(
-            "PRAGMA disable_optimizer"
-        )  # it would read the texts, which are constants, value by value
+        # it would read the texts, which are constants, value by value
+        self._writer.execute("PRAGMA disable_optimizer")
 
     def fold(self, share: Share) -> Folded:
         part = Part()
@@ -193,11 +192,12 @@ def _count(samples: Samples, plain: Plain) -> None:
     if run.state != "COMPLETED":
         return
     at = plain.ended_at
-    for measure, value in (
+    measured: tuple[tuple[Measure, int | None], ...] = (
         ("run", run.duration_ms or 0),
         ("queued", queued_ms(run)),
         ("launch", plain.launch_ms),
-    ):
+    )
+    for measure, value in measured:
         if value is not None:
             key = (flow_id, measure, at.date(), configuration, version)
             samples.setdefault(key, []).append((plain.end_seq, value, at, flow_id, flow_name, None))

@@ -21,7 +21,7 @@ _SUMMED = frozenset({"run", "queued", "launch"})
 class _Rolls(Rolls):
     def __init__(self) -> None:
         super().__init__()
-        self.tallies: Tallies = {}
+        self.tallies: dict[Key, Tally] = {}
 
     def add(self, key: Key, value: float, *, whose: Whose, seq: int, batch: int) -> None:
         if key.measure in _SUMMED:

@@ -7,11 +7,15 @@ from collections import Counter
 from datetime import date, datetime
 from operator import itemgetter, mul
 
-from perfect_projector.rollup import Key, Roll, Whose, bucket
+from perfect_projector.rollup import Key, Measure, Roll, Whose, bucket
 from perfect_projector.welford import Summary
 
 Sample = tuple[int, int, datetime, str, str, str | None]
 """Sequence, value, when it was said, and whose it is (see `Whose`)."""
+
+PlainKey = tuple[str, Measure, date, str, str]
+"""A `Key`, faster made."""
+Samples = dict[PlainKey, list[Sample]]
 
 _MOST_KNOWN = 100_000
 _buckets: dict[float, int] = {}
@@ -135,16 +139,15 @@ class Tally:
         return roll
 
 
-Samples = dict[tuple[str, str, date, str, str], list[Sample]]
-Tallies = dict[Key, Tally]
-"""A plain tuple is as good a key: it is equal, and faster made."""
+Tallies = dict[PlainKey, Tally]
 
 
-def join(tallies: Tallies, others: Tallies) -> None:
+def join(tallies: dict[Key, Tally], others: Tallies) -> None:
     """Add `others`, which are not to be used any more."""
-    for key, other in others.items():
+    for plain, other in others.items():
+        key = Key(*plain)
         tally = tallies.get(key)
         if tally is None:
-            tallies[Key(*key)] = other
+            tallies[key] = other
         else:
             tally.join(other)

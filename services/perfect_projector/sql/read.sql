@@ -30,10 +30,10 @@ LIMIT $limit;
 -- How long runs of these flows take by history, from three samples on.
 SELECT id::VARCHAR, avg_duration_ms
 FROM flow_statistics
-WHERE sample_count >= 3 AND id IN (SELECT unnest($flow_ids::UUID[]));
+WHERE sample_count >= 3 AND list_contains($flow_ids::UUID[], id);
 
 -- name: curves
-SELECT id::VARCHAR, curves FROM flow_statistics WHERE id IN (SELECT unnest($flow_ids::UUID[]));
+SELECT id::VARCHAR, curves FROM flow_statistics WHERE list_contains($flow_ids::UUID[], id);
 
 -- name: runs_at
 -- The rowid, and the columns of `runs`.
@@ -157,13 +157,13 @@ WHERE run_id = $run_id::UUID
 LIMIT $limit;
 
 -- name: task_plans
-SELECT id::VARCHAR, weight, estimated_time FROM tasks WHERE id IN (SELECT unnest($task_ids::UUID[]));
+SELECT id::VARCHAR, weight, estimated_time FROM tasks WHERE list_contains($task_ids::UUID[], id);
 
 -- name: task_expected_ms
 -- How long these tasks take by history, from three samples on.
 SELECT id::VARCHAR, avg_duration_ms
 FROM task_statistics
-WHERE sample_count >= 3 AND id IN (SELECT unnest($task_ids::UUID[]));
+WHERE sample_count >= 3 AND list_contains($task_ids::UUID[], id);
 
 -- name: untaken_queues
 SELECT DISTINCT json_extract_string(details, '$.queue')
@@ -284,7 +284,7 @@ decided.decided_at >= $since
 decided.decided_at < $until
 
 -- name: schedule_decisions.where.late
-(decided.decision = 'skipped' OR coalesce(decided.late_ms, 0) >= $late_ms)
+(NOT decided.backfill AND (decided.decision = 'skipped' OR coalesce(decided.late_ms, 0) >= $late_ms))
 
 -- name: schedule_decisions.where.before
 decided.seq < $before

@@ -22,9 +22,8 @@ async def somebody():
         if "id" not in there:
             continue
         try:
-            await aresume_flow_run(there["id"], run_input={"value": 41} if there.get("wrapped") else 41)
-        except Exception:  # it does not wait yet, or wants its value by name
-            there["wrapped"] = not there.get("wrapped")
+            await aresume_flow_run(there["id"], run_input={"value": 41})
+        except Exception:  # it does not wait yet
             continue
         return
 
