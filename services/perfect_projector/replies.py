@@ -16,7 +16,7 @@ from perfect_projector.merged_roll import MergedRolls
 from perfect_projector.run_counts import RunCounts
 from perfect_projector.run_replies import runs, with_history
 from perfect_projector.shown_runs import ShownRuns
-from perfect_projector.sql import select, statement
+from perfect_projector.sql import select
 from perfect_projector.statistic_replies import MOST_DAYS, statistics
 from perfect_projector.values import timestamp
 from perfect_schemas import queries as q
@@ -38,7 +38,7 @@ MAX_ARTIFACTS = 200  # each may be as large as a value in an event
 
 
 def offsets(cursor: Cursor) -> dict[str, int]:
-    return dict(cursor.execute(statement("offsets")).fetchall())
+    return dict(select(cursor, "offsets"))  # type: ignore[arg-type]
 
 
 def run(cursor: Cursor, query: q.RunDetail) -> RunView:
