@@ -200,4 +200,13 @@ async def _done(future: PerfectFuture[Any]) -> None:
     await future.wait_async()
 
 
-__getattr__ = names_of(__name__)
+_named = names_of(__name__)
+
+
+def __getattr__(name: str) -> Any:
+    """The futures of `task.delay` need more than those of `submit`, and are loaded when somebody names them."""
+    if name in ("PerfectDistributedFuture", "PrefectDistributedFuture"):
+        from perfect_sdk import distributed_future
+
+        return distributed_future.PerfectDistributedFuture
+    return _named(name)

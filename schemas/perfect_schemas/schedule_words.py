@@ -27,7 +27,7 @@ _NAMES = {name[:3].upper(): n for n, name in enumerate(DAYS)} | {
     name[:3].upper(): n for n, name in enumerate(MONTHS, 1)
 }
 _NAMED = re.compile("|".join(_NAMES))
-_RRULE_DAYS = dict(zip(("SU", "MO", "TU", "WE", "TH", "FR", "SA"), DAYS, strict=True))
+_RRULE_DAYS: dict[str, str] = dict(zip(("SU", "MO", "TU", "WE", "TH", "FR", "SA"), DAYS, strict=True))
 _UNITS = {
     "SECONDLY": "second", "MINUTELY": "minute", "HOURLY": "hour", "DAILY": "day", "WEEKLY": "week", "MONTHLY": "month",
     "YEARLY": "year",

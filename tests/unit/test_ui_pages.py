@@ -120,8 +120,16 @@ SKIPPED = {
 }  # fmt: skip
 FIRED = SKIPPED | {"id": "d2", "decision": "fired", "run_id": "r1", "backfill": True, "reason": None}
 COMING = [{"at": NOW, "due_at": NOW, "local": "2026-03-29T03:00:00+02:00", "note": EVIL}]
-SCHEDULES = [SCHEDULE | {"last_decision": SKIPPED}, SCHEDULE | {"id": "s2", "state": "over", "next_due_at": None, "paused": False}]
-ONE_SCHEDULE = {"schedule": SCHEDULE, "coming": COMING, "decisions": [SKIPPED, FIRED], "range": {"since": EVIL, "until": ""}}
+SCHEDULES = [
+    SCHEDULE | {"last_decision": SKIPPED},
+    SCHEDULE | {"id": "s2", "state": "over", "next_due_at": None, "paused": False},
+]
+ONE_SCHEDULE = {
+    "schedule": SCHEDULE,
+    "coming": COMING,
+    "decisions": [SKIPPED, FIRED],
+    "range": {"since": EVIL, "until": ""},
+}
 BACKFILL = {"started": 1, "instants": [{"at_instant": NOW, "run_id": "r1", "new": n > 0} for n in range(25)]}
 SCHEDULE_FORM = {
     "fields": dict.fromkeys(

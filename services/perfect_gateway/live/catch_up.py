@@ -53,9 +53,7 @@ class CatchUp:
             kind, _, name = topic.partition(":")
             if kind == "run" and name:
                 html += await self._run(name, since.events, until.events)
-            elif (
-                topic == "schedules"
-            ):  # what was said of them is not on EVENTS: whatever it was, this is how they are
+            elif topic == "schedules":  # DEFS speaks of them, not EVENTS: this is how they are, whatever was said
                 html.append(await schedules.table(self._asker))
             elif kind == "schedule":
                 html.append(await schedules.whole(self._asker, name))
