@@ -111,7 +111,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     that no two of them fight for the machine."""
     for item in items:
         folder = item.path.parent.name
-        item.add_marker(pytest.mark.xdist_group("chaos" if folder == "chaos" else f"{folder}/{item.path.stem}"))
+        item.add_marker(
+            pytest.mark.xdist_group("chaos" if folder == "chaos" else f"{folder}/{item.path.stem}")
+        )
 
 
 def pytest_unconfigure() -> None:

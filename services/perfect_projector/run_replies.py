@@ -10,6 +10,7 @@ from perfect_projector.sql import select, statement
 from perfect_projector.statistic_replies import of_flow
 from perfect_projector.values import timestamp
 from perfect_schemas import queries as q
+from perfect_schemas.envelope import utc_now
 from perfect_schemas.ids import is_id
 
 Cursor = Any
@@ -52,18 +53,33 @@ def curves(cursor: Cursor, flow_ids: set[str | None]) -> dict[str, str | None]:
 def page(cursor: Cursor, name: str, query: q.RunPage, tags: KnownTags | None = None) -> list[Row]:
     """The rows of a page by the statement `name`, and one more when another page follows."""
     where = conditions(query)
-    limit = page_size(query)
-    values: dict[str, Any] = {"_order": statement(f"runs.order.{query.sort}"), "limit": limit + 1}
-    if query.text:
-        where["text"], fills = run_text.condition(cursor, query.text, tags)
-        values |= fills
-    if query.sort == "start" and (
-        query.cursor is not None or query.until is not None
-    ):  # most pages are full with what is close by
-        near = {**where, "near.start" if query.cursor is not None else "near.until": {}}
-        rows = select(cursor, name, near, conditions="runs", **values)
-        if len(rows) > limit:
+    if near := _near(query):  # most pages are full with what is close by
+        rows = _rows(cursor, name, query, {**where, **near}, None)
+        if len(rows) > page_size(query):
             return rows
+    return _rows(cursor, name, query, where, tags)
+
+
+def _near(query: q.RunPage) -> Where | None:
+    """The condition of a few hours before where the page begins, if that alone narrows what is read."""
+    if query.sort != "start":
+        return None
+    if query.cursor is not None:
+        return {"near.start": {}}
+    if query.until is not None:
+        return {"near.until": {}}
+    return {"near.now": {"now": timestamp(utc_now())}} if query.text else None
+
+
+def _rows(cursor: Cursor, name: str, query: q.RunPage, where: Where, tags: KnownTags | None) -> list[Row]:
+    values: dict[str, Any] = {
+        "_order": statement(f"runs.order.{query.sort}"),
+        "limit": page_size(query) + 1,
+    }
+    if query.text:
+        parameters, fills = run_text.condition(cursor, query.text, tags)
+        where = {**where, "text": parameters}
+        values |= fills
     return select(cursor, name, where, conditions="runs", **values)
 
 

@@ -131,7 +131,15 @@ async def test_pictures_and_reading_without_script(system: Running, visit: Visit
     PICTURES.mkdir(parents=True, exist_ok=True)
     nightly = await made(system, NIGHTLY)
     await made(
-        system, {"name": "often", "kind": "interval", "interval_ms": 900_000, "active": False, "parameters": {"folder": "x"}}, "Gated steps"
+        system,
+        {
+            "name": "often",
+            "kind": "interval",
+            "interval_ms": 900_000,
+            "active": False,
+            "parameters": {"folder": "x"},
+        },
+        "Gated steps",
     )
     async with Site.of(system.system.url) as site:
         body = {"since": "2026-10-20T00:00:00Z", "until": "2026-10-27T00:00:00Z"}

@@ -404,6 +404,14 @@ def test_a_text_is_found_in_names_and_tags_and_at_the_ends_of_the_id(tmp_path: P
         later = world.begin("etl", ["nightly build"], "release")
         world.commit()
         assert found("night") == {first, later}
+        world.now = utc_now() - timedelta(minutes=1)
+        for n in range(4):
+            world.begin(FLOWS[n % 2], ["weekly"], "release")
+        world.commit()
+        for text in ("etl", "report", "ekly"):  # one page is full with what is close by, the next is not
+            cursor = world.check_page(world.reader, queries.RunPage(text=text, limit=1))
+            world.check_page(world.reader, queries.RunPage(text=text, limit=1, cursor=cursor))
+        assert len(found("etl")) == 4
     finally:
         world.close()
 

@@ -53,7 +53,9 @@ class CatchUp:
             kind, _, name = topic.partition(":")
             if kind == "run" and name:
                 html += await self._run(name, since.events, until.events)
-            elif topic == "schedules":  # DEFS speaks of them, not EVENTS: this is how they are, whatever was said
+            elif (
+                topic == "schedules"
+            ):  # DEFS speaks of them, not EVENTS: this is how they are, whatever was said
                 html.append(await schedules.table(self._asker))
             elif kind == "schedule":
                 html.append(await schedules.whole(self._asker, name))

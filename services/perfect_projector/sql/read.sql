@@ -125,6 +125,9 @@ AND (runs.created_at < $after::TIMESTAMP OR runs.id < $after_id::UUID)
 -- Of a page that begins in the middle of a row group, all of it would be sorted.
 runs.created_at > $after::TIMESTAMP - INTERVAL 3 HOUR
 
+-- name: runs.where.near.now
+runs.created_at > $now::TIMESTAMP - INTERVAL 3 HOUR
+
 -- name: runs.where.near.until
 -- Likewise.
 runs.created_at > $until::TIMESTAMP - INTERVAL 3 HOUR
