@@ -61,7 +61,7 @@ def _register_ls(commands: Any) -> None:
     )  # fmt: skip
     ls.add_argument("--tag", help="runs that have this tag")
     ls.add_argument("--configuration", "--config", choices=CONFIGURATIONS, help="runs of this configuration")
-    ls.add_argument("--text", help="in the name of the flow or run, the id, or a tag")
+    ls.add_argument("--text", help="in the name of the flow or run, or a tag; or how the id begins or ends")
     ls.add_argument(
         "--since", type=moment, metavar="TIME", help="2026-05-01, 09:30, today, or 30m, 2h, 1d ago"
     )

@@ -242,13 +242,19 @@ async def test_other_queues_are_left_alone(eyes: Eyes, workers: Workers, path: s
     assert (await eyes.until_final(run)).run.client_name == "plain"
 
 
-async def test_a_worker_waits_for_nats_and_can_be_stopped_meanwhile(
-    workers: Workers, nats_server, unused_tcp_port: int
-) -> None:
-    worker = workers.start(FLOWS, nats=f"nats://127.0.0.1:{unused_tcp_port}")
-    await asyncio.sleep(1)
-    worker.signal(signal.SIGTERM)
-    assert await worker.exit_code(5) == 0
+async def test_a_worker_waits_for_nats_and_can_be_stopped_meanwhile(workers: Workers, nats_server) -> None:
+    called = asyncio.Semaphore(0)
+
+    def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        called.release()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1") as nobody:
+        worker = workers.start(FLOWS, nats=f"nats://127.0.0.1:{nobody.sockets[0].getsockname()[1]}")
+        for _ in range(2):  # it comes again
+            await asyncio.wait_for(called.acquire(), 20)
+        worker.signal(signal.SIGTERM)
+        assert await worker.exit_code(5) == 0
 
 
 async def test_a_supervisor_that_stood_still_starts_its_executors_anew(
