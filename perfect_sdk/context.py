@@ -30,6 +30,7 @@ __all__ = [
     "current",
     "entered",
     "get_run_context",
+    "of_run",
     "require",
     "tagged",
     "tags",
@@ -107,6 +108,12 @@ def entered(frame: Frame) -> Iterator[None]:
     finally:
         with suppress(ValueError):
             current.reset(token)
+
+
+def of_run() -> Frame | None:
+    """The frame of the run that the calling code is part of. None outside of one, also in a task called outside of a flow."""
+    frame = current.get()
+    return frame if frame is not None and frame.session.has_flow else None
 
 
 def require(what: str) -> Frame:

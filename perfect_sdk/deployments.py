@@ -93,8 +93,8 @@ def run_deployment(
         name, parameters, scheduled_time, flow_run_name, timeout, tags, idempotency_key, as_subflow
     )
     _refuse(work_queue_name=work_queue_name, job_variables=job_variables)
-    frame = current.get()
-    if is_async_code(frame):
+    frame = of_run()
+    if is_async_code(current.get()):
         return _run_async(frame, wanted)
     return _run_here(wanted) if frame is None else drive(_of(frame, wanted, is_async=False))
 
@@ -117,7 +117,7 @@ async def arun_deployment(
         name, parameters, scheduled_time, flow_run_name, timeout, tags, idempotency_key, as_subflow
     )
     _refuse(work_queue_name=work_queue_name, job_variables=job_variables)
-    return await _run_async(current.get(), wanted)
+    return await _run_async(of_run(), wanted)
 
 
 def _wanted(

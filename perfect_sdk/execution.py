@@ -122,7 +122,8 @@ class Call:
         self.frame.check()
         if session.has_futures or Annotation.made:
             yield from self._inputs()
-        self.digest = digest_of(self.args, self.kwargs)
+        if session.has_flow:
+            self.digest = digest_of(self.args, self.kwargs)
         if session.replay is not None:
             self._match()
             record = self.record
@@ -264,7 +265,7 @@ class Call:
 
     def _completed(self, value: Any, duration_ms: int) -> Steps[None]:
         stored = None
-        if self.policy.persist:
+        if self.policy.persist and (self.session.has_flow or self.cache_key is not None):
             stored = yield from keep(self.session, self.policy.name, value, self.policy.serializer)
         self.stored = stored
         more: dict[str, Any] = {}
@@ -318,8 +319,9 @@ class Call:
         return self._run_name or self.policy.name
 
     @property
-    def flow_run_id(self) -> str:
-        return self.session.run.run_id
+    def flow_run_id(self) -> str | None:
+        """None outside of a flow."""
+        return self.session.run.run_id if self.session.has_flow else None
 
     @property
     def parameters(self) -> dict[str, Any]:

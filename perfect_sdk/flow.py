@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec,
 
 from perfect_schemas import ids
 from perfect_sdk import options
-from perfect_sdk.context import current
+from perfect_sdk.context import of_run
 from perfect_sdk.deployable import Deployable
 from perfect_sdk.exceptions import NotSupported
 from perfect_sdk.policy import Delays, Hook, Hooks, Policy, delays_of
@@ -213,7 +213,7 @@ class Flow(Deployable, Generic[P, R]):
         """
         return_state = kwargs.pop("return_state", False) if "return_state" in kwargs else False
         wait_for: Any = kwargs.pop("wait_for", ()) if "wait_for" in kwargs else ()
-        frame = current.get()
+        frame = of_run()
         if frame is not None:
             from perfect_sdk.children import call_child
 

@@ -93,7 +93,7 @@ def local_run(flow: "Flow[..., Any]", values: dict[str, Any]) -> RunContext:
         run_id=ids.uuid7(),
         flow_id=flow.id,
         flow_name=flow.name,
-        configuration=_configuration(),
+        configuration=configuration(),
         parameters=flow.signature.json(values),
         tags=tagged(flow.tags),
         name=flow.run_name(values),
@@ -101,7 +101,7 @@ def local_run(flow: "Flow[..., Any]", values: dict[str, Any]) -> RunContext:
     )
 
 
-def _configuration() -> Any:
+def configuration() -> Any:
     """PERFECT_CONFIGURATION for plain calls; otherwise development."""
     name = os.environ.get("PERFECT_CONFIGURATION", "development")
     return name if name in ("development", "debug", "release") else "development"

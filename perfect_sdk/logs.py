@@ -103,11 +103,13 @@ def _adapter(
     session: "RunSession", call: "Call | None", extra: dict[str, Any]
 ) -> "logging.LoggerAdapter[logging.Logger]":
     run = session.run
-    names = {
+    names: dict[str, Any] = {
         "flow_run_id": run.run_id,
         "flow_run_name": run.name or run.run_id,
         "flow_name": run.flow_name,
     }
+    if not session.has_flow:
+        names = {"flow_run_id": None, "flow_run_name": "<unknown>", "flow_name": "<unknown>"}
     if call is None:
         return _Adapter(_flow_logger, {**names, **extra})
     names |= {"task_run_id": call.id, "task_run_name": call.place.key, "task_name": call.policy.name}
@@ -139,25 +141,30 @@ class RunHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         frame = getattr(record, "perfect_frame", None) or current.get()
-        if frame is None:
+        if frame is None or not frame.session.has_flow:
             # As if this handler were not here: the standard library's handler of last resort.
             last = logging.lastResort
             if last is not None and logging.root.handlers == [self] and record.levelno >= last.level:
                 last.handle(record)
             return
-        if record.levelno < frame.session.level or _disabled.get():
-            return
-        try:
-            message = record.getMessage()
-            if record.exc_info and not isinstance(record.exc_info, bool) and record.exc_info[0] is not None:
-                message = f"{message}\n{_formatter.formatException(record.exc_info)}"
-            if record.stack_info:
-                message = f"{message}\n{record.stack_info}"
-        except Exception:
-            self.handleError(record)
-            return
-        at = datetime.fromtimestamp(record.created, UTC)
-        write(frame, record.levelno, message, logger=record.name, at=at)
+        hand_over(self, frame, record)
+
+
+def hand_over(handler: logging.Handler, frame: Frame, record: logging.LogRecord) -> None:
+    """Make the record a line of what runs in `frame`, if its level is high enough."""
+    if record.levelno < frame.session.level or _disabled.get():
+        return
+    try:
+        message = record.getMessage()
+        if record.exc_info and not isinstance(record.exc_info, bool) and record.exc_info[0] is not None:
+            message = f"{message}\n{_formatter.formatException(record.exc_info)}"
+        if record.stack_info:
+            message = f"{message}\n{record.stack_info}"
+    except Exception:
+        handler.handleError(record)
+        return
+    at = datetime.fromtimestamp(record.created, UTC)
+    write(frame, record.levelno, message, logger=record.name, at=at)
 
 
 def write(frame: Frame, level: int, message: str, *, logger: str, at: datetime | None = None) -> None:

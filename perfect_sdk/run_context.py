@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perfect_sdk.context import Frame, current
+from perfect_sdk.context import Frame, current, of_run
 from perfect_sdk.exceptions import MissingContextError
 from perfect_sdk.runs import FlowRun
 from perfect_sdk.states import Running
@@ -23,7 +23,7 @@ class TaskRun(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     task_key: str
-    flow_run_id: str
+    flow_run_id: str | None
     tags: list[str]
     run_count: int
 
@@ -44,7 +44,7 @@ class FlowRunContext(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def get(cls) -> "FlowRunContext | None":
         """None outside of a run."""
-        frame = current.get()
+        frame = of_run()
         return None if frame is None else of_flow(frame)
 
 
@@ -92,7 +92,7 @@ def of_task(frame: Frame, call: "Call") -> TaskRunContext:
             id=call.id,
             name=name_of(call),
             task_key=call.place.key,
-            flow_run_id=call.session.run.run_id,
+            flow_run_id=call.session.run.run_id if call.session.has_flow else None,
             tags=call.tags,
             run_count=call.attempt,
         ),

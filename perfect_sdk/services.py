@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfect_schemas import subjects
 from perfect_schemas.errors import ServiceUnavailable
-from perfect_sdk.context import current
+from perfect_sdk.context import current, of_run
 from perfect_sdk.effects import Blocking, Future, Steps, drive, drive_async
 from perfect_sdk.system import System, is_async_code
 
@@ -34,7 +34,7 @@ class Outside:
 
 def ask(subject: str, request: Any) -> Steps[bytes | None]:
     """The answer's JSON; None when there is no running system. Raises what the service answers."""
-    frame = current.get()
+    frame = of_run()
     if frame is not None:
         frame.check()
         session = frame.session

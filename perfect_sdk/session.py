@@ -66,8 +66,11 @@ class RunSession:
     artifacts: by id, as they are now. saved: the ids of those saved before. pace: of what is said of progress artifacts.
     memory: what this session has written, for a next try that it starts itself. left: how the flow left its history;
     fails the run, even if the flow catches the error. results_by_key: what is cached for this run only.
-    cache: of tasks that say nothing of it.
+    cache: of tasks that say nothing of it. has_flow: False for a task called outside of a flow (`outside.py`): there is no
+    run then, and nothing of it is ever replayed.
     """
+
+    has_flow = True
 
     def __init__(
         self,

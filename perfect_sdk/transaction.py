@@ -350,6 +350,11 @@ def get_transaction() -> Transaction | None:
     return enclosing(frame) if frame is not None else _active.get()
 
 
+def around_no_run() -> Transaction | None:
+    """The innermost one around code that is in no run."""
+    return _active.get()
+
+
 def enclosing(frame: Frame) -> Transaction | None:
     if frame.transaction is not None:
         return frame.transaction

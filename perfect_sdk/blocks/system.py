@@ -85,7 +85,7 @@ class Secret:
 
 
 def _load(name: str) -> Steps[Secret]:
-    frame = current.get()
+    frame = of_run()
     run = frame.session.run if frame is not None else None
     if run is None and name not in _here:
         raise MissingContextError(

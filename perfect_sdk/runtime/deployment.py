@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from perfect_sdk.context import current
+from perfect_sdk.context import of_run
 from perfect_sdk.runtime.reading import Reading
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def __getattr__(attribute: str) -> Any:
         read, outside = _READ[attribute]
     except KeyError:
         raise AttributeError(f"perfect_sdk.runtime.deployment has no {attribute!r}") from None
-    frame = current.get()
+    frame = of_run()
     if frame is None:
         return outside() if outside is not None else None
     return read(frame.session)

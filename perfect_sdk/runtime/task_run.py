@@ -9,6 +9,11 @@ from perfect_sdk.runtime.reading import Reading, page_of
 if TYPE_CHECKING:
     from perfect_sdk.execution import Call
 
+
+def _page_of(call: "Call", path: str) -> str | None:
+    return page_of(path.format(call.flow_run_id)) if call.flow_run_id is not None else None
+
+
 _READ: Reading["Call"] = {
     "id": (lambda call: call.id, None),
     "name": (name_of, None),
@@ -16,8 +21,8 @@ _READ: Reading["Call"] = {
     "tags": (lambda call: list(call.tags), list),
     "parameters": (lambda call: arguments_of(call.fn, call.args, call.kwargs), dict),
     "run_count": (lambda call: call.attempt, int),
-    "api_url": (lambda call: page_of(f"/api/engine/runs/{call.session.run.run_id}/tasks"), None),
-    "ui_url": (lambda call: page_of(f"/runs/{call.session.run.run_id}"), None),
+    "api_url": (lambda call: _page_of(call, "/api/engine/runs/{}/tasks"), None),
+    "ui_url": (lambda call: _page_of(call, "/runs/{}"), None),
 }
 
 
