@@ -16,7 +16,7 @@ from perfect_schemas.envelope import ErrorInfo, StoredValue, utc_now
 from perfect_schemas.errors import InvalidInput, NotFound
 from perfect_schemas.folds.run import RunLife
 from perfect_sdk import failures, results, secrecy, waits
-from perfect_sdk.context import Frame, current, tagged
+from perfect_sdk.context import Frame, current, of_run, tagged
 from perfect_sdk.effects import Blocking, Future, Steps, drive, drive_async
 from perfect_sdk.elsewhere import names_of
 from perfect_sdk.exceptions import NotSupported

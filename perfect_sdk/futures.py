@@ -2,7 +2,7 @@
 
 import concurrent.futures
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from perfect_sdk.context import current
 from perfect_sdk.elsewhere import names_of
@@ -18,9 +18,15 @@ R = TypeVar("R")
 
 
 class PerfectFuture(Generic[R]):
-    """The result of a submitted call, now or later. In async code it can be awaited."""
+    """The result of a submitted call, now or later. In async code it can be awaited.
+
+    made: whether any was, so that inputs need looking through.
+    """
+
+    made: ClassVar[bool] = False
 
     def __init__(self, call: "Call", job: "Job") -> None:
+        PerfectFuture.made = True
         self._call = call
         self._job = job
 

@@ -12,6 +12,7 @@ from perfect_schemas import ids
 from perfect_sdk import logs, transaction
 from perfect_sdk.context import Frame, current
 from perfect_sdk.flow import Flow
+from perfect_sdk.futures import PerfectFuture
 from perfect_sdk.keys import Scope
 from perfect_sdk.local import ConsoleJournal, configuration
 from perfect_sdk.runs import RunContext
@@ -25,14 +26,14 @@ class OutsideSession(RunSession):
 
     def __init__(self) -> None:
         run_id = ids.uuid7()
-        run = RunContext(run_id=run_id, flow_id="", flow_name="", configuration=configuration())
-        super().__init__(run, _no_flow(), ConsoleJournal(run_id, keep=False), interruptible=True)
-        self.has_futures = True  # which a flow that has ended may have made
+        flow = _no_flow()
+        run = RunContext(run_id=run_id, flow_id=flow.id, flow_name=flow.name, configuration=configuration())
+        super().__init__(run, flow, ConsoleJournal(run_id, keep=False), interruptible=True)
+        self.has_futures = PerfectFuture.made  # by a flow: it may have ended, they are still inputs
 
 
 def frame() -> Frame:
     """What the outermost call is made in; a `with transaction()` around it counts."""
-    _listen()
     made = Frame(OutsideSession(), Scope())
     made.transaction = transaction.around_no_run()
     return made
@@ -56,6 +57,4 @@ class _Handler(logging.Handler):
             logs.hand_over(self, frame, record)
 
 
-@cache
-def _listen() -> None:
-    logging.getLogger(logs.TASK_LOGGER).addHandler(_Handler())
+logging.getLogger(logs.TASK_LOGGER).addHandler(_Handler())

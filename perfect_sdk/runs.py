@@ -60,13 +60,21 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     returned: State[Any] | None = None
     is_several: bool = False
 
+    @property
+    def is_crash(self) -> bool:
+        """Whether it was no failure of the flow's own: what ended it is no Exception (`sys.exit()`), or it says so itself."""
+        if self.state != "failed":
+            return self.state == "crashed"
+        is_said = self.returned is not None and self.returned.is_crashed()
+        return is_said or not isinstance(self.error, Exception)
+
     def as_state(self) -> State[Any]:
         if self.returned is not None:
             return self.returned
         message = None if self.error is None else f"{type(self.error).__name__}: {self.error}"
         if self.state == "completed":
             return Completed(data=self.value)
-        if self.state == "failed" and self.error is not None:
+        if self.state == "failed" and isinstance(self.error, Exception):
             return failed_by(self.error)
         make = {
             "cancelled": Cancelled,

@@ -10,9 +10,7 @@ journal; whoever makes it has written `run.scheduled` and `run.started` before. 
 `perfect_sdk.connect.connected_run(flow, run) -> ContextManager[tuple[RunContext, Journal]] | None`: None when nothing
 answers within 100 ms; entering it (blocks) registers the flow, keeps presence and appends `run.scheduled` (origin
 "local") and `run.started`; it yields the run completed with client and claim, and its journal; leaving it (blocks)
-flushes and withdraws.
-
-`Tries` holds the rules of an execution; the session is what they and the calls inside the flow share.
+flushes and withdraws. `Tries` holds the rules of an execution; the session is what they and the calls inside share.
 """
 
 import threading
@@ -62,12 +60,11 @@ class RunSession:
     inputs need looking through. epoch: of the events that are written now. retry_epoch: tasks that failed up to this
     epoch run again instead of raising their recorded error. reruns, lost: as in `History`. loop: that an async flow runs on.
     root: the session of the outermost run, which this one is a child of, or itself.
-    keeper: called when the run is suspended and its code stays in memory; None: it never does.
-    artifacts: by id, as they are now. saved: the ids of those saved before. pace: of what is said of progress artifacts.
-    memory: what this session has written, for a next try that it starts itself. left: how the flow left its history;
-    fails the run, even if the flow catches the error. results_by_key: what is cached for this run only.
-    cache: of tasks that say nothing of it. has_flow: False for a task called outside of a flow (`outside.py`): there is no
-    run then, and nothing of it is ever replayed.
+    keeper: called when the run is suspended and its code stays in memory; None: it never does. memory: what this session
+    has written, for a next try that it starts itself. left: how the flow left its history; fails the run, even if the flow
+    catches the error. artifacts: by id, as they are now. saved: the ids of those saved before. pace: of what is said of
+    progress artifacts. results_by_key: what is cached for this run only. cache: of tasks that say nothing of it.
+    has_flow: False for a task called outside of one (`outside.py`): nothing of it is ever replayed.
     """
 
     has_flow = True

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 
 from perfect_sdk import options
-from perfect_sdk.context import current
+from perfect_sdk.context import current, of_run
 from perfect_sdk.delayable import Delayable
 from perfect_sdk.exceptions import (
     MissingContextError,
@@ -176,17 +176,11 @@ class Task(Delayable[P, R], Generic[P, R]):
     @overload
     def __call__(self, *args: Any, wait_for: Iterable[Any] | None, **kwargs: Any) -> R: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the task as part of the flow that calls it. Outside of a flow it is the plain function.
+        """Run the task as part of the flow that calls it. Outside of a flow it is run just so (retries, timeout, hooks, the
+        cache of this process), but nobody records it, not even a running system: `delay` is for that.
 
         `return_state=True` returns its State instead of its result; `wait_for=[…]`: futures to wait for first.
         """
-        frame = current.get()
-        if frame is None:
-            if "wait_for" in kwargs or "return_state" in kwargs:
-                from perfect_sdk import task_state
-
-                return task_state.outside(self, args, kwargs)
-            return self.fn(*args, **kwargs)
         from perfect_sdk import task_state
         from perfect_sdk.effects import drive, drive_async
         from perfect_sdk.execution import Call
@@ -196,6 +190,11 @@ class Task(Delayable[P, R], Generic[P, R]):
         if kwargs and ("wait_for" in kwargs or "return_state" in kwargs):
             wait_for = kwargs.pop("wait_for", ())
             return_state = kwargs.pop("return_state", False)
+        frame = current.get()
+        if frame is None:
+            from perfect_sdk import outside
+
+            frame = outside.frame()
         call = Call(frame, self, self.policy, self.fn, args, kwargs, wait_for)
         if self.is_async:
             made = drive_async(call.steps())
@@ -231,10 +230,10 @@ class Task(Delayable[P, R], Generic[P, R]):
         Futures among the arguments are waited for first, then replaced by their results. `wait_for=[…]`: futures to
         wait for only. Raises MissingContextError outside of a flow.
         """
-        frame = current.get()
+        frame = of_run()
         if frame is None:
             raise MissingContextError(
-                f"task {self.name!r}: submit() needs a running flow; call the task instead"
+                f"task {self.name!r}: submit() needs a running flow; call the task instead, or delay() it for a worker"
             )
         from perfect_sdk.execution import Call
 

@@ -227,7 +227,7 @@ class Tries:
             "cancelled": hooks.cancellation,
             "crashed": hooks.crashed,
         }
-        for hook in of_state.get(outcome.state, ()):
+        for hook in of_state.get("crashed" if outcome.is_crash else outcome.state, ()):
             state = outcome.as_state()
             yield CallHook(session, hook, (session.flow, session.flow_run(state), state))
 

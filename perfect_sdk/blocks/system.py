@@ -17,7 +17,7 @@ from perfect_schemas import ids
 from perfect_schemas.commands import LoadSecret, SaveSecret, SecretValue
 from perfect_schemas.errors import Conflicting, NotFound
 from perfect_sdk import secrecy
-from perfect_sdk.context import current
+from perfect_sdk.context import of_run
 from perfect_sdk.effects import Steps
 from perfect_sdk.elsewhere import names_of
 from perfect_sdk.exceptions import MissingContextError, NotJSON, ObjectAlreadyExists, ObjectNotFound
@@ -89,7 +89,7 @@ def _load(name: str) -> Steps[Secret]:
     run = frame.session.run if frame is not None else None
     if run is None and name not in _here:
         raise MissingContextError(
-            f"Secret.load({name!r}) needs a running flow or task: secrets are given to the client that executes a run"
+            f"Secret.load({name!r}) needs a running flow: secrets are given to the client that executes a run"
         )
     wanted = LoadSecret(name=name, run_id=run.run_id if run else "", client_id=run.client_id if run else "")
     try:

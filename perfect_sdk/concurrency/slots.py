@@ -149,7 +149,7 @@ def check(what: str, names: list[str], occupy: int) -> None:
 
 def limits_nothing(what: str, frame: Frame | None, *, strict: bool) -> None:
     """Outside of a running system there are no limits: said once, an error when there have to be some."""
-    where = "inside no run" if frame is None else "without a running system"
+    where = "inside no run" if frame is None or not frame.session.has_flow else "without a running system"
     if strict:
         raise ConcurrencySlotAcquisitionError(
             f"{what} limits nothing {where}, and strict=True asks for a limit"

@@ -117,3 +117,9 @@ _BY_STATUS: dict[int, type[PerfectError]] = {
 def from_problem(problem: Problem) -> PerfectError:
     """The error that a service answered with, to raise on the asking side."""
     return _BY_STATUS.get(problem.status, Failed)(problem.detail, problem.errors)
+
+
+def refuse(what: str, errors: list[FieldError]) -> None:
+    """Raises InvalidInput, naming every wrong field, when there are any. what: as in `the limit cannot be set`."""
+    if errors:
+        raise InvalidInput(f"{what}: " + "; ".join(f"{one.field} {one.message}" for one in errors), errors)

@@ -21,9 +21,3 @@ def of_message(what: str) -> Iterator[None]:
         found = _AT(str(error))
         message, field = found.groups() if found else (str(error), "")
         raise InvalidInput(f"{what}: {error}", [FieldError(field, message)]) from error
-
-
-def refuse(what: str, errors: list[FieldError]) -> None:
-    """Raises InvalidInput when there are any."""
-    if errors:
-        raise InvalidInput(f"{what}: " + "; ".join(f"{one.field} {one.message}" for one in errors), errors)

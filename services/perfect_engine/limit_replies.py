@@ -3,14 +3,13 @@
 import msgspec
 
 from perfect_engine import slots, waiting
-from perfect_engine.invalid import TEXT_LENGTH, of_message, refuse
+from perfect_engine.invalid import TEXT_LENGTH, of_message
 from perfect_engine.limits import Limits, check_holds
 from perfect_engine.process import Process
 from perfect_engine.run_replies import DONE, QUEUE, check_run
 from perfect_engine.slots import Asker, Limit
 from perfect_runtime.service import Context
 from perfect_schemas import ids, subjects
-from perfect_schemas.codec import encode
 from perfect_schemas.commands import (
     AcquireSlots,
     Holder,
@@ -22,7 +21,7 @@ from perfect_schemas.commands import (
     SlotView,
     SpendSlots,
 )
-from perfect_schemas.errors import FieldError, NotFound
+from perfect_schemas.errors import FieldError, NotFound, refuse
 from perfect_schemas.folds.run import RunLife
 
 MOST_SLOTS = 1_000_000
@@ -79,7 +78,7 @@ class LimitReplies:
 
     async def show(self, _: bytes) -> Reply:
         shown = [self._view(limit) for limit in self._limits.all() if limit.slots is not None]
-        return Reply(value=msgspec.Raw(encode(sorted(shown, key=lambda limit: limit.name))))
+        return Reply.of(sorted(shown, key=lambda limit: limit.name))
 
     async def acquire(self, data: bytes) -> Reply:
         with of_message("no slot can be acquired"):
@@ -87,14 +86,14 @@ class LimitReplies:
         self._check(command)
         command = msgspec.structs.replace(command, wait_s=min(max(command.wait_s, 0.0), LONGEST_S))
         life = await self._life(command.holder)
-        return Reply(value=msgspec.Raw(encode(await self._limits.acquire(command, life, say=self.sentence))))
+        return Reply.of(await self._limits.acquire(command, life, say=self.sentence))
 
     async def spend(self, data: bytes) -> Reply:
         with of_message("no slot can be spent"):
             command = _spend(data)
         self._check(command)
         check_holds(await self._life(command.holder), command.holder)
-        return Reply(value=msgspec.Raw(encode(await self._limits.spend(command))))
+        return Reply.of(await self._limits.spend(command))
 
     def _check(self, command: AcquireSlots | SpendSlots) -> None:
         errors = [] if command.names else [FieldError("names", "must name at least one limit")]

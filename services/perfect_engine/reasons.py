@@ -11,7 +11,6 @@ from perfect_engine.run_replies import QUEUE
 from perfect_engine.waiting import Around
 from perfect_runtime.service import Context
 from perfect_schemas import subjects
-from perfect_schemas.codec import encode
 from perfect_schemas.commands import Reply
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.queries import RunDetail
@@ -33,7 +32,7 @@ class Reasons:
         run = self._process.board.runs.get(_detail(data).run_id)
         life = run.state if run is not None else None
         sentence = waiting.reason(life, self._around(life)) if life is not None else ""
-        return Reply(value=msgspec.Raw(encode(sentence)), seq=run.seq if run is not None else None)
+        return Reply.of(sentence, seq=run.seq if run is not None else None)
 
     def _around(self, life: RunLife) -> Around:
         process = self._process

@@ -5,7 +5,7 @@ import msgspec
 from perfect_bus.append import check_size
 from perfect_engine import deployment, idempotency
 from perfect_engine import run as rules
-from perfect_engine.invalid import TEXT_LENGTH, of_message, refuse
+from perfect_engine.invalid import TEXT_LENGTH, of_message
 from perfect_engine.parameters import Checker
 from perfect_engine.process import Process
 from perfect_engine.run_replies import QUEUE
@@ -15,7 +15,7 @@ from perfect_runtime.service import Context
 from perfect_schemas import ids, subjects
 from perfect_schemas.codec import encode
 from perfect_schemas.commands import LiveRuns, Reply, Triggered, TriggerRun
-from perfect_schemas.errors import FieldError, InvalidInput, NotFound
+from perfect_schemas.errors import FieldError, InvalidInput, NotFound, refuse
 from perfect_schemas.folds.flow import Flow
 from perfect_schemas.streams import MAX_PAYLOAD_BYTES
 
@@ -92,7 +92,7 @@ class Replies:
         """What follows the stored `run.scheduled` is on its way already when this returns."""
         run = self._process.board.run(command.run_id)
         if run.state is None and (known := await self._process.past.view(run.id)) is not None:
-            return _reply(
+            return Reply.of(
                 Triggered(
                     run_id=known.id,
                     flow_id=known.flow_id,
@@ -108,7 +108,7 @@ class Replies:
         assert life is not None
         if life.parent_run_id is not None:
             self._process.family.check_orphan(run)
-        return _reply(
+        return Reply.of(
             Triggered(
                 run_id=life.id,
                 flow_id=life.flow_id,
@@ -125,7 +125,7 @@ class Replies:
         )
 
     async def live(self, data: bytes) -> Reply:
-        return _reply(sorted(self._process.board.flows.get(_live(data).flow_id, ())))
+        return Reply.of(sorted(self._process.board.flows.get(_live(data).flow_id, ())))
 
 
 def _check(command: TriggerRun) -> None:
@@ -144,7 +144,3 @@ def _check(command: TriggerRun) -> None:
     if command.idempotency_key is not None and not 0 < len(command.idempotency_key) <= TEXT_LENGTH:
         errors.append(FieldError("idempotency_key", f"must have 1 to {TEXT_LENGTH} characters"))
     refuse(REFUSED, errors)
-
-
-def _reply(value: object, seq: int | None = None) -> Reply:
-    return Reply(value=msgspec.Raw(encode(value)), seq=seq)

@@ -6,12 +6,11 @@ from perfect_engine.invalid import TEXT_LENGTH, of_message
 from perfect_engine.steering import Steering
 from perfect_runtime.service import Context
 from perfect_schemas import ids, subjects
-from perfect_schemas.codec import encode
 from perfect_schemas.commands import CancelRun, Done, ForkRun, PauseRun, Reply, ResumeRun, RetryRun, Triggered
 from perfect_schemas.errors import NotFound
 
 QUEUE = "engine"
-DONE = Reply(value=msgspec.Raw(encode(Done())))
+DONE = Reply.of(Done())
 _cancel = msgspec.json.Decoder(CancelRun).decode
 _pause = msgspec.json.Decoder(PauseRun).decode
 _resume = msgspec.json.Decoder(ResumeRun).decode
@@ -75,7 +74,7 @@ class RunReplies:
             state=life.state.value,
             created_at=life.created_at,
         )
-        return Reply(value=msgspec.Raw(encode(triggered)), seq=run.seq)
+        return Reply.of(triggered, seq=run.seq)
 
 
 def check_run(run_id: str) -> None:

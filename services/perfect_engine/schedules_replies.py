@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from perfect_engine import schedules
-from perfect_engine.invalid import of_message, refuse
+from perfect_engine.invalid import of_message
 from perfect_engine.process import Process
 from perfect_engine.run_replies import QUEUE
 from perfect_engine.schedules_clock import Schedules
@@ -15,9 +15,8 @@ from perfect_runtime import occurrence
 from perfect_runtime.decider import handle, read
 from perfect_runtime.service import Context
 from perfect_schemas import ids, subjects
-from perfect_schemas.codec import encode
 from perfect_schemas.commands import Backfilled, BackfilledInstant, BackfillSchedule, Reply
-from perfect_schemas.errors import FieldError, InvalidInput, NotFound
+from perfect_schemas.errors import FieldError, InvalidInput, NotFound, refuse
 from perfect_schemas.folds.schedule import Schedule
 from perfect_schemas.queries import SchedulePreview
 
@@ -61,7 +60,7 @@ class ScheduleReplies:
         else:
             occurrence.check(spec, "spec.")
         after = query.after or self._context.clock()
-        return _reply(occurrence.preview(spec, query.schedule_id or "", after, query.count))
+        return Reply.of(occurrence.preview(spec, query.schedule_id or "", after, query.count))
 
     async def backfill(self, data: bytes) -> Reply:
         """A repeat waits for the first, or hears the same answer."""
@@ -92,7 +91,7 @@ class ScheduleReplies:
                 fired = schedules.backfilled(schedule, one, command.by, self._process.stamp())
                 await self._runs.start(schedule, fired)
                 await handle(self._bus, kept, lambda now, said=fired: (said,) if now is not None else ())
-        return _reply(
+        return Reply.of(
             Backfilled(
                 schedule_id=schedule.id,
                 instants=[
@@ -127,7 +126,3 @@ def _range(command: BackfillSchedule) -> tuple[datetime, datetime]:
         errors.append(FieldError("until", "must be after since"))
     refuse(REFUSED, errors)
     return command.since, command.until
-
-
-def _reply(value: object) -> Reply:
-    return Reply(value=msgspec.Raw(encode(value)))

@@ -7,7 +7,6 @@ import msgspec
 
 from perfect_bus import Bus
 from perfect_schemas import subjects
-from perfect_schemas.codec import encode
 from perfect_schemas.commands import Reply, ShowProcesses, StartProcess, StopProcess
 
 if TYPE_CHECKING:
@@ -37,18 +36,14 @@ class Replies:
                 await runner.spawned.wait()
         except TimeoutError:
             pass  # NATS is slow: it is started all the same
-        return _reply(runner.status(LOG_LINES, new=new))
+        return Reply.of(runner.status(LOG_LINES, new=new))
 
     async def end(self, data: bytes) -> Reply:
         command = _decode_stop(data)
         runner, new = await self._service.dismiss(command.file, command.by)
-        return _reply(runner.status(LOG_LINES, new=new))
+        return Reply.of(runner.status(LOG_LINES, new=new))
 
     async def show(self, data: bytes) -> Reply:
         command = _decode_show(data)
         runners = self._service.runners(command.file)
-        return _reply([runner.status(command.log_lines) for runner in runners])
-
-
-def _reply(value: object) -> Reply:
-    return Reply(value=msgspec.Raw(encode(value)))
+        return Reply.of([runner.status(command.log_lines) for runner in runners])

@@ -1,6 +1,6 @@
 """A run as a row of `runs`, and back: `life_of(row_of(life)) == life`.
 
-The tuple has the order of the columns in `insert_runs` and `load_runs`; CHANGING: the places that `update_runs` takes.
+The tuple has the order of the columns in `insert_runs`.
 """
 
 from datetime import datetime
@@ -19,7 +19,6 @@ from perfect_schemas.views import queued_ms
 
 Row = tuple[Any, ...]
 _NO_PARAMETERS = "{}"
-CHANGING = (0, 3, 5, 6, 8, 9, 10, 11, 12, 16, 17, 20, 21, 22, 23, 24, 25, 26, 27, 28, 4)
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,7 +1,6 @@
 """A task run as a row of `task_runs`, and back: `life_of(row_of(life)) == life`.
 
-The tuple has the order of the columns in `insert_task_runs` and `load_task_runs`; CHANGING: the places that
-`update_task_runs` takes.
+The tuple has the order of the columns in `insert_task_runs`.
 """
 
 from datetime import datetime
@@ -16,7 +15,6 @@ from perfect_schemas.states import TaskState
 
 Row = tuple[Any, ...]
 _NO_DETAILS = "{}"
-CHANGING = (0, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18)
 _DONE = frozenset({TaskState.COMPLETED, TaskState.CACHED, TaskState.SKIPPED})
 
 

@@ -10,7 +10,7 @@ import msgspec
 from perfect_registry import deployments
 from perfect_schemas import ids
 from perfect_schemas.commands import RegisterFlow
-from perfect_schemas.errors import FieldError, InvalidInput, NotFound
+from perfect_schemas.errors import FieldError, NotFound, refuse
 from perfect_schemas.events.flow import FlowRegistered, FlowRemoved, TaskDefinition
 from perfect_schemas.folds.flow import Flow
 
@@ -91,12 +91,7 @@ def check(command: RegisterFlow) -> None:
     errors += [error for n, tag in enumerate(command.tags) for error in _name_errors(f"tags.{n}", tag)]
     errors += _schema_errors(command.parameters)
     errors += deployments.errors_of(command.deployments)
-    if errors:
-        raise InvalidInput(
-            f"flow {command.name[:NAME_LENGTH]!r} cannot be registered: "
-            + "; ".join(f"{error.field} {error.message}" for error in errors),
-            errors,
-        )
+    refuse(f"flow {command.name[:NAME_LENGTH]!r} cannot be registered", errors)
 
 
 def _name_errors(field: str, name: str) -> list[FieldError]:

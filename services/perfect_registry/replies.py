@@ -4,11 +4,10 @@ import msgspec
 
 from perfect_registry import deployments, flows, schedules, versions
 from perfect_registry.schedules_replies import ScheduleReplies
-from perfect_runtime.decider import handle, read
+from perfect_runtime.answers import Answers
 from perfect_runtime.definitions import Flows
 from perfect_runtime.service import Context
 from perfect_schemas import ids, subjects
-from perfect_schemas.codec import encode
 from perfect_schemas.commands import (
     Done,
     LiveRuns,
@@ -34,15 +33,20 @@ class Replies:
         self._bus = context.bus
         self._flows = known
         self._schedules = kept
+        self._answers = Answers(context.bus, "registry")
 
     async def start(self) -> None:
-        for verb, reply in (
-            ("register", self.register),
-            ("remove", self.remove),
-            ("undeploy", self.undeploy),
-            ("versions", self.versions),
-        ):
-            await self._bus.answer(subjects.command("registry", verb), reply, queue="registry")
+        await self._answers.start(
+            {
+                "register": self.register,
+                "remove": self.remove,
+                "undeploy": self.undeploy,
+                "versions": self.versions,
+            }
+        )
+
+    async def stop(self) -> None:
+        await self._answers.stop()
 
     async def register(self, data: bytes) -> Reply:
         try:
@@ -51,32 +55,30 @@ class Replies:
             raise InvalidInput(f"this is no flow definition: {error}") from error
         flows.check(command)
         declared = schedules.of_registration(command)
-        aggregate = self._flows.aggregate(ids.flow_id(command.name))
-        stored = await handle(
-            self._bus,
-            aggregate,
+        flow_id, version = ids.flow_id(command.name), command.flow_version or flows.version_of(command)
+        state, stored = await self._flows.handle(
+            flow_id,
             lambda flow: flows.register(flow, command, event_id=ids.uuid7(), now=self._context.clock()),
         )
         if stored:
-            self._context.log.info("flow registered", flow=command.name, version=stored[0][1].flow_version)
+            self._context.log.info("flow registered", flow=command.name, version=version)
         for wanted in command.deployments:
-            await handle(
-                self._bus,
-                aggregate,
+            state, _ = await self._flows.handle(
+                flow_id,
                 lambda flow, wanted=wanted: deployments.deploy(
                     flow,
-                    ids.flow_id(command.name),
+                    flow_id,
                     wanted,
                     event_id=ids.uuid7(),
                     now=self._context.clock(),
                 ),
             )
-        if declared is not None and aggregate.state is not None:
-            await self._schedules.keep(aggregate.state, declared, None, command.client_name or "")
-        return _reply(
+        if declared is not None and state is not None:
+            await self._schedules.keep(state, declared, None, command.client_name or "")
+        return Reply.of(
             Registered(
-                flow_id=ids.flow_id(command.name),
-                flow_version=command.flow_version or flows.version_of(command),
+                flow_id=flow_id,
+                flow_version=version,
                 new=bool(stored),
             )
         )
@@ -96,28 +98,24 @@ class Replies:
                     f"flow {flow.name!r} has {len(live)} run(s) that have not ended, for example {live[0]}: "
                     "cancel them or wait for their end, then remove the flow."
                 )
-            await handle(
-                self._bus,
-                self._flows.aggregate(flow.id),
+            await self._flows.handle(
+                flow.id,
                 lambda now: flows.remove(now, flow.id, event_id=ids.uuid7(), now=self._context.clock()),
             )
             self._context.log.info("flow removed", flow=flow.name)
         await self._schedules.drop(flow.id, None, "its flow was removed")
-        return _reply(Done())
+        return Reply.of(Done())
 
     async def undeploy(self, data: bytes) -> Reply:
         command = _decode_undeploy(data)
-        aggregate = self._flows.aggregate(_id_of(command.flow))
-        await read(self._bus, aggregate, stream="DEFS")
-        await handle(
-            self._bus,
-            aggregate,
+        await self._flows.handle(
+            _id_of(command.flow),
             lambda flow: deployments.undeploy(
                 flow, command.name, event_id=ids.uuid7(), now=self._context.clock()
             ),
         )
         await self._schedules.drop(_id_of(command.flow), command.name, "its deployment was removed")
-        return _reply(Done())
+        return Reply.of(Done())
 
     async def versions(self, data: bytes) -> Reply:
         command = _decode_versions(data)
@@ -125,12 +123,8 @@ class Replies:
         found = versions.versions(event for _, event in await self._bus.read(subject, stream="DEFS"))
         if not found:
             raise NotFound(f"there is no flow {command.flow!r}")
-        return _reply(found)
+        return Reply.of(found)
 
 
 def _id_of(flow: str) -> str:
     return flow if ids.is_id(flow) else ids.flow_id(flow)
-
-
-def _reply(value: object) -> Reply:
-    return Reply(value=msgspec.Raw(encode(value)))

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from perfect_schemas.commands import RemoveQuery, SavedQuery, SaveQuery
 from perfect_schemas.envelope import Event
-from perfect_schemas.errors import FieldError, InvalidInput, NotFound
+from perfect_schemas.errors import FieldError, NotFound, refuse
 from perfect_schemas.events.saved_query import QueryRemoved, QuerySaved
 
 SOURCE = "registry"
@@ -46,7 +46,4 @@ def check(command: SaveQuery) -> None:
         errors.append(FieldError("name", f"must be 1 to {NAME_LENGTH} printable characters"))
     if not command.text.strip() or len(command.text) > TEXT_LENGTH:
         errors.append(FieldError("text", f"must be SQL of at most {TEXT_LENGTH:,} characters"))
-    if errors:
-        raise InvalidInput(
-            "the query cannot be saved: " + "; ".join(f"{one.field} {one.message}" for one in errors), errors
-        )
+    refuse("the query cannot be saved", errors)

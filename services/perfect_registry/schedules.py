@@ -9,7 +9,7 @@ from perfect_runtime import occurrence
 from perfect_schemas import ids
 from perfect_schemas.commands import RegisterFlow, ScheduleView
 from perfect_schemas.envelope import Event
-from perfect_schemas.errors import FieldError, InvalidInput, NotFound, PerfectError
+from perfect_schemas.errors import FieldError, InvalidInput, NotFound, PerfectError, refuse
 from perfect_schemas.events.schedule import (
     ScheduleCreated,
     SchedulePaused,
@@ -146,12 +146,7 @@ def declared(specs: Sequence[ScheduleSpec], deployment: str | None) -> list[Sche
             occurrence.check(spec, f"schedules.{n}.")
         except InvalidInput as error:
             errors += error.errors
-    if errors:
-        raise InvalidInput(
-            "the schedules cannot be kept: "
-            + "; ".join(f"{error.field} {error.message}" for error in errors),
-            errors,
-        )
+    refuse("the schedules cannot be kept", errors)
     return [msgspec.structs.replace(spec, deployment=deployment) for spec in specs]
 
 

@@ -2,20 +2,18 @@
 `.schedules`, `.schedule`.
 """
 
-import contextlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from perfect_registry import schedules
 from perfect_registry.schedules import Stamp
 from perfect_runtime import occurrence
-from perfect_runtime.decider import Aggregate, handle, read
+from perfect_runtime.answers import Answers
 from perfect_runtime.definitions import Flows
+from perfect_runtime.folds import Folds
 from perfect_runtime.service import Context
-from perfect_schemas import codec, ids, subjects
-from perfect_schemas.codec import encode
+from perfect_schemas import ids, subjects
 from perfect_schemas.commands import (
     DeclareSchedules,
     Done,
@@ -35,10 +33,6 @@ from perfect_schemas.folds.flow import Flow
 from perfect_schemas.folds.schedule import Schedule
 from perfect_schemas.schedule import ScheduleSpec
 
-if TYPE_CHECKING:
-    from nats.aio.msg import Msg
-
-STREAM = "DEFS"
 _save = msgspec.json.Decoder(SaveSchedule).decode
 _declare = msgspec.json.Decoder(DeclareSchedules).decode
 _pause = msgspec.json.Decoder(PauseSchedule).decode
@@ -49,43 +43,29 @@ _show = msgspec.json.Decoder(ShowSchedule).decode
 
 
 class ScheduleReplies:
-    """Keeps the fold of every schedule."""
-
     def __init__(self, context: Context, flows: Flows) -> None:
         self._context = context
-        self._bus = context.bus
         self._flows = flows
-        self._kept: dict[str, Aggregate[Schedule]] = {}
-        self._subscriptions: list[Any] = []
+        self._kept = Folds(context.bus, subjects.schedule, fold.evolve)
+        self._answers = Answers(context.bus, "registry")
 
     async def start(self) -> None:
-        seq = 0
-        for seq, subject, data in await self._bus.read_raw(subjects.ALL_SCHEDULES, stream=STREAM):
-            self._apply(subject, data, seq)
-
-        async def heard(msg: "Msg", at: int) -> None:
-            self._apply(msg.subject, msg.data, at)
-
-        self._subscriptions.append(
-            await self._bus.follow(STREAM, heard, after=seq, subject=subjects.ALL_SCHEDULES)
+        await self._kept.start()
+        await self._answers.start(
+            {
+                "save_schedule": self.save,
+                "declare_schedules": self.declare,
+                "pause_schedule": self.pause,
+                "resume_schedule": self.resume,
+                "remove_schedule": self.remove,
+                "schedules": self.show_all,
+                "schedule": self.show,
+            }
         )
-        for verb, reply in (
-            ("save_schedule", self.save),
-            ("declare_schedules", self.declare),
-            ("pause_schedule", self.pause),
-            ("resume_schedule", self.resume),
-            ("remove_schedule", self.remove),
-            ("schedules", self.show_all),
-            ("schedule", self.show),
-        ):
-            subject = subjects.command("registry", verb)
-            self._subscriptions.append(await self._bus.answer(subject, reply, queue="registry"))
 
     async def stop(self) -> None:
-        for subscription in self._subscriptions:
-            with contextlib.suppress(Exception):
-                await subscription.unsubscribe()
-        self._subscriptions.clear()
+        await self._answers.stop()
+        await self._kept.stop()
 
     def __len__(self) -> int:
         return len(self._present())
@@ -99,7 +79,7 @@ class ScheduleReplies:
             raise InvalidInput(f"this is no schedule: {error}") from error
         occurrence.check(command.spec, "spec.")
         flow = await self._flow(command.flow)
-        return _reply(await self._save(flow, command.spec, command.by, from_code=False))
+        return Reply.of(await self._save(flow, command.spec, command.by, from_code=False))
 
     async def declare(self, data: bytes) -> Reply:
         try:
@@ -108,7 +88,7 @@ class ScheduleReplies:
             raise InvalidInput(f"these are no schedules: {error}") from error
         specs = schedules.declared(command.schedules, command.deployment)
         flow = await self._flow(command.flow)
-        return _reply(await self.keep(flow, specs, command.deployment, command.by))
+        return Reply.of(await self.keep(flow, specs, command.deployment, command.by))
 
     async def keep(
         self, flow: Flow, specs: Sequence[ScheduleSpec], deployment: str | None, by: str = ""
@@ -140,7 +120,7 @@ class ScheduleReplies:
     async def remove(self, data: bytes) -> Reply:
         command = _remove(data)
         await self._take_away(command.schedule_id, command.by, "")
-        return _reply(Done())
+        return Reply.of(Done())
 
     async def show_all(self, data: bytes) -> Reply:
         query = _show_all(data)
@@ -151,7 +131,7 @@ class ScheduleReplies:
             if query.flow is None or query.flow in (one.flow_id, one.flow_name)
             if query.deployment is None or query.deployment == one.spec.deployment
         ]
-        return _reply(sorted(found, key=lambda one: (one.flow_name.casefold(), one.name)))
+        return Reply.of(sorted(found, key=lambda one: (one.flow_name.casefold(), one.name)))
 
     async def show(self, data: bytes) -> Reply:
         wanted = _show(data).schedule
@@ -159,39 +139,34 @@ class ScheduleReplies:
         if not ids.is_id(wanted):
             flow, _, name = wanted.rpartition("/")
             schedule_id = ids.schedule_id(ids.flow_id(flow), name)
-        found = (await self._as_stored(schedule_id)).state
+        found = await self._kept.find(schedule_id)
         if found is None or found.removed:
             raise NotFound(f"there is no schedule {wanted[:200]!r}")
-        return _reply(schedules.view(found, self._context.clock()))
+        return Reply.of(schedules.view(found, self._context.clock()))
 
     # -- doing
 
     async def _save(self, flow: Flow, spec: ScheduleSpec, by: str, *, from_code: bool) -> ScheduleView:
-        aggregate = await self._as_stored(ids.schedule_id(flow.id, spec.name))
-        stored = await handle(
-            self._bus,
-            aggregate,
+        state, stored = await self._kept.handle(
+            ids.schedule_id(flow.id, spec.name),
             lambda one: schedules.save(
                 one, flow, spec, self._stamp(by), made_by="code" if from_code else "api"
             ),
         )
         if stored:
             self._context.log.info("schedule saved", flow=flow.name, schedule=spec.name)
-        assert aggregate.state is not None
-        return schedules.view(aggregate.state, self._context.clock())
+        assert state is not None
+        return schedules.view(state, self._context.clock())
 
     async def _change(self, schedule_id: str, decide: Callable[[Schedule | None], Sequence[Event]]) -> Reply:
-        aggregate = await self._as_stored(schedule_id)
-        await handle(self._bus, aggregate, decide)
-        assert aggregate.state is not None
-        return _reply(schedules.view(aggregate.state, self._context.clock()))
+        _check_id(schedule_id)
+        state, _ = await self._kept.handle(schedule_id, decide)
+        assert state is not None
+        return Reply.of(schedules.view(state, self._context.clock()))
 
     async def _take_away(self, schedule_id: str, by: str, reason: str) -> None:
-        await handle(
-            self._bus,
-            await self._as_stored(schedule_id),
-            lambda one: schedules.remove(one, self._stamp(by), reason),
-        )
+        _check_id(schedule_id)
+        await self._kept.handle(schedule_id, lambda one: schedules.remove(one, self._stamp(by), reason))
 
     async def _flow(self, name: str) -> Flow:
         flow = self._flows.get(name)
@@ -204,27 +179,14 @@ class ScheduleReplies:
             )
         return flow
 
-    async def _as_stored(self, schedule_id: str) -> Aggregate[Schedule]:
-        """As the stream has it now: what somebody else's answer said a moment ago is not refused. Raises NotFound."""
-        if not ids.is_id(schedule_id):
-            raise NotFound(f"there is no schedule {schedule_id[:200]!r}")
-        return await read(self._bus, self._aggregate(schedule_id), stream=STREAM)
-
     def _present(self) -> list[Schedule]:
-        return [one.state for one in self._kept.values() if one.state is not None and not one.state.removed]
+        return [one for one in self._kept.all() if not one.removed]
 
     def _stamp(self, by: str) -> Stamp:
         return Stamp(now=self._context.clock(), event_id=ids.uuid7(), by=by)
 
-    def _aggregate(self, schedule_id: str) -> Aggregate[Schedule]:
-        found = self._kept.get(schedule_id)
-        if found is None:
-            found = self._kept[schedule_id] = Aggregate(subjects.schedule(schedule_id), fold.evolve)
-        return found
 
-    def _apply(self, subject: str, data: bytes, seq: int) -> None:
-        self._aggregate(subject.rpartition(".")[2]).apply(codec.decode(data), seq)
-
-
-def _reply(value: object) -> Reply:
-    return Reply(value=msgspec.Raw(encode(value)))
+def _check_id(schedule_id: str) -> None:
+    """Raises NotFound."""
+    if not ids.is_id(schedule_id):
+        raise NotFound(f"there is no schedule {schedule_id[:200]!r}")

@@ -4,7 +4,6 @@ They are kept sealed in the KV bucket `SECRETS`, one key a name. A value leaves 
 just now; nothing here logs one or puts it into an error.
 """
 
-import contextlib
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +12,7 @@ from nats.js.errors import BucketNotFoundError, NotFoundError
 
 from perfect_bus.outbox import WRONG_LAST_SEQUENCE
 from perfect_registry import variables
+from perfect_runtime.answers import Answers
 from perfect_runtime.sealing import KEY_FILE, Seal, seal_of, seal_with
 from perfect_runtime.service import Context
 from perfect_schemas import subjects
@@ -26,7 +26,7 @@ from perfect_schemas.commands import (
     SecretValue,
     SecretView,
 )
-from perfect_schemas.errors import Conflicting, Failed, FieldError, InvalidInput, NotFound, Rejected
+from perfect_schemas.errors import Conflicting, Failed, FieldError, InvalidInput, NotFound, Rejected, refuse
 from perfect_schemas.folds.history import History
 from perfect_schemas.ids import is_id
 from perfect_schemas.states import FINAL_TASK_STATES, RunState
@@ -59,23 +59,20 @@ class SecretReplies:
         self._bus = context.bus
         self._seal: Seal | None = None
         self._is_ready = False
-        self._subscriptions: list[Any] = []
+        self._answers = Answers(context.bus, "registry")
 
     async def start(self) -> None:
-        for verb, reply in (
-            ("save_secret", self.save),
-            ("load_secret", self.load),
-            ("remove_secret", self.remove),
-            ("secrets", self.secrets),
-        ):
-            subject = subjects.command("registry", verb)
-            self._subscriptions.append(await self._bus.answer(subject, reply, queue="registry"))
+        await self._answers.start(
+            {
+                "save_secret": self.save,
+                "load_secret": self.load,
+                "remove_secret": self.remove,
+                "secrets": self.secrets,
+            }
+        )
 
     async def stop(self) -> None:
-        for subscription in self._subscriptions:
-            with contextlib.suppress(Exception):
-                await subscription.unsubscribe()
-        self._subscriptions.clear()
+        await self._answers.stop()
 
     async def save(self, data: bytes) -> Reply:
         try:
@@ -85,7 +82,7 @@ class SecretReplies:
         errors = variables.name_errors(command.name)
         if len(command.value) > VALUE_BYTES:
             errors.append(FieldError("value", f"is larger than {VALUE_BYTES // 1024} KiB as JSON"))
-        variables.refuse("the secret cannot be saved", errors)
+        refuse("the secret cannot be saved", errors)
         if not self._is_ready:
             await self._bus.ensure_bucket(subjects.SECRETS, replicas=self._context.settings.replicas)
             self._is_ready = True
@@ -109,7 +106,7 @@ class SecretReplies:
                 break
         else:
             raise Failed(f"secret {command.name!r} changed {ATTEMPTS} times while it was to be saved")
-        return _reply(SecretView(name=made.name, saved_at=made.saved_at, by=made.by))
+        return Reply.of(SecretView(name=made.name, saved_at=made.saved_at, by=made.by))
 
     async def load(self, data: bytes) -> Reply:
         command = _decode_load(data)
@@ -122,7 +119,7 @@ class SecretReplies:
             )
         seal = self._seal or seal_with(self._context.settings.data_dir / KEY_FILE)
         value = seal.open(found.name, found.sealed)
-        return _reply(SecretValue(name=found.name, value=msgspec.Raw(value)))
+        return Reply.of(SecretValue(name=found.name, value=msgspec.Raw(value)))
 
     async def remove(self, data: bytes) -> Reply:
         command = _decode_remove(data)
@@ -131,7 +128,7 @@ class SecretReplies:
             if found is None:
                 raise NotFound(f"there is no secret {command.name[: variables.NAME_LENGTH]!r}")
             if await self._put(command.name, b"", seq, {"KV-Operation": "DEL"}):
-                return _reply(Done())
+                return Reply.of(Done())
         raise Failed(f"secret {command.name!r} changed {ATTEMPTS} times while it was to be removed")
 
     async def secrets(self, _: bytes) -> Reply:
@@ -140,7 +137,7 @@ class SecretReplies:
         except NotFoundError:  # no secret was ever saved
             stored = {}
         kept = [_decode_kept(data) for _, data in stored.values() if data]
-        return _reply(
+        return Reply.of(
             [SecretView(name=one.name, saved_at=one.saved_at, by=one.by) for one in sorted(kept, key=_name)]
         )
 
@@ -197,7 +194,3 @@ def _folded(events: list[tuple[int, Any]]) -> History:
 
 def _name(secret: Kept) -> str:
     return secret.name
-
-
-def _reply(value: object) -> Reply:
-    return Reply(value=msgspec.Raw(encode(value)))

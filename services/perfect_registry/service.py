@@ -20,27 +20,23 @@ class RegistryService(Service):
         self.flows = Flows(context.bus)
         self.roll = Roll(context)
         self.schedule_replies = ScheduleReplies(context, self.flows)
-        self.replies = Replies(context, self.flows, self.schedule_replies)
-        self.query_replies = QueryReplies(context)
-        self.variable_replies = VariableReplies(context)
-        self.secret_replies = SecretReplies(context)
+        self._parts = (
+            self.flows,
+            self.roll,
+            self.schedule_replies,
+            Replies(context, self.flows, self.schedule_replies),
+            QueryReplies(context),
+            VariableReplies(context),
+            SecretReplies(context),
+        )
 
     async def start(self) -> None:
-        await self.flows.start()
-        await self.roll.start()
-        await self.schedule_replies.start()
-        await self.replies.start()
-        await self.query_replies.start()
-        await self.variable_replies.start()
-        await self.secret_replies.start()
+        for part in self._parts:
+            await part.start()
 
     async def stop(self) -> None:
-        await self.secret_replies.stop()
-        await self.variable_replies.stop()
-        await self.query_replies.stop()
-        await self.schedule_replies.stop()
-        await self.roll.stop()
-        await self.flows.stop()
+        for part in reversed(self._parts):
+            await part.stop()
 
     def metrics(self) -> dict[str, float]:
         return {

@@ -8,7 +8,7 @@ import msgspec
 
 from perfect_schemas.commands import RemoveVariable, SetVariable, VariableView
 from perfect_schemas.envelope import Event
-from perfect_schemas.errors import Conflicting, FieldError, InvalidInput, NotFound
+from perfect_schemas.errors import Conflicting, FieldError, NotFound, refuse
 from perfect_schemas.events.variable import VariableRemoved, VariableSet
 
 SOURCE = "registry"
@@ -88,9 +88,3 @@ def name_errors(name: str) -> list[FieldError]:
     if _NAME(name):
         return []
     return [FieldError("name", f"must be 1 to {NAME_LENGTH} letters, digits, dashes or underscores")]
-
-
-def refuse(what: str, errors: list[FieldError]) -> None:
-    """Raises InvalidInput when there are any."""
-    if errors:
-        raise InvalidInput(f"{what}: " + "; ".join(f"{one.field} {one.message}" for one in errors), errors)

@@ -17,13 +17,11 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any, ClassVar
 
-import msgspec
 import structlog
 
 from perfect_bus import Bus
 from perfect_bus.settings import Settings
 from perfect_schemas import subjects
-from perfect_schemas.codec import encode
 from perfect_schemas.commands import Health, Reply
 from perfect_schemas.envelope import utc_now
 
@@ -119,6 +117,6 @@ class Service(ABC):
 
     async def answer_health(self) -> None:
         async def answer(_: bytes) -> Reply:
-            return Reply(value=msgspec.Raw(encode(self.health())))
+            return Reply.of(self.health())
 
         await self.bus.answer(subjects.health(self.name), answer)

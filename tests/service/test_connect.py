@@ -114,6 +114,23 @@ async def test_a_plain_call_is_recorded(bus: Bus, start_service, script: Path, e
     ]
 
 
+async def test_a_task_outside_of_a_flow_is_not_recorded(
+    bus: Bus, start_service, script: Path, environment
+) -> None:
+    await start_service(RegistryService)
+    await start_service(EngineService)
+    script.write_text(
+        SCRIPT.replace("by_hand(int(sys.argv[1]), float(sys.argv[2]))", "double(int(sys.argv[1]))")
+    )
+    process = start(script, environment, "21")
+    out, errors = await asyncio.to_thread(process.communicate, timeout=20)
+    assert process.returncode == 0, errors
+    assert out == "result 42\n"
+    assert "double-0: doubling 21" in errors
+    assert await bus.last_of_each(subjects.ALL_RUNS) == ({}, 0)
+    assert await client_events(bus) == []
+
+
 async def test_a_killed_script_ends_its_run_as_crashed(
     bus: Bus, start_service, script: Path, environment
 ) -> None:

@@ -1,10 +1,11 @@
 """What every service answers with."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from perfect_schemas.codec import encode
 from perfect_schemas.errors import Problem
 
 
@@ -18,6 +19,10 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     value: msgspec.Raw = msgspec.Raw(b"null")
     problem: Problem | None = None
     seq: int | None = None
+
+    @classmethod
+    def of(cls, value: Any, seq: int | None = None) -> "Reply":
+        return cls(value=msgspec.Raw(encode(value)), seq=seq)
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

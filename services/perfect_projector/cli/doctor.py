@@ -5,22 +5,20 @@ import asyncio
 import json
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from perfect_bus.settings import Settings, find_connection
-from perfect_schemas.errors import BusUnavailable, InvalidInput, PerfectError
+from perfect_bus.settings import Settings
+from perfect_runtime.cli.system import NONE, add_options, reached, settings_of
+from perfect_schemas.errors import PerfectError
 from perfect_schemas.queries import Integrity, IntegrityCheck, IntegrityReport
 
 if TYPE_CHECKING:
     from perfect_bus import Bus
-    from perfect_bus.bus import Connection
 
 SAMPLE = 200
 ALL_S = 3600.0
-NOTHING = 4
 MEMORY_LIMIT = "512MB"
 
 
@@ -32,8 +30,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "system kept its promises: nothing done twice, no limit exceeded, the read model as the events say. With no system "
         "running the file of the read model is checked by itself.",
     )
-    parser.add_argument("--data-dir", type=Path, help="data folder of the local system (default .perfect)")
-    parser.add_argument("--nats-url", help="of the system's NATS server (default: the running system)")
+    add_options(parser)
     parser.add_argument(
         "--sample",
         type=int,
@@ -51,21 +48,15 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 sound, 1 something is wrong, 2 wrong usage, 4 there is nothing to look at."""
-    overrides = {name: getattr(arguments, name) for name in ("data_dir", "nats_url")}
-    try:
-        settings = Settings.load(overrides=overrides)
-        connection = find_connection(settings)
-    except InvalidInput as error:
-        print(f"perfect doctor: {error.detail}", file=sys.stderr)
-        return 2
-    checks = asyncio.run(_examine(settings, connection, arguments.sample, full=arguments.full))
+    settings = settings_of(arguments)
+    checks = asyncio.run(_examine(settings, arguments.sample, full=arguments.full))
     if checks is None:
         print(
             f"perfect doctor: no system is running, and there is none in {settings.data_dir.absolute()}: name its folder "
             "with --data-dir",
             file=sys.stderr,
         )
-        return NOTHING
+        return NONE
     failed = [check for check in checks if not check.ok]
     if arguments.json:
         print(
@@ -92,25 +83,13 @@ def print_check(check: IntegrityCheck) -> None:
             print(f"        - {line}")
 
 
-async def _examine(
-    settings: Settings, connection: "Connection | None", sample: int, *, full: bool
-) -> list[IntegrityCheck] | None:
-    from perfect_bus import Bus
+async def _examine(settings: Settings, sample: int, *, full: bool) -> list[IntegrityCheck] | None:
     from perfect_runtime.environment import of_host, of_system
 
     checks = await asyncio.to_thread(of_host, settings)
-    if connection is not None:
-        try:
-            bus = await Bus.connect(connection, name="perfect doctor", timeout_s=3.0)
-        except BusUnavailable as error:
-            if settings.nats_url:
-                raise
-            print(f"no system is running ({error.detail}): the file is checked by itself", file=sys.stderr)
-        else:
-            try:
-                return [*checks, *await of_system(bus, settings), *await _ask(bus, sample, full=full)]
-            finally:
-                await bus.close(0)
+    async with reached(settings, "perfect doctor", "the file is checked by itself") as bus:
+        if bus is not None:
+            return [*checks, *await of_system(bus, settings), *await _ask(bus, sample, full=full)]
     alone = await asyncio.to_thread(_of_file, settings, sample)
     return None if alone is None else [*checks, *alone]
 

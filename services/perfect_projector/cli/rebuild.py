@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from perfect_bus.settings import Settings, find_connection
-from perfect_schemas.errors import BusUnavailable, InvalidInput, Rejected
+from perfect_bus.settings import Settings
+from perfect_runtime.cli.system import NONE, add_options, reached, settings_of
+from perfect_schemas.errors import Rejected
 
 if TYPE_CHECKING:
     from perfect_bus import Bus
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 SCRATCH = "perfect.duckdb"
 COPY_S = 3600.0
-NOTHING = 4
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -31,8 +31,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "same code as live, and compare. If something differs, it is said, and the rebuilt tables take the place of the "
         "others. Works beside a running system, on the projector's host, and without one.",
     )
-    parser.add_argument("--data-dir", type=Path, help="data folder of the local system (default .perfect)")
-    parser.add_argument("--nats-url", help="of the system's NATS server (default: the running system)")
+    add_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="compare only: leave the read model as it is")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.set_defaults(run=run)
@@ -40,21 +39,15 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 equal, 1 different (and replaced) or failed, 2 wrong usage, 4 there is no read model."""
-    overrides = {name: getattr(arguments, name) for name in ("data_dir", "nats_url")}
-    try:
-        settings = Settings.load(overrides=overrides)
-        connection = find_connection(settings)
-    except InvalidInput as error:
-        print(f"perfect rebuild: {error.detail}", file=sys.stderr)
-        return 2
-    outcome = asyncio.run(_rebuild(settings, connection, dry_run=arguments.dry_run))
+    settings = settings_of(arguments)
+    outcome = asyncio.run(_rebuild(settings, dry_run=arguments.dry_run))
     if outcome is None:
         print(
             f"perfect rebuild: no system is running, and there is no read model in {settings.data_dir.absolute()}: name its "
             "folder with --data-dir",
             file=sys.stderr,
         )
-        return NOTHING
+        return NONE
     if arguments.json:
         print(
             json.dumps(
@@ -85,21 +78,10 @@ def _print(outcome: "Outcome", *, dry_run: bool) -> None:
     )
 
 
-async def _rebuild(settings: Settings, connection: object, *, dry_run: bool) -> "Outcome | None":
-    from perfect_bus import Bus
-    from perfect_bus.bus import Connection
-
-    if isinstance(connection, Connection):
-        try:
-            bus = await Bus.connect(connection, name="perfect rebuild", timeout_s=3.0)
-        except BusUnavailable:
-            if settings.nats_url:
-                raise
-        else:
-            try:
-                return await _live(bus, dry_run=dry_run)
-            finally:
-                await bus.close(0)
+async def _rebuild(settings: Settings, *, dry_run: bool) -> "Outcome | None":
+    async with reached(settings, "perfect rebuild", "the file is rebuilt by itself") as bus:
+        if bus is not None:
+            return await _live(bus, dry_run=dry_run)
     return await asyncio.to_thread(_alone, settings, dry_run=dry_run)
 
 

@@ -4,7 +4,6 @@ Much of a task run is the same in many of them: that is written once a `Kind`, e
 DuckDB as JSON texts (see `binding`): in a third of the time of lists.
 """
 
-import re
 from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
@@ -19,7 +18,7 @@ from perfect_projector.batch import Row
 from perfect_projector.database import quoted
 from perfect_projector.rebuilding.plain import Plain
 from perfect_projector.run_row import Measured
-from perfect_projector.sql import statement
+from perfect_projector.sql import columns_of
 from perfect_projector.values import text, text_or_none, utc
 from perfect_schemas.envelope import Event
 from perfect_schemas.events import TaskCompleted, TaskFailed, TaskStarted
@@ -31,7 +30,6 @@ from perfect_schemas.folds.task import TaskLife
 Kind = tuple[Any, ...]
 _KIND = (2, 3, 4, 5, 6, 10, 11, 14, 16)
 """Of the columns in `insert_task_runs`: task and key, state and progress, attempt and epoch, a warning, whether it counts."""
-_COLUMN = re.compile(r"unnest\((.*?\$(\d+)::.*)\) AS (\w+)")
 _encode = msgspec.json.Encoder().encode
 _TOLD = {
     *Event.__struct_fields__, "task_id", "name", "ordinal", "input_digest", "dispatch_id", "client_id",
@@ -135,8 +133,8 @@ def _columns(insert: str) -> list[tuple[str, str]]:
     together.
     """
     return [
-        (value.replace(f"${number}::", "{}::JSON::").replace("::JSON::JSON[]", "::JSON::VARCHAR[]"), name)
-        for value, number, name in _COLUMN.findall(statement(insert))
+        (f"{one.before}{{}}::JSON::{'VARCHAR[]' if one.after == 'JSON[]' else one.after}", one.name)
+        for one in columns_of(insert)
     ]
 
 

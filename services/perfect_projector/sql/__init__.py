@@ -1,15 +1,32 @@
 """The statements of the projector, by name. They stand in the `.sql` files beside this one, each under a line
-`-- name: <name>`.
+`-- name: <name>`. `{insert_…}` in one stands for the columns that the statement of that name writes.
 """
 
 import functools
 import re
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 MOST_PARSED = 500
 _parsed: dict[str, Any] = {}
 _HEADING = re.compile(r"^-- name: ([\w.]+)$", re.MULTILINE)
+_COLUMN = re.compile(r"unnest\((.*?)\$\d+::(.*)\) AS (\w+)")
+_COLUMNS_OF = re.compile(r"\{((?:insert|merge)_\w+)\}")
+
+
+class Column(NamedTuple):
+    """Of a statement that takes lists: `unnest(<before>$1::<after>) AS <name>`."""
+
+    before: str
+    after: str
+    name: str
+
+    def value(self, parameter: int) -> str:
+        return f"unnest({self.before}${parameter}::{self.after}) AS {self.name}"
+
+    @property
+    def is_id(self) -> bool:
+        return "UUID" in self.after
 
 
 @functools.cache
@@ -19,7 +36,21 @@ def statements() -> dict[str, str]:
         if file.name.endswith(".sql"):
             parts = _HEADING.split(file.read_text())
             found |= {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
-    return found
+    return {name: _COLUMNS_OF.sub(lambda at: _read_back(found[at[1]]), text) for name, text in found.items()}
+
+
+def columns_of(name: str) -> list[Column]:
+    """What the statement writes, in the order of its parameters."""
+    return _parsed_columns(statement(name))
+
+
+def _parsed_columns(text: str) -> list[Column]:
+    return [Column(*found) for found in _COLUMN.findall(text)]
+
+
+def _read_back(text: str) -> str:
+    """The columns that a statement writes, as they are selected: ids as texts."""
+    return ", ".join(f"{one.name}::VARCHAR" if one.is_id else one.name for one in _parsed_columns(text))
 
 
 def statement(name: str) -> str:

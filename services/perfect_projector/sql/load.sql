@@ -9,68 +9,47 @@ SELECT greatest(
 );
 
 -- name: load_runs
-SELECT
-  id::VARCHAR, flow_id::VARCHAR, flow_name, flow_version, name, state, progress, created_at, start_time, end_time,
-  duration_ms, queued_ms, launch_ms, configuration, parameters, tags, client_name, epoch, origin,
-  parent_run_id::VARCHAR, error, result, performance_warning, tasks_done, tasks_total, details, plan, last_seq,
-  forecast
+SELECT {insert_runs}
 FROM runs
 WHERE id IN (SELECT unnest($1::UUID[]));
 
 -- name: load_task_runs
-SELECT
-  id::VARCHAR, run_id::VARCHAR, task_id::VARCHAR, task_key, name, state, progress, start_time, end_time, duration_ms,
-  attempt, epoch, error, result, performance_warning, details, counted, first_seq, last_seq
+SELECT {insert_task_runs}
 FROM task_runs
 WHERE run_id IN (SELECT unnest($1::UUID[]))
 ORDER BY first_seq;
 
 -- name: load_artifacts
-SELECT
-  id::VARCHAR, run_id::VARCHAR, kind, key, description, data, ref, size_bytes, task_run_id::VARCHAR, task_key, epoch,
-  created_at, updated_at, first_seq, last_seq
+SELECT {merge_artifacts}
 FROM artifacts
 WHERE run_id IN (SELECT unnest($1::UUID[]))
 ORDER BY first_seq;
 
 -- name: load_flows
-SELECT
-  id::VARCHAR, name, version, description, tags, parameters, task_list, entrypoint, schedule, hidden, created_at,
-  registered_at, last_seq, deployments
+SELECT {merge_flows}
 FROM flows;
 
 -- name: load_schedules
-SELECT
-  id::VARCHAR, flow_id::VARCHAR, flow_name, name, rule, spec, made_by, paused, paused_by, removed, created_at,
-  updated_at, decided_through, deferred, fired, skipped, last_fired_at, last_instant, last_run_id::VARCHAR,
-  last_late_ms, last_seq
+SELECT {merge_schedules}
 FROM schedules;
 
 -- name: load_schedule_decisions
-SELECT
-  id::VARCHAR, schedule_id::VARCHAR, decision, at_instant, decided_at, due_at, through, count, late_ms, reason,
-  detail, run_id::VARCHAR, backfill, requested_by, seq
+SELECT {insert_schedule_decisions}
 FROM schedule_decisions
 WHERE schedule_id IN (SELECT unnest($1::UUID[]))
 ORDER BY seq;
 
 -- name: load_task_statistics
-SELECT
-  id::VARCHAR, flow_id::VARCHAR, flow_name, task_name, avg_duration_ms, m2, sample_count, min_duration_ms,
-  max_duration_ms, last_updated, last_seq
+SELECT {insert_task_statistics}
 FROM task_statistics;
 
 -- name: load_flow_statistics
-SELECT
-  id::VARCHAR, flow_name, avg_duration_ms, m2, sample_count, min_duration_ms, max_duration_ms, last_updated, last_seq,
-  curves
+SELECT {insert_flow_statistics}
 FROM flow_statistics;
 
 -- name: load_daily_statistics
 -- Of the tasks and flows, each with a day.
-SELECT
-  id::VARCHAR, measure, day, configuration, flow_version, flow_id::VARCHAR, flow_name, task_name, mean, m2,
-  sample_count, least, greatest, buckets, last_seq
+SELECT {insert_daily_statistics}
 FROM daily_statistics
 WHERE (id, day) IN (SELECT unnest($1::UUID[]), unnest($2::DATE[]));
 

@@ -1,7 +1,7 @@
 -- What one transaction of the writer does. Every parameter is a column of the batch with one value a row, as `binding`
 -- hands it over. An id that is none becomes NULL in the log.
--- Each key stands once in a batch, and the writer knows which keys have a row: for those that change all the time an
--- INSERT and an UPDATE of what can change are cheaper than a MERGE of everything.
+-- Each key stands once in a batch. The columns are named here alone: rows are made in their order, `load.sql` reads them
+-- back in it, and the UPDATE of what can change is made from an INSERT by `changing`.
 
 -- name: append_events
 -- `{month}` is the month in which the events were stored, YYYY_MM.
@@ -67,56 +67,6 @@ SELECT
   unnest($28::UBIGINT[]) AS last_seq,
   unnest($29::JSON[]) AS forecast;
 
--- name: update_runs
--- What can change; the rest is as it was when the row was made.
-UPDATE runs
-SET
-  flow_version = new.flow_version,
-  state = new.state,
-  progress = new.progress,
-  start_time = new.start_time,
-  end_time = new.end_time,
-  duration_ms = new.duration_ms,
-  queued_ms = new.queued_ms,
-  launch_ms = new.launch_ms,
-  client_name = new.client_name,
-  epoch = new.epoch,
-  error = new.error,
-  result = new.result,
-  performance_warning = new.performance_warning,
-  tasks_done = new.tasks_done,
-  tasks_total = new.tasks_total,
-  details = new.details,
-  plan = new.plan,
-  last_seq = new.last_seq,
-  forecast = new.forecast,
-  name = new.name
-FROM (
-  SELECT
-    unnest($1::UUID[]) AS id,
-    unnest($2::VARCHAR[]) AS flow_version,
-    unnest($3::VARCHAR[]) AS state,
-    unnest($4::DOUBLE[]) AS progress,
-    unnest($5::TIMESTAMP[]) AS start_time,
-    unnest($6::TIMESTAMP[]) AS end_time,
-    unnest($7::BIGINT[]) AS duration_ms,
-    unnest($8::BIGINT[]) AS queued_ms,
-    unnest($9::BIGINT[]) AS launch_ms,
-    unnest($10::VARCHAR[]) AS client_name,
-    unnest($11::INTEGER[]) AS epoch,
-    unnest($12::JSON[]) AS error,
-    unnest($13::JSON[]) AS result,
-    unnest($14::JSON[]) AS performance_warning,
-    unnest($15::INTEGER[]) AS tasks_done,
-    unnest($16::INTEGER[]) AS tasks_total,
-    unnest($17::JSON[]) AS details,
-    unnest($18::JSON[]) AS plan,
-    unnest($19::UBIGINT[]) AS last_seq,
-    unnest($20::JSON[]) AS forecast,
-    unnest($21::VARCHAR[]) AS name
-) AS new
-WHERE runs.id = new.id;
-
 -- name: insert_task_runs
 INSERT INTO task_runs BY NAME
 SELECT
@@ -139,42 +89,6 @@ SELECT
   unnest($17::BOOLEAN[]) AS counted,
   unnest($18::UBIGINT[]) AS first_seq,
   unnest($19::UBIGINT[]) AS last_seq;
-
--- name: update_task_runs
--- What can change; the rest is as it was when the row was made.
-UPDATE task_runs
-SET
-  state = new.state,
-  progress = new.progress,
-  start_time = new.start_time,
-  end_time = new.end_time,
-  duration_ms = new.duration_ms,
-  attempt = new.attempt,
-  epoch = new.epoch,
-  error = new.error,
-  result = new.result,
-  performance_warning = new.performance_warning,
-  details = new.details,
-  counted = new.counted,
-  last_seq = new.last_seq
-FROM (
-  SELECT
-    unnest($1::UUID[]) AS id,
-    unnest($2::VARCHAR[]) AS state,
-    unnest($3::DOUBLE[]) AS progress,
-    unnest($4::TIMESTAMP[]) AS start_time,
-    unnest($5::TIMESTAMP[]) AS end_time,
-    unnest($6::BIGINT[]) AS duration_ms,
-    unnest($7::INTEGER[]) AS attempt,
-    unnest($8::INTEGER[]) AS epoch,
-    unnest($9::JSON[]) AS error,
-    unnest($10::JSON[]) AS result,
-    unnest($11::JSON[]) AS performance_warning,
-    unnest($12::JSON[]) AS details,
-    unnest($13::BOOLEAN[]) AS counted,
-    unnest($14::UBIGINT[]) AS last_seq
-) AS new
-WHERE task_runs.id = new.id;
 
 -- name: merge_flows
 MERGE INTO flows USING (
@@ -227,30 +141,6 @@ SELECT
   unnest($10::TIMESTAMP[]) AS last_updated,
   unnest($11::UBIGINT[]) AS last_seq;
 
--- name: update_task_statistics
--- What can change; the rest is as it was when the row was made.
-UPDATE task_statistics
-SET
-  avg_duration_ms = new.avg_duration_ms,
-  m2 = new.m2,
-  sample_count = new.sample_count,
-  min_duration_ms = new.min_duration_ms,
-  max_duration_ms = new.max_duration_ms,
-  last_updated = new.last_updated,
-  last_seq = new.last_seq
-FROM (
-  SELECT
-    unnest($1::UUID[]) AS id,
-    unnest($2::DOUBLE[]) AS avg_duration_ms,
-    unnest($3::DOUBLE[]) AS m2,
-    unnest($4::BIGINT[]) AS sample_count,
-    unnest($5::DOUBLE[]) AS min_duration_ms,
-    unnest($6::DOUBLE[]) AS max_duration_ms,
-    unnest($7::TIMESTAMP[]) AS last_updated,
-    unnest($8::UBIGINT[]) AS last_seq
-) AS new
-WHERE task_statistics.id = new.id;
-
 -- name: insert_flow_statistics
 INSERT INTO flow_statistics BY NAME
 SELECT
@@ -264,32 +154,6 @@ SELECT
   unnest($8::TIMESTAMP[]) AS last_updated,
   unnest($9::UBIGINT[]) AS last_seq,
   unnest($10::JSON[]) AS curves;
-
--- name: update_flow_statistics
--- What can change; the rest is as it was when the row was made.
-UPDATE flow_statistics
-SET
-  avg_duration_ms = new.avg_duration_ms,
-  m2 = new.m2,
-  sample_count = new.sample_count,
-  min_duration_ms = new.min_duration_ms,
-  max_duration_ms = new.max_duration_ms,
-  last_updated = new.last_updated,
-  last_seq = new.last_seq,
-  curves = new.curves
-FROM (
-  SELECT
-    unnest($1::UUID[]) AS id,
-    unnest($2::DOUBLE[]) AS avg_duration_ms,
-    unnest($3::DOUBLE[]) AS m2,
-    unnest($4::BIGINT[]) AS sample_count,
-    unnest($5::DOUBLE[]) AS min_duration_ms,
-    unnest($6::DOUBLE[]) AS max_duration_ms,
-    unnest($7::TIMESTAMP[]) AS last_updated,
-    unnest($8::UBIGINT[]) AS last_seq,
-    unnest($9::JSON[]) AS curves
-) AS new
-WHERE flow_statistics.id = new.id;
 
 -- name: insert_daily_statistics
 INSERT INTO daily_statistics BY NAME
@@ -309,38 +173,6 @@ SELECT
   unnest($13::DOUBLE[]) AS greatest,
   unnest($14::JSON[]) AS buckets,
   unnest($15::UBIGINT[]) AS last_seq;
-
--- name: update_daily_statistics
--- What can change; the rest is as it was when the row was made.
-UPDATE daily_statistics
-SET
-  mean = new.mean,
-  m2 = new.m2,
-  sample_count = new.sample_count,
-  least = new.least,
-  greatest = new.greatest,
-  buckets = new.buckets,
-  last_seq = new.last_seq
-FROM (
-  SELECT
-    unnest($1::UUID[]) AS id,
-    unnest($2::VARCHAR[]) AS measure,
-    unnest($3::DATE[]) AS day,
-    unnest($4::VARCHAR[]) AS configuration,
-    unnest($5::VARCHAR[]) AS flow_version,
-    unnest($6::DOUBLE[]) AS mean,
-    unnest($7::DOUBLE[]) AS m2,
-    unnest($8::BIGINT[]) AS sample_count,
-    unnest($9::DOUBLE[]) AS least,
-    unnest($10::DOUBLE[]) AS greatest,
-    unnest($11::JSON[]) AS buckets,
-    unnest($12::UBIGINT[]) AS last_seq
-) AS new
-WHERE daily_statistics.day = new.day
-  AND daily_statistics.id = new.id
-  AND daily_statistics.measure = new.measure
-  AND daily_statistics.configuration = new.configuration
-  AND daily_statistics.flow_version = new.flow_version;
 
 -- name: merge_clients
 MERGE INTO clients USING (

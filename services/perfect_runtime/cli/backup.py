@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfect_bus.settings import Settings, find_connection
+from perfect_bus.settings import Settings
+from perfect_runtime.cli.system import NONE, add_options, reached, settings_of
 from perfect_runtime.sealing import KEY_FILE
-from perfect_schemas.errors import InvalidInput, ServiceUnavailable
 
 if TYPE_CHECKING:
-    from perfect_bus.bus import Connection
     from perfect_runtime.manifest import Manifest
 
 
@@ -25,8 +24,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "are files of their own: copy that folder, too.",
     )
     parser.add_argument("target", type=Path, metavar="FOLDER|FILE.tar", help="must not exist yet")
-    parser.add_argument("--data-dir", type=Path, help="data folder of the local system (default .perfect)")
-    parser.add_argument("--nats-url", help="of the system's NATS server (default: the running system)")
+    add_options(parser)
     parser.add_argument(
         "--with-secrets",
         action="store_true",
@@ -38,22 +36,16 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 saved, 1 failed, 2 wrong usage, 4 no running system."""
-    overrides = {name: getattr(arguments, name) for name in ("data_dir", "nats_url")}
-    try:
-        settings = Settings.load(overrides=overrides)
-        connection = find_connection(settings)
-    except InvalidInput as error:
-        print(f"perfect backup: {error.detail}", file=sys.stderr)
-        return 2
-    if connection is None:
+    settings = settings_of(arguments)
+    key = settings.data_dir / KEY_FILE if arguments.with_secrets else None
+    made = asyncio.run(_backup(settings, arguments.target, key))
+    if made is None:
         print(
             "perfect backup: no running Perfect system found: start it with `perfect up`, or name its folder with "
             "--data-dir",
             file=sys.stderr,
         )
-        return 4
-    key = settings.data_dir / KEY_FILE if arguments.with_secrets else None
-    made = asyncio.run(_backup(connection, arguments.target, key))
+        return NONE
     if key is not None:
         print(
             f"warning: {arguments.target} holds the key of the secrets: whoever can read it can read them all. Keep it as "
@@ -74,15 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def _backup(connection: "Connection", target: Path, key: Path | None) -> "Manifest":
-    from perfect_bus import Bus
+async def _backup(settings: Settings, target: Path, key: Path | None) -> "Manifest | None":
+    """None with no system running."""
     from perfect_runtime.backup import backup
 
-    try:
-        bus = await Bus.connect(connection, name="perfect backup", timeout_s=3.0)
-    except ServiceUnavailable as error:
-        raise ServiceUnavailable(f"{error.detail}. Is the system running (`perfect up`)?") from error
-    try:
+    async with reached(settings, "perfect backup", "nothing is saved") as bus:
+        if bus is None:
+            return None
         return await backup(bus, target, key=key, say=lambda text: print(text, file=sys.stderr, flush=True))
-    finally:
-        await bus.close(0)

@@ -6,8 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from perfect_bus.settings import Settings
-from perfect_schemas.errors import InvalidInput
+from perfect_runtime.cli.system import settings_of
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -28,15 +27,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 restored, 1 failed, 2 wrong usage or a backup that cannot be used."""
-    try:
-        settings = Settings.load(
-            overrides={"data_dir": arguments.data_dir, "nats_url": arguments.nats_url},
-        )
-    except InvalidInput as error:
-        print(f"perfect restore: {error.detail}", file=sys.stderr)
-        return 2
     from perfect_runtime.restore import restore
 
+    settings = settings_of(arguments)
     made = asyncio.run(
         restore(arguments.backup, settings, say=lambda text: print(text, file=sys.stderr, flush=True))
     )

@@ -1,7 +1,7 @@
 """Whether a rule means anything."""
 
 from perfect_runtime.occurrence import cron, rrule, zone
-from perfect_schemas.errors import FieldError, InvalidInput
+from perfect_schemas.errors import FieldError, refuse
 from perfect_schemas.schedule import ScheduleSpec, shape_errors
 
 
@@ -10,13 +10,10 @@ def check(spec: ScheduleSpec, at: str = "") -> None:
     errors = shape_errors(spec)
     if not any(error.field == spec.kind for error in errors):
         errors += _calendar_errors(spec)
-    if errors:
-        errors = [FieldError(at + error.field, error.message) for error in errors]
-        raise InvalidInput(
-            f"schedule {spec.name[:100]!r} cannot be kept: "
-            + "; ".join(f"{error.field} {error.message}" for error in errors),
-            errors,
-        )
+    refuse(
+        f"schedule {spec.name[:100]!r} cannot be kept",
+        [FieldError(at + error.field, error.message) for error in errors],
+    )
 
 
 def _calendar_errors(spec: ScheduleSpec) -> list[FieldError]:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from prefect import flow
+from prefect import flow, task
 from prefect.variables import Variable
 
 
@@ -31,6 +31,12 @@ async def main_async():
     return value, removed, await Variable.aget("compat_answer", default=0)
 
 
+@task
+def read():
+    return Variable.get("compat_answer")
+
+
 def check():
     assert main() == ({"a": [1, 2]}, "none", None)
+    assert read() == {"a": [1, 2]}  # a task outside of a flow
     assert asyncio.run(main_async()) == ({"a": [1, 2]}, True, 0)
