@@ -22,6 +22,8 @@ from perfect_sdk.task import Task, task
 
 if TYPE_CHECKING:
     from perfect_sdk.annotations import allow_failure, quote, unmapped
+    from perfect_sdk.calling.policy import exponential_backoff
+    from perfect_sdk.committing.transaction import Transaction
     from perfect_sdk.context import tags
     from perfect_sdk.deployments import arun_deployment, run_deployment
     from perfect_sdk.futures import (
@@ -30,22 +32,9 @@ if TYPE_CHECKING:
         as_completed,
         wait,
     )
-    from perfect_sdk.http_client import PerfectAPIClient, create_client
-    from perfect_sdk.logs import disable_run_logger, get_logger, get_run_logger
-    from perfect_sdk.pausing import (
-        apause_flow_run,
-        aresume_flow_run,
-        asleep,
-        asuspend_flow_run,
-        pause_flow_run,
-        resume_flow_run,
-        sleep,
-        suspend_flow_run,
-    )
-    from perfect_sdk.policy import exponential_backoff
-    from perfect_sdk.pool import ThreadPoolTaskRunner
-    from perfect_sdk.process_pool import ProcessPoolTaskRunner
-    from perfect_sdk.progress import update_progress
+    from perfect_sdk.http.client import PerfectAPIClient, create_client
+    from perfect_sdk.recording.logs import disable_run_logger, get_logger, get_run_logger
+    from perfect_sdk.recording.progress import update_progress
     from perfect_sdk.schedule import (
         Cron,
         CronSchedule,
@@ -56,9 +45,20 @@ if TYPE_CHECKING:
         RRule,
         RRuleSchedule,
     )
-    from perfect_sdk.serving import aserve, serve
+    from perfect_sdk.serving.serve import aserve, serve
     from perfect_sdk.states import State
-    from perfect_sdk.transaction import Transaction
+    from perfect_sdk.submitting.pool import ThreadPoolTaskRunner
+    from perfect_sdk.submitting.process_pool import ProcessPoolTaskRunner
+    from perfect_sdk.waiting.pausing import (
+        apause_flow_run,
+        aresume_flow_run,
+        asleep,
+        asuspend_flow_run,
+        pause_flow_run,
+        resume_flow_run,
+        sleep,
+        suspend_flow_run,
+    )
 
     __version__: str
 
@@ -69,38 +69,38 @@ _HOME = {
     "IntervalSchedule": "schedule",
     "Once": "schedule",
     "OnceSchedule": "schedule",
-    "PerfectAPIClient": "http_client",
+    "PerfectAPIClient": "http.client",
     "PerfectFuture": "futures",
     "PerfectFutureList": "futures",
     "RRule": "schedule",
     "RRuleSchedule": "schedule",
-    "ProcessPoolTaskRunner": "process_pool",
+    "ProcessPoolTaskRunner": "submitting.process_pool",
     "State": "states",
-    "ThreadPoolTaskRunner": "pool",
-    "Transaction": "transaction",
+    "ThreadPoolTaskRunner": "submitting.pool",
+    "Transaction": "committing.transaction",
     "allow_failure": "annotations",
-    "apause_flow_run": "pausing",
-    "aresume_flow_run": "pausing",
+    "apause_flow_run": "waiting.pausing",
+    "aresume_flow_run": "waiting.pausing",
     "arun_deployment": "deployments",
     "as_completed": "futures",
-    "aserve": "serving",
-    "asleep": "pausing",
-    "asuspend_flow_run": "pausing",
-    "create_client": "http_client",
-    "disable_run_logger": "logs",
-    "exponential_backoff": "policy",
-    "get_logger": "logs",
-    "get_run_logger": "logs",
-    "pause_flow_run": "pausing",
+    "aserve": "serving.serve",
+    "asleep": "waiting.pausing",
+    "asuspend_flow_run": "waiting.pausing",
+    "create_client": "http.client",
+    "disable_run_logger": "recording.logs",
+    "exponential_backoff": "calling.policy",
+    "get_logger": "recording.logs",
+    "get_run_logger": "recording.logs",
+    "pause_flow_run": "waiting.pausing",
     "quote": "annotations",
-    "resume_flow_run": "pausing",
+    "resume_flow_run": "waiting.pausing",
     "run_deployment": "deployments",
-    "serve": "serving",
-    "sleep": "pausing",
-    "suspend_flow_run": "pausing",
+    "serve": "serving.serve",
+    "sleep": "waiting.pausing",
+    "suspend_flow_run": "waiting.pausing",
     "tags": "context",
     "unmapped": "annotations",
-    "update_progress": "progress",
+    "update_progress": "recording.progress",
     "wait": "futures",
 }
 

@@ -20,16 +20,18 @@ import msgspec
 from perfect_schemas import ids, queries, subjects
 from perfect_schemas.envelope import StoredValue
 from perfect_schemas.events.artifact import ArtifactKind, ArtifactSaved
-from perfect_sdk import artifact_pace, results, secrecy
+from perfect_sdk import results
+from perfect_sdk.connecting.services import ask, dispatched, in_async
 from perfect_sdk.context import Frame, current, require
-from perfect_sdk.effects import Blocking, Steps
+from perfect_sdk.encoding import secrecy
+from perfect_sdk.encoding.values import encode, to_builtins
 from perfect_sdk.exceptions import InvalidInput, NotJSON, NotSupported
-from perfect_sdk.services import ask, dispatched, in_async
-from perfect_sdk.values import encode, to_builtins
+from perfect_sdk.recording import artifact_pace
+from perfect_sdk.running.effects import Blocking, Steps
 
 if TYPE_CHECKING:
     from perfect_schemas.views import ArtifactView
-    from perfect_sdk.session import RunSession
+    from perfect_sdk.running.session import RunSession
 
 __all__ = [
     "Artifact",

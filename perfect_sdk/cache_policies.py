@@ -21,9 +21,9 @@ import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from perfect_sdk.encoding.secrecy import holds
+from perfect_sdk.encoding.values import encode_ordered
 from perfect_sdk.exceptions import NotSupported
-from perfect_sdk.secrecy import holds
-from perfect_sdk.values import encode_ordered
 
 KeyFunction = Callable[..., str | None]
 

@@ -11,16 +11,16 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
+from perfect_sdk.calling.keys import Scope
 from perfect_sdk.exceptions import FlowTimeoutError, MissingContextError, TaskTimeoutError
-from perfect_sdk.keys import Scope
 
 if TYPE_CHECKING:
     import asyncio
 
-    from perfect_sdk.execution import Call
+    from perfect_sdk.calling.execution import Call
+    from perfect_sdk.committing.transaction import Transaction
     from perfect_sdk.run_context import FlowRunContext, TaskRunContext, get_run_context
-    from perfect_sdk.session import RunSession
-    from perfect_sdk.transaction import Transaction
+    from perfect_sdk.running.session import RunSession
 
 __all__ = [
     "FlowRunContext",

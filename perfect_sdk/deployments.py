@@ -15,17 +15,19 @@ from perfect_schemas.commands import Triggered, TriggerRun
 from perfect_schemas.envelope import ErrorInfo, StoredValue, utc_now
 from perfect_schemas.errors import InvalidInput, NotFound
 from perfect_schemas.folds.run import RunLife
-from perfect_sdk import failures, results, secrecy, waits
+from perfect_sdk import results
+from perfect_sdk.calling.execution import Call
+from perfect_sdk.calling.policy import Policy
+from perfect_sdk.connecting.system import System, is_async_code
 from perfect_sdk.context import Frame, current, of_run, tagged
-from perfect_sdk.effects import Blocking, Future, Steps, drive, drive_async
 from perfect_sdk.elsewhere import names_of
+from perfect_sdk.encoding import failures, secrecy
+from perfect_sdk.encoding.values import encode, to_builtins
 from perfect_sdk.exceptions import NotSupported
-from perfect_sdk.execution import Call
-from perfect_sdk.policy import Policy
+from perfect_sdk.running.effects import Blocking, Future, Steps, drive, drive_async
 from perfect_sdk.runs import FlowRun
 from perfect_sdk.states import State, StateType
-from perfect_sdk.system import System, is_async_code
-from perfect_sdk.values import encode, to_builtins
+from perfect_sdk.waiting import waits
 
 if TYPE_CHECKING:
     from perfect_schemas.commands import Reply
@@ -188,7 +190,7 @@ def _run_here(wanted: Wanted) -> FlowRun:
 
 
 def _value_now(ended: Ended) -> Any:
-    from perfect_sdk.objects import get_object
+    from perfect_sdk.recording.objects import get_object
 
     io = System.of_process()._io
     return results.decode_result(_stored(ended), Any, lambda stored: io.call(get_object, io.bus, stored.ref))

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec,
 
 from perfect_schemas import ids
 from perfect_sdk import options
+from perfect_sdk.calling.policy import Delays, Hook, Hooks, Policy, delays_of
 from perfect_sdk.context import of_run
-from perfect_sdk.deployable import Deployable
 from perfect_sdk.exceptions import NotSupported
-from perfect_sdk.policy import Delays, Hook, Hooks, Policy, delays_of
 from perfect_sdk.results import serializer_of
 from perfect_sdk.schedule import Schedule, specs_of
+from perfect_sdk.serving.deployable import Deployable
 
 if TYPE_CHECKING:
     from perfect_schemas.commands import RegisterFlow
-    from perfect_sdk.parameters import Parameters
-    from perfect_sdk.pool import ThreadPoolTaskRunner
+    from perfect_sdk.encoding.parameters import Parameters
     from perfect_sdk.states import State
+    from perfect_sdk.submitting.pool import ThreadPoolTaskRunner
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -151,14 +151,14 @@ class Flow(Deployable, Generic[P, R]):
 
     @cached_property
     def signature(self) -> "Parameters":
-        from perfect_sdk.parameters import Parameters
+        from perfect_sdk.encoding.parameters import Parameters
 
         return Parameters(self.fn, f"flow {self.name!r}")
 
     @cached_property
     def definition(self) -> "RegisterFlow":
         """What a registration says of it: tasks, parameters, content hash."""
-        from perfect_sdk.definition import define
+        from perfect_sdk.serving.definition import define
 
         return define(self)
 
@@ -169,7 +169,7 @@ class Flow(Deployable, Generic[P, R]):
 
     @cached_property
     def task_runner(self) -> "ThreadPoolTaskRunner":
-        from perfect_sdk.pool import ThreadPoolTaskRunner
+        from perfect_sdk.submitting.pool import ThreadPoolTaskRunner
 
         return self._task_runner or ThreadPoolTaskRunner()
 
@@ -215,10 +215,10 @@ class Flow(Deployable, Generic[P, R]):
         wait_for: Any = kwargs.pop("wait_for", ()) if "wait_for" in kwargs else ()
         frame = of_run()
         if frame is not None:
-            from perfect_sdk.children import call_child
+            from perfect_sdk.running.children import call_child
 
             return call_child(self, frame, args, kwargs, wait_for, return_state=bool(return_state))
-        from perfect_sdk.local import call_locally
+        from perfect_sdk.running.local import call_locally
 
         return call_locally(self, args, kwargs, return_state=bool(return_state))
 
@@ -259,7 +259,7 @@ class Flow(Deployable, Generic[P, R]):
         given = self.flow_run_name
         if given is None or callable(given):
             return None
-        from perfect_sdk.naming import filled_in
+        from perfect_sdk.calling.naming import filled_in
 
         return filled_in(given, values, flow=self)
 
@@ -267,7 +267,7 @@ class Flow(Deployable, Generic[P, R]):
 def _runner(given: Any, owner: str) -> Any:
     if given is None:
         return None
-    from perfect_sdk.pool import ThreadPoolTaskRunner
+    from perfect_sdk.submitting.pool import ThreadPoolTaskRunner
 
     if isinstance(given, type):
         given = given()

@@ -1,7 +1,7 @@
 """Runs, as users of Prefect import what is done with them."""
 
 from perfect_sdk.elsewhere import names_of
-from perfect_sdk.pausing import (
+from perfect_sdk.waiting.pausing import (
     apause_flow_run,
     aresume_flow_run,
     asuspend_flow_run,

@@ -2,8 +2,8 @@
 
 from perfect_sdk.elsewhere import names_of
 from perfect_sdk.flow import Flow, flow
-from perfect_sdk.loading import load_flows
-from perfect_sdk.serving import aserve, serve
+from perfect_sdk.serving.loading import load_flows
+from perfect_sdk.serving.serve import aserve, serve
 
 __all__ = ["Flow", "aserve", "flow", "load_flows", "serve"]
 

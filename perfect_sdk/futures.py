@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 from perfect_sdk.context import current
 from perfect_sdk.elsewhere import names_of
 from perfect_sdk.exceptions import CancelledRun
-from perfect_sdk.floor import around
 from perfect_sdk.states import Cancelled, Pending, Running, State
+from perfect_sdk.waiting.floor import around
 
 if TYPE_CHECKING:
-    from perfect_sdk.execution import Call
-    from perfect_sdk.pool import Job
+    from perfect_sdk.calling.execution import Call
+    from perfect_sdk.submitting.pool import Job
 
 R = TypeVar("R")
 
@@ -119,7 +119,7 @@ PrefectFutureList = PerfectFutureList
 
 def resolve_futures_to_results(expr: Any) -> Any:
     """`expr` with the results of the futures in its lists, tuples, sets and dicts. Waits for them; raises what failed."""
-    from perfect_sdk import inputs
+    from perfect_sdk.calling import inputs
 
     found = [one for one in inputs.find(expr) if isinstance(one, PerfectFuture)]
     wait(found)
@@ -212,7 +212,7 @@ _named = names_of(__name__)
 def __getattr__(name: str) -> Any:
     """The futures of `task.delay` need more than those of `submit`, and are loaded when somebody names them."""
     if name in ("PerfectDistributedFuture", "PrefectDistributedFuture"):
-        from perfect_sdk import distributed_future
+        from perfect_sdk.background import distributed_future
 
         return distributed_future.PerfectDistributedFuture
     return _named(name)

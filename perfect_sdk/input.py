@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfect_sdk.elsewhere import names_of
+from perfect_sdk.encoding.parameters import schema_of
+from perfect_sdk.encoding.values import convert
 from perfect_sdk.exceptions import NotSupported
-from perfect_sdk.parameters import schema_of
-from perfect_sdk.values import convert
 
 if TYPE_CHECKING:
     from typing import Self

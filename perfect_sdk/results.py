@@ -15,9 +15,9 @@ import msgspec
 from perfect_schemas.envelope import StoredValue
 from perfect_schemas.streams import CLAIM_CHECK_BYTES
 from perfect_sdk.elsewhere import names_of
+from perfect_sdk.encoding.secrecy import holds
+from perfect_sdk.encoding.values import convert, encode
 from perfect_sdk.exceptions import NotSupported
-from perfect_sdk.secrecy import holds
-from perfect_sdk.values import convert, encode
 
 Serializer = Literal["json", "pickle"]
 _STATE = b'"$state"'
@@ -69,7 +69,7 @@ def decode_result(stored: StoredValue, kind: Any, load: Callable[[StoredValue], 
     data = load(stored) if stored.ref else bytes(stored.value)
     value = msgspec.json.decode(data)
     if _STATE in data:
-        from perfect_sdk.state_json import restored
+        from perfect_sdk.encoding.state_json import restored
 
         return restored(value)
     if kind is Any:

@@ -13,8 +13,8 @@ from perfect_sdk.runs import FlowRun
 from perfect_sdk.states import Running
 
 if TYPE_CHECKING:
-    from perfect_sdk.execution import Call
-    from perfect_sdk.session import RunSession
+    from perfect_sdk.calling.execution import Call
+    from perfect_sdk.running.session import RunSession
 
 
 class TaskRun(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,7 +61,7 @@ class State(Generic[R]):
         return f"{self.name}({self.message!r})" if self.message else f"{self.name}()"
 
     def __perfect_json__(self) -> Any:
-        from perfect_sdk.state_json import as_json
+        from perfect_sdk.encoding.state_json import as_json
 
         return as_json(self)
 

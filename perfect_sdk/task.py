@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 
 from perfect_sdk import options
+from perfect_sdk.background.delayable import Delayable
+from perfect_sdk.calling.policy import Delays, Hook, Hooks, Policy, delays_of, exponential_backoff
 from perfect_sdk.context import current, of_run
-from perfect_sdk.delayable import Delayable
 from perfect_sdk.exceptions import (
     MissingContextError,
     NotSupported,
 )
-from perfect_sdk.policy import Delays, Hook, Hooks, Policy, delays_of, exponential_backoff
 from perfect_sdk.results import serializer_of
 
 if TYPE_CHECKING:
@@ -181,9 +181,9 @@ class Task(Delayable[P, R], Generic[P, R]):
 
         `return_state=True` returns its State instead of its result; `wait_for=[…]`: futures to wait for first.
         """
-        from perfect_sdk import task_state
-        from perfect_sdk.effects import drive, drive_async
-        from perfect_sdk.execution import Call
+        from perfect_sdk.calling import task_state
+        from perfect_sdk.calling.execution import Call
+        from perfect_sdk.running.effects import drive, drive_async
 
         wait_for: Any = ()
         return_state = False
@@ -192,7 +192,7 @@ class Task(Delayable[P, R], Generic[P, R]):
             return_state = kwargs.pop("return_state", False)
         frame = current.get()
         if frame is None:
-            from perfect_sdk import outside
+            from perfect_sdk.running import outside
 
             frame = outside.frame()
         call = Call(frame, self, self.policy, self.fn, args, kwargs, wait_for)
@@ -235,7 +235,7 @@ class Task(Delayable[P, R], Generic[P, R]):
             raise MissingContextError(
                 f"task {self.name!r}: submit() needs a running flow; call the task instead, or delay() it for a worker"
             )
-        from perfect_sdk.execution import Call
+        from perfect_sdk.calling.execution import Call
 
         wait_for: Any = kwargs.pop("wait_for", None) or ()
         return_state = kwargs.pop("return_state", False)
@@ -267,7 +267,7 @@ class Task(Delayable[P, R], Generic[P, R]):
 
         Raises MappingMissingIterable, MappingLengthMismatch.
         """
-        from perfect_sdk.mapping import submit_each
+        from perfect_sdk.submitting.mapping import submit_each
 
         return_state = kwargs.pop("return_state", False)
         made = submit_each(self, args, kwargs)

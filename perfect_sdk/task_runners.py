@@ -1,8 +1,8 @@
 """Where submitted tasks run: `@flow(task_runner=…)`."""
 
 from perfect_sdk.elsewhere import names_of
-from perfect_sdk.pool import ConcurrentTaskRunner, ThreadPoolTaskRunner
-from perfect_sdk.process_pool import ProcessPoolTaskRunner
+from perfect_sdk.submitting.pool import ConcurrentTaskRunner, ThreadPoolTaskRunner
+from perfect_sdk.submitting.process_pool import ProcessPoolTaskRunner
 
 TaskRunner = ThreadPoolTaskRunner
 

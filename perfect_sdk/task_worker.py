@@ -5,8 +5,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from perfect_schemas.errors import ServiceUnavailable
-from perfect_sdk import serving
 from perfect_sdk.exceptions import NotSupported
+from perfect_sdk.serving import serve as serving
 from perfect_sdk.task import Task
 
 if TYPE_CHECKING:

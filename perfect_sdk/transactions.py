@@ -26,14 +26,14 @@ system, in this process. Two transactions with one key at the same time both do 
 
 from typing import Any
 
-from perfect_sdk.exceptions import NotSupported
-from perfect_sdk.transaction import (
+from perfect_sdk.committing.transaction import (
     CommitMode,
     IsolationLevel,
     Transaction,
     TransactionState,
     get_transaction,
 )
+from perfect_sdk.exceptions import NotSupported
 
 
 def transaction(

@@ -19,11 +19,11 @@ import msgspec
 from perfect_schemas import ids
 from perfect_schemas.commands import RemoveVariable, SetVariable, ShowVariable, VariableView
 from perfect_schemas.errors import Conflicting, NotFound
+from perfect_sdk.connecting.services import command, dispatched, in_async
 from perfect_sdk.context import current
-from perfect_sdk.effects import Steps
+from perfect_sdk.encoding.values import encode
 from perfect_sdk.exceptions import NotJSON, ObjectAlreadyExists
-from perfect_sdk.services import command, dispatched, in_async
-from perfect_sdk.values import encode
+from perfect_sdk.running.effects import Steps
 
 __all__ = ["Variable"]
 

@@ -16,13 +16,13 @@ import msgspec
 from perfect_schemas import ids
 from perfect_schemas.commands import LoadSecret, SaveSecret, SecretValue
 from perfect_schemas.errors import Conflicting, NotFound
-from perfect_sdk import secrecy
+from perfect_sdk.connecting.services import command, dispatched, in_async
 from perfect_sdk.context import of_run
-from perfect_sdk.effects import Steps
 from perfect_sdk.elsewhere import names_of
+from perfect_sdk.encoding import secrecy
+from perfect_sdk.encoding.values import encode
 from perfect_sdk.exceptions import MissingContextError, NotJSON, ObjectAlreadyExists, ObjectNotFound
-from perfect_sdk.services import command, dispatched, in_async
-from perfect_sdk.values import encode
+from perfect_sdk.running.effects import Steps
 
 __all__ = ["Secret"]
 

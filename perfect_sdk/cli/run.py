@@ -27,7 +27,7 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from perfect_schemas.errors import PerfectError
-    from perfect_sdk.loading import load_flows
+    from perfect_sdk.serving.loading import load_flows
 
     flows = load_flows(arguments.target)
     if len(flows) > 1:

@@ -6,8 +6,8 @@ from typing import Any
 
 from perfect_sdk.concurrency.rates import spend
 from perfect_sdk.concurrency.slots import Slots, quietly
-from perfect_sdk.effects import drive_async
 from perfect_sdk.exceptions import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
+from perfect_sdk.running.effects import drive_async
 
 __all__ = [
     "AcquireConcurrencySlotTimeoutError",

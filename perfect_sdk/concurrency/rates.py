@@ -10,8 +10,8 @@ from perfect_schemas.commands import SpendSlots, Spent
 from perfect_schemas.errors import NotFound, ServiceUnavailable
 from perfect_sdk.concurrency.slots import AGAIN_S, ANSWER_S, check, holder_of, limits_nothing
 from perfect_sdk.context import current
-from perfect_sdk.effects import Future, Sleep, Steps
 from perfect_sdk.exceptions import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
+from perfect_sdk.running.effects import Future, Sleep, Steps
 
 _spent = msgspec.json.Decoder(Spent).decode
 

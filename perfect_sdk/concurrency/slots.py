@@ -17,12 +17,12 @@ from perfect_schemas import subjects
 from perfect_schemas.commands import Acquired, AcquireSlots, Holder, ReleaseSlots
 from perfect_schemas.errors import NotFound, ServiceUnavailable
 from perfect_sdk.context import Frame, current
-from perfect_sdk.effects import Future, Steps
 from perfect_sdk.exceptions import (
     AcquireConcurrencySlotTimeoutError,
     ConcurrencySlotAcquisitionError,
     InvalidInput,
 )
+from perfect_sdk.running.effects import Future, Steps
 
 if TYPE_CHECKING:
     from concurrent.futures import Future as Answer

@@ -7,8 +7,8 @@ from typing import Any
 
 from perfect_sdk.concurrency.rates import spend
 from perfect_sdk.concurrency.slots import Slots
-from perfect_sdk.effects import drive
 from perfect_sdk.exceptions import AcquireConcurrencySlotTimeoutError, ConcurrencySlotAcquisitionError
+from perfect_sdk.running.effects import drive
 
 __all__ = [
     "AcquireConcurrencySlotTimeoutError",

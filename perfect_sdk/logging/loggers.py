@@ -1,6 +1,6 @@
 """Where users of Prefect import the loggers of hooks from."""
 
-from perfect_sdk.logs import (
+from perfect_sdk.recording.logs import (
     disable_run_logger,
     flow_run_logger,
     get_logger,

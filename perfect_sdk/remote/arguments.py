@@ -12,11 +12,11 @@ from typing import Any
 from perfect_schemas import ids
 from perfect_schemas.envelope import StoredValue
 from perfect_sdk import results
-from perfect_sdk.effects import Blocking, Steps
+from perfect_sdk.encoding.parameters import type_hints
+from perfect_sdk.encoding.values import convert
 from perfect_sdk.exceptions import UnsendableArguments
-from perfect_sdk.journal import Journal
-from perfect_sdk.parameters import type_hints
-from perfect_sdk.values import convert
+from perfect_sdk.recording.journal import Journal
+from perfect_sdk.running.effects import Blocking, Steps
 
 
 def pack(

@@ -17,17 +17,17 @@ from perfect_schemas.envelope import ErrorInfo, StoredValue, utc_now
 from perfect_schemas.events import TaskFailed, TaskQueued
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import FINAL_TASK_STATES, TaskState
-from perfect_sdk import failures
 from perfect_sdk.context import tags_around
-from perfect_sdk.effects import Commit, Steps
+from perfect_sdk.encoding import failures
 from perfect_sdk.exceptions import LostTask, NotSupported
 from perfect_sdk.remote.arguments import pack
 from perfect_sdk.remote.dispatcher import Dispatcher, Waiter
 from perfect_sdk.remote.patience import next_news
+from perfect_sdk.running.effects import Commit, Steps
 
 if TYPE_CHECKING:
-    from perfect_sdk.execution import Call
-    from perfect_sdk.session import RunSession
+    from perfect_sdk.calling.execution import Call
+    from perfect_sdk.running.session import RunSession
 
 MAX_LOSSES = 3
 _WARNING, _ERROR = 30, 40

@@ -20,7 +20,7 @@ from perfect_schemas.folds.history import History
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import FINAL_TASK_STATES, RunState
-from perfect_sdk.io import IO
+from perfect_sdk.connecting.io import IO
 from perfect_sdk.remote.lookout import Lookout
 
 if TYPE_CHECKING:

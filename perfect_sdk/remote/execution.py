@@ -6,18 +6,19 @@ from perfect_schemas.commands import TaskHandOver
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.events import TaskStarted
 from perfect_schemas.folds.history import History
-from perfect_sdk import logs, results
+from perfect_sdk import results
+from perfect_sdk.calling.execution import Call
+from perfect_sdk.calling.keys import Place, Scope, scope_of
+from perfect_sdk.calling.policy import Policy
 from perfect_sdk.context import Frame, branching, tagged, tags
-from perfect_sdk.effects import Sleep, Steps, WaitFor, drive, drive_async
 from perfect_sdk.exceptions import UnsendableResult
-from perfect_sdk.execution import Call
-from perfect_sdk.journal import RunCancelledError, RunSupersededError
-from perfect_sdk.keys import Place, Scope, scope_of
-from perfect_sdk.policy import Policy
+from perfect_sdk.recording import logs
+from perfect_sdk.recording.journal import RunCancelledError, RunSupersededError
 from perfect_sdk.remote.journal import RemoteJournal
-from perfect_sdk.replay import Replay
+from perfect_sdk.running.effects import Sleep, Steps, WaitFor, drive, drive_async
+from perfect_sdk.running.replay import Replay
+from perfect_sdk.running.session import RunSession
 from perfect_sdk.runs import RunContext
-from perfect_sdk.session import RunSession
 
 if TYPE_CHECKING:
     from perfect_sdk.flow import Flow

@@ -15,13 +15,13 @@ from perfect_schemas import codec
 from perfect_schemas.envelope import Event
 from perfect_schemas.errors import BusUnavailable, Failed
 from perfect_schemas.events import RunEvent, TaskCompleted, TaskFailed
-from perfect_sdk.bus_journal import BusJournal
+from perfect_sdk.connecting.io import IO
 from perfect_sdk.exceptions import NotSupported
-from perfect_sdk.io import IO
-from perfect_sdk.journal import RunSupersededError
+from perfect_sdk.recording.bus_journal import BusJournal
+from perfect_sdk.recording.journal import RunSupersededError
 
 if TYPE_CHECKING:
-    from perfect_sdk.session import RunContext
+    from perfect_sdk.running.session import RunContext
 
 RUN_EVENTS = frozenset(RunEvent.__args__)
 _ENDS = frozenset({TaskCompleted, TaskFailed})

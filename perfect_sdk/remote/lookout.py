@@ -15,7 +15,7 @@ from nats.errors import Error as NatsError
 from perfect_bus import presence
 from perfect_schemas.commands import Presence
 from perfect_schemas.errors import PerfectError
-from perfect_sdk.io import IO
+from perfect_sdk.connecting.io import IO
 
 LINGER_S = 10.0
 AGAIN_S = 0.5

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfect_schemas.commands import TaskHandOver
-from perfect_sdk.definition import reachable
+from perfect_sdk.calling.policy import Policy
 from perfect_sdk.exceptions import UnknownTask
-from perfect_sdk.policy import Policy
+from perfect_sdk.serving.definition import reachable
 from perfect_sdk.task import Task
 
 if TYPE_CHECKING:

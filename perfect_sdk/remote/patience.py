@@ -8,15 +8,15 @@ import concurrent.futures
 import time
 from typing import TYPE_CHECKING, Any
 
-from perfect_sdk.effects import Steps
-from perfect_sdk.floor import Parked, inside
 from perfect_sdk.remote.dispatcher import Dispatcher, News, Waiter
-from perfect_sdk.waits import give_back
+from perfect_sdk.running.effects import Steps
+from perfect_sdk.waiting.floor import Parked, inside
+from perfect_sdk.waiting.waits import give_back
 
 if TYPE_CHECKING:
+    from perfect_sdk.calling.execution import Call
     from perfect_sdk.context import Frame
-    from perfect_sdk.execution import Call
-    from perfect_sdk.session import RunSession
+    from perfect_sdk.running.session import RunSession
 
 PATIENCE_S = 1.0  # a shorter wait is not worth a hand-over
 

@@ -6,7 +6,7 @@ from perfect_sdk.context import of_run
 from perfect_sdk.runtime.reading import Reading
 
 if TYPE_CHECKING:
-    from perfect_sdk.session import RunSession
+    from perfect_sdk.running.session import RunSession
 
 _READ: Reading["RunSession"] = {
     "id": (

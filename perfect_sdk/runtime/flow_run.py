@@ -7,7 +7,7 @@ from perfect_sdk.run_context import parameters_of
 from perfect_sdk.runtime.reading import Reading, page_of
 
 if TYPE_CHECKING:
-    from perfect_sdk.session import RunSession
+    from perfect_sdk.running.session import RunSession
 
 _READ: Reading["RunSession"] = {
     "id": (lambda session: session.run.run_id, None),

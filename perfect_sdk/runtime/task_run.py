@@ -7,7 +7,7 @@ from perfect_sdk.run_context import arguments_of, name_of
 from perfect_sdk.runtime.reading import Reading, page_of
 
 if TYPE_CHECKING:
-    from perfect_sdk.execution import Call
+    from perfect_sdk.calling.execution import Call
 
 
 def _page_of(call: "Call", path: str) -> str | None:

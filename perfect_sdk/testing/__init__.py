@@ -31,12 +31,12 @@ from perfect_schemas.folds.history import History
 from perfect_schemas.folds.run import open_waits
 from perfect_schemas.folds.task import TaskLife
 from perfect_sdk.context import tagged
-from perfect_sdk.local import opening
-from perfect_sdk.memory import MemoryJournal
-from perfect_sdk.session import Outcome, RunContext, RunSession
-from perfect_sdk.testing_clock import START, Clock
-from perfect_sdk.testing_kill import MortalJournal
-from perfect_sdk.testing_waits import due, resumptions
+from perfect_sdk.recording.memory import MemoryJournal
+from perfect_sdk.running.local import opening
+from perfect_sdk.running.session import Outcome, RunContext, RunSession
+from perfect_sdk.testing.clock import START, Clock
+from perfect_sdk.testing.kill import MortalJournal
+from perfect_sdk.testing.waits import due, resumptions
 
 if TYPE_CHECKING:
     from perfect_sdk.flow import Flow

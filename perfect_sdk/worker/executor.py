@@ -21,9 +21,9 @@ import msgspec
 from perfect_bus.claim import read_history
 from perfect_schemas.errors import BusUnavailable
 from perfect_schemas.folds.run import is_pausing
-from perfect_sdk.bus_journal import BusJournal
-from perfect_sdk.io import IO
-from perfect_sdk.resting import go_on
+from perfect_sdk.connecting.io import IO
+from perfect_sdk.recording.bus_journal import BusJournal
+from perfect_sdk.waiting.resting import go_on
 from perfect_sdk.worker.frames import (
     HEAD_BYTES,
     Abandon,
@@ -159,7 +159,7 @@ class Executor:
     def _begin(self, frame: Start, history: "History | None") -> None:
         if self._goes_on(frame, history):
             return
-        from perfect_sdk.session import RunContext, RunSession
+        from perfect_sdk.running.session import RunContext, RunSession
 
         hand_over = frame.hand_over
         source = f"worker:{self._serve.client_id}"

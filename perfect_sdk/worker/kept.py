@@ -3,11 +3,11 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from perfect_sdk.resting import unwind
+from perfect_sdk.waiting.resting import unwind
 
 if TYPE_CHECKING:
-    from perfect_sdk.bus_journal import BusJournal
-    from perfect_sdk.session import RunSession
+    from perfect_sdk.recording.bus_journal import BusJournal
+    from perfect_sdk.running.session import RunSession
 
 MAX_KEPT = 100  # of an executor: each holds what the flow's code holds, and of a sync flow a thread
 

@@ -334,7 +334,7 @@ class Supervisor:
 
 def run_worker(options: WorkerOptions, timeout_s: float | None = None) -> int:
     """Serve until SIGTERM or SIGINT, or until the time has passed. Returns the exit code."""
-    from perfect_sdk.io import new_event_loop
+    from perfect_sdk.connecting.io import new_event_loop
 
     async def main() -> int:
         supervisor = Supervisor(options)

@@ -13,7 +13,7 @@ from perfect_sdk.worker.frames import LoadFailure, Ready
 
 if TYPE_CHECKING:
     from perfect_schemas.commands import RegisterFlow
-    from perfect_sdk.background_flow import BackgroundFlow
+    from perfect_sdk.background.background_flow import BackgroundFlow
     from perfect_sdk.flow import Flow
 
 _HERE = str(Path(__file__).parent.parent)
@@ -56,8 +56,8 @@ def load(targets: list[str]) -> "tuple[dict[str, Flow], Ready]":
 
 def _load(target: str) -> "tuple[list[Flow], list[BackgroundFlow]]":
     """The flows of the target, and those of its tasks. Raises InvalidInput when it has neither."""
-    from perfect_sdk.background_flow import flow_of
-    from perfect_sdk.loading import load_flows, load_module, split, tasks_in
+    from perfect_sdk.background.background_flow import flow_of
+    from perfect_sdk.serving.loading import load_flows, load_module, split, tasks_in
 
     place, wanted = split(target)
     tasks = [flow_of(task) for task in tasks_in(load_module(place)).values()] if wanted is None else []

@@ -9,7 +9,7 @@ from perfect_bus.claim import read_history
 from perfect_schemas.commands import TaskHandOver
 from perfect_schemas.errors import BusUnavailable
 from perfect_schemas.events import TaskFailed, TaskStarted
-from perfect_sdk.io import IO
+from perfect_sdk.connecting.io import IO
 from perfect_sdk.worker.frames import Serve, StartTask, StopTask, TaskEnded
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class TaskHost:
 
     async def _fail(self, journal: "RemoteJournal", hand_over: TaskHandOver, error: Exception) -> None:
         from perfect_bus.dispatch import started
-        from perfect_sdk import failures
+        from perfect_sdk.encoding import failures
 
         base: TaskStarted = started(hand_over, self._serve.client_id)
         failed = TaskFailed(

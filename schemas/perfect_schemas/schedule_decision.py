@@ -1,5 +1,6 @@
 """What was decided about a schedule's instant, as a view: the same whether it is read from the file or off the stream."""
 
+import functools
 from datetime import datetime
 from typing import Any, Literal
 
@@ -39,41 +40,31 @@ class ScheduleDecisionView(msgspec.Struct, frozen=True, kw_only=True):
 
 def decision_of(event: Any) -> ScheduleDecisionView | None:
     """None for an event that decides nothing."""
-    match event:
-        case ScheduleFired():
-            return ScheduleDecisionView(
-                id=event.id,
-                schedule_id=event.schedule_id,
-                decision="fired",
-                at_instant=event.at_instant,
-                decided_at=event.at,
-                due_at=event.due_at,
-                late_ms=event.late_ms,
-                run_id=event.run_id,
-                backfill=event.backfill,
-                by=event.by,
-            )
-        case ScheduleDeferred():
-            return ScheduleDecisionView(
-                id=event.id,
-                schedule_id=event.schedule_id,
-                decision="deferred",
-                at_instant=event.at_instant,
-                decided_at=event.at,
-                due_at=event.due_at,
-                run_id=event.behind or None,
-            )
-        case ScheduleSkipped():
-            return ScheduleDecisionView(
-                id=event.id,
-                schedule_id=event.schedule_id,
-                decision="skipped",
-                at_instant=event.at_instant,
-                decided_at=event.at,
-                through=event.through,
-                count=event.count,
-                late_ms=event.late_ms,
-                reason=event.reason,
-                detail=event.detail,
-            )
-    return None
+    if not isinstance(event, ScheduleFired | ScheduleDeferred | ScheduleSkipped):
+        return None
+    decided = functools.partial(
+        ScheduleDecisionView,
+        id=event.id,
+        schedule_id=event.schedule_id,
+        at_instant=event.at_instant,
+        decided_at=event.at,
+    )
+    if isinstance(event, ScheduleFired):
+        return decided(
+            decision="fired",
+            due_at=event.due_at,
+            late_ms=event.late_ms,
+            run_id=event.run_id,
+            backfill=event.backfill,
+            by=event.by,
+        )
+    if isinstance(event, ScheduleDeferred):
+        return decided(decision="deferred", due_at=event.due_at, run_id=event.behind or None)
+    return decided(
+        decision="skipped",
+        through=event.through,
+        count=event.count,
+        late_ms=event.late_ms,
+        reason=event.reason,
+        detail=event.detail,
+    )

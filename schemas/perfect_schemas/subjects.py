@@ -86,6 +86,16 @@ def live(run_id: str) -> str:
     return f"perfect.live.{run_id}"
 
 
+def live_process(process_id: str) -> str:
+    """Where a launcher says that a client process has said something (core NATS, without content)."""
+    return f"perfect.live.process.{process_id}"
+
+
+def live_limits() -> str:
+    """Where the engine says that somebody waits for a named limit, or does no longer (core NATS, without content)."""
+    return "perfect.live.limits"
+
+
 def read_position() -> str:
     """Where the projector says how far it is (core NATS)."""
     return "perfect.live.projector"
@@ -120,6 +130,7 @@ ALL_RUNS = "perfect.evt.run.*"
 ALL_FLOWS = "perfect.evt.flow.*"
 ALL_CLIENTS = "perfect.evt.client.*"
 ALL_PROCESSES = "perfect.evt.process.*"
+ALL_LIVE_PROCESSES = "perfect.live.process.*"
 ALL_LIMITS = "perfect.evt.limit.*"
 ALL_SCHEDULES = "perfect.evt.schedule.*"
 ALL_SAVED_QUERIES = "perfect.evt.query.*"

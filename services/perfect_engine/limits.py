@@ -13,6 +13,7 @@ from perfect_engine.board import Board
 from perfect_engine.run import Stamp
 from perfect_engine.slots import Asker, Limit
 from perfect_runtime.decider import Aggregate, handle
+from perfect_runtime.nudge import Nudge
 from perfect_runtime.service import Context
 from perfect_schemas import codec, ids, subjects
 from perfect_schemas.commands import Acquired, AcquireSlots, Forget, Holder, SpendSlots, Spent
@@ -74,6 +75,7 @@ class Limits:
         self._is_due = False
         self._is_busy = False
         self._following: Following | None = None
+        self._moved = Nudge(context.bus, subjects.live_limits())
 
     async def start(self) -> None:
         seq = 0
@@ -91,6 +93,7 @@ class Limits:
             self._spawn(lambda run_id=run_id: self._settle(run_id), "settle slots")
 
     async def stop(self) -> None:
+        self._moved.close()
         for waiting in self._queue.values():
             _cancel(waiting.drop)
         for timer in self._unclaimed.values():
@@ -162,6 +165,7 @@ class Limits:
                 occupy=command.occupy,
             )
             waiting = self._queue[key] = Waiting(asker, life.flow_name, self._context.clock())
+            self._moved.soon()
         _cancel(waiting.drop)
         waiting.asking += 1
         self._let_in_soon()
@@ -319,6 +323,7 @@ class Limits:
         waiting = self._queue.pop(key, None)
         if waiting is not None:
             _cancel(waiting.drop)
+            self._moved.soon()
             self._let_in_soon()  # whoever stood behind it
 
     async def _handle(self, name: str, decide: Callable[[Limit | None], Any]) -> None:

@@ -15,9 +15,17 @@ from perfect_schemas.views import FlowView, StatisticsView
 SAMPLES = 3  # from so many on, the mean of history replaces the author's estimate
 
 
+class Usual(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a task takes: what a duration is held against."""
+
+    avg_duration_ms: float
+    std_dev_ms: float | None
+    sample_count: int
+
+
 class FlowFacts(msgspec.Struct, frozen=True, kw_only=True):
     """expected_ms: task id → mean by history, else the author's estimate. run_expected_ms: of the whole run.
-    curves: how the last runs progressed.
+    curves: how the last runs progressed. usual: task id → how long it takes by history.
     """
 
     plan: list[PlannedTask] = []
@@ -25,6 +33,7 @@ class FlowFacts(msgspec.Struct, frozen=True, kw_only=True):
     expected_ms: dict[str, float] = {}
     run_expected_ms: float | None = None
     curves: list[Curve] = []
+    usual: dict[str, Usual] = {}
 
 
 NO_FACTS = FlowFacts()
@@ -42,6 +51,14 @@ def facts_of(flow: FlowView, statistics: StatisticsView) -> FlowFacts:
         expected_ms=expected,
         run_expected_ms=whole.avg_duration_ms if whole and whole.sample_count >= SAMPLES else None,
         curves=flow.curves,
+        usual={
+            row.id: Usual(
+                avg_duration_ms=row.avg_duration_ms,
+                std_dev_ms=row.std_dev_ms,
+                sample_count=row.sample_count,
+            )
+            for row in statistics.tasks
+        },
     )
 
 

@@ -1,5 +1,7 @@
 """REST shapes as the page templates take them (`ui/README.md`, "View models"): plain dicts, times as ISO strings."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -11,6 +13,7 @@ from perfect_schemas.views import ArtifactView, FlowView, LogView
 ARTIFACT_BYTES = 64 * 1024  # shown on a page; the API has all
 RESULT_CHARACTERS = 20_000  # shown on a page; the API has all
 LINES_A_BATCH = 100_000  # more than any batch of log lines has
+NOTHING_USUAL: Mapping[str, Any] = MappingProxyType({})
 
 
 def plain(value: Any) -> Any:
@@ -55,8 +58,11 @@ def result_text(value: Any) -> str | None:
     return text if len(text) <= RESULT_CHARACTERS else f"{text[:RESULT_CHARACTERS]}…"
 
 
-def task_shape(task: dict[str, Any]) -> dict[str, Any]:
+def task_shape(task: dict[str, Any], usual: Mapping[str, Any] = NOTHING_USUAL) -> dict[str, Any]:
+    """usual: task id → how long it takes by history (`facts.Usual`), for the rows that show it."""
     task["error"] = error_shape(task.get("error"))
+    if task["task_id"] in usual:
+        task["usual"] = msgspec.structs.asdict(usual[task["task_id"]])
     return task
 
 

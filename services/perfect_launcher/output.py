@@ -16,10 +16,14 @@ DRAIN_S = 0.5
 
 
 class Output:
-    """`lines`: the last 1,000, those of an earlier launcher too. file: set aside as `.1` when it has grown to 8 MB."""
+    """`lines`: the last 1,000, those of an earlier launcher too. file: set aside as `.1` when it has grown to 8 MB.
 
-    def __init__(self, file: Path) -> None:
+    moved(): called for each line.
+    """
+
+    def __init__(self, file: Path, *, moved: Callable[[], None] = lambda: None) -> None:
         self.file = file
+        self._moved = moved
         self.lines: deque[str] = deque(_tail(file), maxlen=LINES)
         self._out: IO[bytes] | None = None
         self._size = 0
@@ -27,6 +31,7 @@ class Output:
     def add(self, line: bytes) -> None:
         text = line.decode(errors="replace").rstrip("\r\n")
         self.lines.append(text)
+        self._moved()
         data = text.encode() + b"\n"
         with contextlib.suppress(OSError):  # a full disk: what is in memory goes on
             self._write(data)

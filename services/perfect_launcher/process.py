@@ -26,6 +26,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     """wanted: it is to run. pid: of the one that was started and has not been said to have exited.
 
     starts: how many there were since the request. code: of the last exit, None when nobody saw it or there was none.
+    host: of the last start.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     exited_at: datetime | None = None
     code: int | None = None
     restart_at: datetime | None = None
+    host: str = ""
 
     @property
     def restarts(self) -> int:
@@ -64,7 +66,12 @@ def _requested(_: Process | None, event: ProcessRequested) -> Process:
 
 def _started(process: Process, event: ProcessStarted) -> Process:
     return msgspec.structs.replace(
-        process, pid=event.pid, started_at=event.at, starts=process.starts + 1, restart_at=None
+        process,
+        pid=event.pid,
+        started_at=event.at,
+        starts=process.starts + 1,
+        restart_at=None,
+        host=event.host,
     )
 
 

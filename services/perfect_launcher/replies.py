@@ -1,13 +1,14 @@
-"""The launcher's commands: `perfect.cmd.launcher.start`, `.stop` and `.status`."""
+"""The launcher's commands: `perfect.cmd.launcher.start`, `.stop`, `.status` and `.files`."""
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from perfect_bus import Bus
 from perfect_schemas import subjects
-from perfect_schemas.commands import Reply, ShowProcesses, StartProcess, StopProcess
+from perfect_schemas.commands import Reply, ShowProcesses, StartProcess, StopProcess, WorkflowFiles
 
 if TYPE_CHECKING:
     from perfect_launcher.service import LauncherService
@@ -25,7 +26,12 @@ class Replies:
         self._service = service
 
     async def start(self) -> None:
-        for verb, answer in (("start", self.begin), ("stop", self.end), ("status", self.show)):
+        for verb, answer in (
+            ("start", self.begin),
+            ("stop", self.end),
+            ("status", self.show),
+            ("files", self.files),
+        ):
             await self._bus.answer(subjects.command("launcher", verb), answer, queue="launcher")
 
     async def begin(self, data: bytes) -> Reply:
@@ -47,3 +53,12 @@ class Replies:
         command = _decode_show(data)
         runners = self._service.runners(command.file)
         return Reply.of([runner.status(command.log_lines) for runner in runners])
+
+    async def files(self, _: bytes) -> Reply:
+        workflows = self._service.workflows
+        names, complete = await asyncio.to_thread(workflows.files)
+        return Reply.of(
+            WorkflowFiles(
+                host=socket.gethostname(), folder=str(workflows.folder), files=names, complete=complete
+            )
+        )

@@ -20,6 +20,8 @@ from perfect_launcher.process import Process, Stamp
 from perfect_launcher.workflows import Workflows
 from perfect_runtime import child
 from perfect_runtime.decider import Aggregate, handle
+from perfect_runtime.nudge import Nudge
+from perfect_schemas import subjects
 from perfect_schemas.commands import ProcessStatus
 from perfect_schemas.envelope import Event
 from perfect_schemas.errors import PerfectError
@@ -44,8 +46,10 @@ class Runner:
         self._workflows = workflows
         self._stamp = stamp
         known = aggregate.state
+        self._moved = Nudge(bus, subjects.live_process(known.id))
         self.output = Output(
-            settings.data_dir / "logs" / f"client-{known.name.replace('/', '-')}-{known.id[:8]}.log"
+            settings.data_dir / "logs" / f"client-{known.name.replace('/', '-')}-{known.id[:8]}.log",
+            moved=self._moved.soon,
         )
         self._lock_file = settings.data_dir / "launcher" / f"{known.id}.lock"
         self._child: subprocess.Popen[bytes] | None = None
@@ -91,6 +95,9 @@ class Runner:
             detail=detail,
             logs=self.output.last(log_lines),
             new=new,
+            id=state.id,
+            host=state.host,
+            restart_at=None if running else state.restart_at,
         )
 
     async def keep(self) -> None:

@@ -1,10 +1,14 @@
 """Which files may be started: Python files below the workflows folder, and nothing else."""
 
+import os
 from pathlib import Path
 
 from perfect_schemas.errors import FieldError, InvalidInput, NotFound
 
 NAME_LENGTH = 1000
+MOST_FILES = 1000
+MOST_VISITED = 20_000  # the folder may be somebody's home
+NOT_ENTERED = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
 class Workflows:
@@ -46,6 +50,39 @@ class Workflows:
         if not is_file:
             raise NotFound(f"there is no file {name!r} in the workflows folder {self.folder}")
         return path
+
+    def files(self) -> tuple[list[str], bool]:
+        """What may be started, by name, and whether that is all: at most 1,000, and a large folder is not read to its end.
+
+        Hidden folders, virtual environments and links to folders are not entered, though what is in them may be started.
+        Blocks.
+        """
+        found: list[str] = []
+        visited = 0
+        for parent, folders, names in os.walk(self.folder):
+            folders[:] = sorted(one for one in folders if _is_entered(Path(parent, one)))
+            for name in sorted(names):
+                if name.endswith(".py") and not name.startswith("."):
+                    found += self._known(Path(parent, name))
+            visited += len(names) + len(folders)
+            if len(found) > MOST_FILES or visited > MOST_VISITED:
+                return sorted(set(found))[:MOST_FILES], False
+        return sorted(set(found)), True
+
+    def _known(self, path: Path) -> list[str]:
+        """Its name; nothing for a link that leads out of the folder or to nowhere."""
+        try:
+            name = self.name_of(str(path))
+            self.find(name)
+        except (InvalidInput, NotFound):
+            return []
+        return [name]
+
+
+def _is_entered(folder: Path) -> bool:
+    if folder.name.startswith(".") or folder.name in NOT_ENTERED:
+        return False
+    return not (folder / "pyvenv.cfg").exists()
 
 
 def _wrong(file: str, message: str) -> InvalidInput:

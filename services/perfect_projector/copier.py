@@ -6,7 +6,6 @@ in it.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,8 +19,7 @@ from perfect_projector import database
 from perfect_projector.duck import Duck
 from perfect_projector.sandbox.schema import join_months
 from perfect_projector.sql import statement
-from perfect_schemas import subjects
-from perfect_schemas.codec import encode
+from perfect_runtime.answers import Answers
 from perfect_schemas.commands import CopyReadModel, ReadModelCopy, Reply
 from perfect_schemas.errors import Failed, InvalidInput
 from perfect_schemas.ids import is_id
@@ -36,22 +34,20 @@ _decode = msgspec.json.Decoder(CopyReadModel).decode
 class Copier:
     """Made in the writer's thread, for its cursor; a thread of its own copies. One copy at a time."""
 
-    def __init__(self, duck: Duck) -> None:
+    def __init__(self, bus: Bus, duck: Duck) -> None:
         self._cursor = duck.loader()
         self._folder = duck.file.parent / FOLDER
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="duck-copy")
         self._copies: dict[str, asyncio.Future[ReadModelCopy]] = {}
-        self._subscription: Any = None
+        self._answers = Answers(bus)
 
-    async def start(self, bus: Bus) -> None:
+    async def start(self) -> None:
         """Remove what nobody took away."""
         await asyncio.to_thread(self._tidy)
-        self._subscription = await bus.answer(subjects.command("projector", "copy"), self.copy)
+        await self._answers.commands("projector", {"copy": self.copy})
 
     async def stop(self) -> None:
-        if self._subscription is not None:
-            with contextlib.suppress(Exception):
-                await self._subscription.unsubscribe()
+        await self._answers.stop()
         self._cursor.interrupt()
         await asyncio.gather(*self._copies.values(), return_exceptions=True)
         await asyncio.to_thread(self._pool.shutdown)
@@ -67,7 +63,7 @@ class Copier:
             making = asyncio.get_running_loop().run_in_executor(self._pool, self._copy, copy_id)
             self._copies[copy_id] = making
             making.add_done_callback(self._forgetting(copy_id))
-        return Reply(value=msgspec.Raw(encode(await asyncio.shield(making))))
+        return Reply.of(await asyncio.shield(making))
 
     def _forgetting(self, copy_id: str) -> Callable[[Any], None]:
         """The answer to a finished copy may be lost: it stands for a minute."""

@@ -4,12 +4,10 @@ They run in a thread and over a cursor of their own, without a deadline: over a 
 """
 
 import asyncio
-import contextlib
 import re
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import duckdb
 import msgspec
@@ -20,9 +18,8 @@ from perfect_projector import schedule_refold, slot_log
 from perfect_projector.duck import Duck
 from perfect_projector.refold import bound, check_runs
 from perfect_projector.sql import statement, statements
+from perfect_runtime.answers import Answers
 from perfect_schemas import queries as q
-from perfect_schemas import subjects
-from perfect_schemas.codec import encode
 from perfect_schemas.commands import Reply
 
 FILE = "integrity."
@@ -43,21 +40,18 @@ _decode = msgspec.json.Decoder(q.Integrity).decode
 class Inspector:
     """Made in the writer's thread, for its cursor."""
 
-    def __init__(self, duck: Duck) -> None:
+    def __init__(self, bus: Bus, duck: Duck) -> None:
+        self._bus = bus
         self._cursor = duck.loader()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="duck-inspector")
         self._reports: dict[q.Integrity, asyncio.Task[Reply]] = {}
-        self._bus: Bus | None = None
-        self._subscription: Any = None
+        self._answers = Answers(bus)
 
-    async def start(self, bus: Bus) -> None:
-        self._bus = bus
-        self._subscription = await bus.answer(subjects.query("integrity"), self.answer)
+    async def start(self) -> None:
+        await self._answers.queries({"integrity": self.answer})
 
     async def stop(self) -> None:
-        if self._subscription is not None:
-            with contextlib.suppress(Exception):
-                await self._subscription.unsubscribe()
+        await self._answers.stop()
         self._cursor.interrupt()
         for task in self._reports.values():
             task.cancel()
@@ -77,14 +71,13 @@ class Inspector:
     async def _report(self, query: q.Integrity) -> Reply:
         loop = asyncio.get_running_loop()
         made, holes = await loop.run_in_executor(self._pool, report, self._cursor, query)
-        if query.holes and self._bus is not None:
-            bus = self._bus
+        if query.holes:
             made.checks.append(
                 await check_holes(
-                    holes, lambda *hole: missing(bus, hole[0], after=hole[1], through=hole[2] - 1)
+                    holes, lambda *hole: missing(self._bus, hole[0], after=hole[1], through=hole[2] - 1)
                 )
             )
-        return Reply(value=msgspec.Raw(encode(made)), seq=made.offsets.get("EVENTS", 0))
+        return Reply.of(made, seq=made.offsets.get("EVENTS", 0))
 
 
 def report(cursor: Cursor, query: q.Integrity) -> tuple[q.IntegrityReport, list[Hole]]:

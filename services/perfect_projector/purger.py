@@ -22,9 +22,9 @@ from perfect_projector.purge import Choice, Ended, Kin, Parent, choose, is_due, 
 from perfect_projector.sql import statement
 from perfect_projector.sweep import sweep
 from perfect_projector.values import instant
+from perfect_runtime.answers import Answers
 from perfect_runtime.service import Context
 from perfect_schemas import ids, subjects
-from perfect_schemas.codec import encode
 from perfect_schemas.commands import Done, Forget, Reply
 from perfect_schemas.errors import BusUnavailable, InvalidInput
 from perfect_schemas.events import RunArchived
@@ -64,20 +64,18 @@ class Purger:
         self._ends = 0  # of runs, that were heard of
         self._soon: asyncio.TimerHandle | None = None
         self._work: asyncio.Task[None] | None = None
-        self._subscription: Any = None
+        self._answers = Answers(context.bus)
         self.purged = 0
 
     async def start(self) -> None:
         self._cursor = await self._in_writer(self._duck.reader)
-        self._subscription = await self._bus.answer(subjects.command("projector", "forget"), self._answer)
+        await self._answers.commands("projector", {"forget": self._answer})
         self._work = self._context.spawn(self._run(), "purge")
 
     async def stop(self) -> None:
         if self._soon is not None:
             self._soon.cancel()
-        if self._subscription is not None:
-            with contextlib.suppress(Exception):
-                await self._subscription.unsubscribe()
+        await self._answers.stop()
         if self._work is not None:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
@@ -129,7 +127,7 @@ class Purger:
         known = self._forget.get(command.subject, 0)
         self._forget[command.subject] = max(known, command.through)
         self._wake_soon()
-        return Reply(value=msgspec.Raw(encode(Done())))
+        return Reply.of(Done())
 
     # -- rounds
 

@@ -1,7 +1,6 @@
 """A few threads with a cursor each, in which queries run beside the writer. What the front knows needs none of them."""
 
 import asyncio
-import contextlib
 import functools
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -15,9 +14,8 @@ from perfect_bus import Bus
 from perfect_projector import replies
 from perfect_projector.duck import Duck
 from perfect_projector.front import Front
+from perfect_runtime.answers import Answers
 from perfect_schemas import queries as q
-from perfect_schemas import subjects
-from perfect_schemas.codec import encode
 from perfect_schemas.commands import Reply
 from perfect_schemas.errors import TimedOut
 
@@ -25,22 +23,20 @@ READERS = 3
 
 
 class Readers:
-    def __init__(self, duck: Duck, front: Front) -> None:
+    def __init__(self, bus: Bus, duck: Duck, front: Front) -> None:
         self._front = front
         self._cursors: deque[duckdb.DuckDBPyConnection] = deque(duck.reader() for _ in range(READERS))
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="duck-reader")
-        self._subscriptions: list[Any] = []
+        self._answers = Answers(bus)
 
-    async def start(self, bus: Bus) -> None:
-        for name, (kind, reply) in replies.REPLIES.items():
-            handler = self._handler(name, kind, reply)
-            self._subscriptions.append(await bus.answer(subjects.query(name), handler))
+    async def start(self) -> None:
+        await self._answers.queries(
+            {name: self._handler(name, kind, reply) for name, (kind, reply) in replies.REPLIES.items()}
+        )
 
     async def stop(self) -> None:
         """Take no more questions, let what is being answered end, then close the cursors."""
-        for subscription in self._subscriptions:
-            with contextlib.suppress(Exception):
-                await subscription.unsubscribe()
+        await self._answers.stop()
         await asyncio.to_thread(self._pool.shutdown)
         while self._cursors:
             self._cursors.pop().close()
@@ -55,7 +51,7 @@ class Readers:
             front = self._front
             seq = front.seq
             if (known := front.answer(query)) is not None:
-                return Reply(value=msgspec.Raw(encode(known)), seq=seq)
+                return Reply.of(known, seq)
             work = functools.partial(self._answer, name, self._with_front(query, reply), query)
             answered = await asyncio.get_running_loop().run_in_executor(self._pool, work)
             if isinstance(
@@ -86,7 +82,7 @@ class Readers:
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             try:
                 seq = replies.offsets(cursor).get("EVENTS", 0)
-                return Reply(value=msgspec.Raw(encode(reply(cursor, query))), seq=seq)
+                return Reply.of(reply(cursor, query), seq)
             finally:
                 cursor.execute("ROLLBACK")
         except duckdb.InterruptException as error:

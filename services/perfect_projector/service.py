@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import gc
 import sys
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
 
 import duckdb
 import msgspec
@@ -30,9 +31,8 @@ from perfect_projector.thresholds import thresholds_of
 from perfect_projector.upgrade import Upgrade
 from perfect_projector.watch import Watch
 from perfect_projector.write_loop import Figures, WriteLoop
+from perfect_runtime.answers import Answers
 from perfect_runtime.service import Context, Service
-from perfect_schemas import subjects
-from perfect_schemas.codec import encode
 from perfect_schemas.commands import Done, Health, ReplaceReadModel, Reply
 from perfect_schemas.errors import Failed
 
@@ -46,24 +46,21 @@ class ProjectorService(Service):
         super().__init__(context)
         self.projection = Projection(Book(thresholds_of(context.settings)))
         self._watch = Watch(context, self.projection.completions.book)
-        self._watching: asyncio.Task[None] | None = None
         self.alarms: dict[str, str] = {}
         self._duck: Duck | None = None
         self._journal: Journal | None = None
-        self._readers: Readers | None = None
         self._front = Front()
         self._front.outdated = self._load_front_soon
         self._purger: Purger | None = None
         self._desk: Desk | None = None
-        self._copier: Copier | None = None
-        self._inspector: Inspector | None = None
         self._loop: WriteLoop | None = None
-        self._loop_task: asyncio.Task[None] | None = None
         self._retention: Retention | None = None
-        self._retention_task: asyncio.Task[None] | None = None
         self._upgrade: Upgrade | None = None
+        self._stops: list[
+            Callable[[], Awaitable[None]]
+        ] = []  # of what answers: the last one begun goes first
+        self._work: list[asyncio.Task[None]] = []  # in the order in which it is ended
         self._refused: set[str] = set()
-        self._replaced: Any = None
         self._replacing = asyncio.Lock()
         self._gc_thresholds = gc.get_threshold()
         self._switch_s = sys.getswitchinterval()
@@ -86,35 +83,35 @@ class ProjectorService(Service):
         duck = await self._upgraded(duck)
         if said := condition.unreadable(duck):
             self._alarm("archive", said)
-        loop = self._loop = WriteLoop(self.context, self._duck, self.projection, guard)
+        loop = self._loop = WriteLoop(self.context, duck, self.projection, guard)
         await loop.in_writer(self._restore)
         loop.committed = await self._check_streams(loop)
         journal = self._journal = Journal(self.bus, loop.committed)
         await self._definitions_first(loop, journal)
         await loop.in_writer(self._front.load, duck)
-        self._readers = await loop.in_writer(Readers, self._duck, self._front)
-        await self._readers.start(self.bus)
+        await self._begin(await loop.in_writer(Readers, self.bus, duck, self._front))
         self._desk = await loop.in_writer(
-            Desk, duck, self.settings, lambda: self.committed, lambda: guard.why
+            Desk, self.bus, duck, self.settings, lambda: self.committed, lambda: guard.why
         )
-        await self._desk.start(self.bus)
-        self._copier = await loop.in_writer(Copier, self._duck)
-        await self._copier.start(self.bus)
-        self._replaced = await self.bus.answer(subjects.command("projector", "replace"), self._replace)
-        self._inspector = await loop.in_writer(Inspector, self._duck)
-        await self._inspector.start(self.bus)
+        await self._begin(self._desk)
+        await self._begin(await loop.in_writer(Copier, self.bus, duck))
+        replacing = Answers(self.bus)
+        self._stops.append(replacing.stop)
+        await replacing.commands("projector", {"replace": self._replace})
+        await self._begin(await loop.in_writer(Inspector, self.bus, duck))
         followed = [stream for stream in ("EVENTS", "LOGS") if stream not in self._refused]
         await journal.follow(*followed)
-        self._purger = Purger(self.context, self.log, self._duck, loop.in_writer)
+        self._purger = Purger(self.context, self.log, duck, loop.in_writer)
+        self._stops.append(self._purger.stop)
         if not self._refused:  # never from a stream that the file was not filled from
             await self._purger.start()
-        self._watch.restore(await loop.in_writer(self._duck.load, "load_running"))
+        self._watch.restore(await loop.in_writer(duck.load, "load_running"))
         loop.heard = self._heard
-        self._loop_task = self.context.spawn(loop.run(journal), "projector")
-        self._watching = self.context.spawn(self._watch.run(), "watch")
-        self._retention = Retention(self.context, self.log, self._duck, loop.in_writer)
+        loop_task = self.context.spawn(loop.run(journal), "projector")
+        self._work = [self.context.spawn(self._watch.run(), "watch"), loop_task]
+        self._retention = Retention(self.context, self.log, duck, loop.in_writer)
         self._retention.has_dropped = self._has_dropped
-        self._retention_task = self.context.spawn(self._retention.run(), "retention")
+        self._work.append(self.context.spawn(self._retention.run(), "retention"))
         self.status = "degraded" if self.alarms else "ready"
 
     async def stop(self) -> None:
@@ -123,37 +120,16 @@ class ProjectorService(Service):
             await self._upgrade.stop()
         if self._journal is not None:
             await self._journal.stop()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
         if self._loop is not None:
             self._loop.quiet()
-        if self._loop_task is not None:
-            self._loop_task.cancel()
-            await asyncio.gather(self._loop_task, return_exceptions=True)
-        if self._retention_task is not None:
-            self._retention_task.cancel()
-            await asyncio.gather(self._retention_task, return_exceptions=True)
+        for task in self._work:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         if self._retention is not None:
             await asyncio.to_thread(self._retention.close)
-        if self._desk is not None:
-            await self._desk.stop()
-            self._desk = None
-        if self._replaced is not None:
-            with contextlib.suppress(Exception):
-                await self._replaced.unsubscribe()
-        if self._inspector is not None:
-            await self._inspector.stop()
-            self._inspector = None
-        if self._copier is not None:
-            await self._copier.stop()
-            self._copier = None
-        if self._purger is not None:
-            await self._purger.stop()
-            self._purger = None
-        if self._readers is not None:
-            await self._readers.stop()
-            self._readers = None
+        while self._stops:
+            await self._stops.pop()()
+        self._desk = self._purger = None
         if self._loop is not None:
             await asyncio.to_thread(self._loop.close)
         if self._duck is not None:
@@ -162,6 +138,10 @@ class ProjectorService(Service):
             self._duck = None  # DuckDB's binding grumbles on stderr about connections that live to the end
         gc.set_threshold(*self._gc_thresholds)
         sys.setswitchinterval(self._switch_s)
+
+    async def _begin(self, part: Readers | Desk | Copier | Inspector) -> None:
+        self._stops.append(part.stop)
+        await part.start()
 
     async def _upgraded(self, duck: Duck) -> Duck:
         """Nobody is answered meanwhile: the rows are those of an older version."""
@@ -239,7 +219,7 @@ class ProjectorService(Service):
             self._watch.book = self.projection.completions.book
             await loop.in_writer(self._front.load, self._open_duck)
         self.log.warning("the read model was replaced by one that was rebuilt from the log")
-        return Reply(value=msgspec.Raw(encode(Done())))
+        return Reply.of(Done())
 
     def _load_front_soon(self) -> None:
         self.context.spawn(self._load_front(), "front")

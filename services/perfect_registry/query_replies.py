@@ -17,12 +17,13 @@ class QueryReplies:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._kept = Folds(context.bus, subjects.saved_query, saved_queries.evolve)
-        self._answers = Answers(context.bus, "registry")
+        self._answers = Answers(context.bus)
 
     async def start(self) -> None:
         await self._kept.start()
-        await self._answers.start(
-            {"save_query": self.save, "remove_query": self.remove, "queries": self.queries}
+        await self._answers.commands(
+            "registry",
+            {"save_query": self.save, "remove_query": self.remove, "queries": self.queries},
         )
 
     async def stop(self) -> None:

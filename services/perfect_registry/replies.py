@@ -33,16 +33,17 @@ class Replies:
         self._bus = context.bus
         self._flows = known
         self._schedules = kept
-        self._answers = Answers(context.bus, "registry")
+        self._answers = Answers(context.bus)
 
     async def start(self) -> None:
-        await self._answers.start(
+        await self._answers.commands(
+            "registry",
             {
                 "register": self.register,
                 "remove": self.remove,
                 "undeploy": self.undeploy,
                 "versions": self.versions,
-            }
+            },
         )
 
     async def stop(self) -> None:
@@ -66,22 +67,12 @@ class Replies:
             state, _ = await self._flows.handle(
                 flow_id,
                 lambda flow, wanted=wanted: deployments.deploy(
-                    flow,
-                    flow_id,
-                    wanted,
-                    event_id=ids.uuid7(),
-                    now=self._context.clock(),
+                    flow, flow_id, wanted, event_id=ids.uuid7(), now=self._context.clock()
                 ),
             )
         if declared is not None and state is not None:
             await self._schedules.keep(state, declared, None, command.client_name or "")
-        return Reply.of(
-            Registered(
-                flow_id=flow_id,
-                flow_version=version,
-                new=bool(stored),
-            )
-        )
+        return Reply.of(Registered(flow_id=flow_id, flow_version=version, new=bool(stored)))
 
     async def remove(self, data: bytes) -> Reply:
         command = _decode_remove(data)

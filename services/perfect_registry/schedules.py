@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -32,6 +33,11 @@ class Stamp(msgspec.Struct, frozen=True):
     event_id: str
     by: str = ""
 
+    @property
+    def envelope(self) -> dict[str, Any]:
+        """What every event begins with that says it."""
+        return {"id": self.event_id, "at": self.now, "source": SOURCE, "by": self.by}
+
 
 def save(
     schedule: Schedule | None, flow: Flow, spec: ScheduleSpec, stamp: Stamp, *, made_by: ScheduleSource
@@ -43,77 +49,39 @@ def save(
     if schedule is None or schedule.removed:
         return (
             ScheduleCreated(
-                id=stamp.event_id,
-                at=stamp.now,
-                source=SOURCE,
+                **stamp.envelope,
                 schedule_id=schedule_id,
                 flow_id=flow.id,
                 flow_name=flow.name,
                 spec=spec,
                 made_by=made_by,
-                by=stamp.by,
             ),
         )
     made_by = "code" if "code" in (made_by, schedule.made_by) else "api"
     if schedule.spec == spec and schedule.made_by == made_by:
         return ()
-    return (
-        ScheduleUpdated(
-            id=stamp.event_id,
-            at=stamp.now,
-            source=SOURCE,
-            schedule_id=schedule_id,
-            spec=spec,
-            made_by=made_by,
-            by=stamp.by,
-        ),
-    )
+    return (ScheduleUpdated(**stamp.envelope, schedule_id=schedule_id, spec=spec, made_by=made_by),)
 
 
 def pause(schedule: Schedule | None, stamp: Stamp) -> Sequence[Event]:
     """Raises NotFound."""
     if _known(schedule).paused:
         return ()
-    return (
-        SchedulePaused(
-            id=stamp.event_id,
-            at=stamp.now,
-            source=SOURCE,
-            schedule_id=_known(schedule).id,
-            by=stamp.by,
-        ),
-    )
+    return (SchedulePaused(**stamp.envelope, schedule_id=_known(schedule).id),)
 
 
 def resume(schedule: Schedule | None, stamp: Stamp) -> Sequence[Event]:
     """Raises NotFound."""
     if not _known(schedule).paused:
         return ()
-    return (
-        ScheduleResumed(
-            id=stamp.event_id,
-            at=stamp.now,
-            source=SOURCE,
-            schedule_id=_known(schedule).id,
-            by=stamp.by,
-        ),
-    )
+    return (ScheduleResumed(**stamp.envelope, schedule_id=_known(schedule).id),)
 
 
 def remove(schedule: Schedule | None, stamp: Stamp, reason: str = "") -> Sequence[Event]:
     """Raises NotFound for one that never was. Removing what is removed says nothing."""
     if schedule is not None and schedule.removed:
         return ()
-    return (
-        ScheduleRemoved(
-            id=stamp.event_id,
-            at=stamp.now,
-            source=SOURCE,
-            schedule_id=_known(schedule).id,
-            by=stamp.by,
-            reason=reason,
-        ),
-    )
+    return (ScheduleRemoved(**stamp.envelope, schedule_id=_known(schedule).id, reason=reason),)
 
 
 def vanished(

@@ -47,11 +47,12 @@ class ScheduleReplies:
         self._context = context
         self._flows = flows
         self._kept = Folds(context.bus, subjects.schedule, fold.evolve)
-        self._answers = Answers(context.bus, "registry")
+        self._answers = Answers(context.bus)
 
     async def start(self) -> None:
         await self._kept.start()
-        await self._answers.start(
+        await self._answers.commands(
+            "registry",
             {
                 "save_schedule": self.save,
                 "declare_schedules": self.declare,
@@ -60,7 +61,7 @@ class ScheduleReplies:
                 "remove_schedule": self.remove,
                 "schedules": self.show_all,
                 "schedule": self.show,
-            }
+            },
         )
 
     async def stop(self) -> None:

@@ -59,16 +59,17 @@ class SecretReplies:
         self._bus = context.bus
         self._seal: Seal | None = None
         self._is_ready = False
-        self._answers = Answers(context.bus, "registry")
+        self._answers = Answers(context.bus)
 
     async def start(self) -> None:
-        await self._answers.start(
+        await self._answers.commands(
+            "registry",
             {
                 "save_secret": self.save,
                 "load_secret": self.load,
                 "remove_secret": self.remove,
                 "secrets": self.secrets,
-            }
+            },
         )
 
     async def stop(self) -> None:

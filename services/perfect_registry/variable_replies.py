@@ -19,17 +19,18 @@ class VariableReplies:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._kept = Folds(context.bus, subjects.variable, variables.evolve)
-        self._answers = Answers(context.bus, "registry")
+        self._answers = Answers(context.bus)
 
     async def start(self) -> None:
         await self._kept.start()
-        await self._answers.start(
+        await self._answers.commands(
+            "registry",
             {
                 "set_variable": self.set,
                 "remove_variable": self.remove,
                 "variable": self.variable,
                 "variables": self.variables,
-            }
+            },
         )
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The commands that a part of a service answers."""
+"""What a part of a service answers."""
 
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,20 +11,26 @@ from perfect_schemas.commands import Reply
 if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
 
+Answering = Mapping[str, Callable[[bytes], Awaitable[Reply]]]
+
 
 class Answers:
-    """From `start` to `stop`. service: whose commands they are."""
+    """Until `stop`."""
 
-    def __init__(self, bus: Bus, service: str) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._service = service
         self._subscriptions: list[Subscription] = []
 
-    async def start(self, answers: Mapping[str, Callable[[bytes], Awaitable[Reply]]]) -> None:
-        """answers: by the command's verb."""
+    async def commands(self, service: str, answers: Answering) -> None:
+        """answers: by verb. service: whose commands they are; of several such services one answers each."""
         for verb, answer in answers.items():
-            subject = subjects.command(self._service, verb)
-            self._subscriptions.append(await self._bus.answer(subject, answer, queue=self._service))
+            subject = subjects.command(service, verb)
+            self._subscriptions.append(await self._bus.answer(subject, answer, queue=service))
+
+    async def queries(self, answers: Answering) -> None:
+        """answers: by name."""
+        for name, answer in answers.items():
+            self._subscriptions.append(await self._bus.answer(subjects.query(name), answer))
 
     async def stop(self) -> None:
         for subscription in self._subscriptions:

@@ -76,7 +76,7 @@ def test_a_name_that_is_not_there():
 
 def test_modules_do_not_hide_the_decorators():
     code = (
-        "import perfect_sdk.flow, perfect_sdk.task, perfect_sdk.session\n"
+        "import perfect_sdk.flow, perfect_sdk.task, perfect_sdk.running.session\n"
         "from perfect_sdk import flow, task\n"
         "assert callable(flow) and callable(task), (flow, task)\n"
         "from perfect_sdk.flow import Flow\n"

@@ -19,15 +19,15 @@ from perfect_schemas import ids
 from perfect_schemas.errors import NotFound
 from perfect_schemas.folds.history import History
 from perfect_schemas.states import TaskState
+from perfect_sdk.connecting.io import IO
+from perfect_sdk.connecting.system import System as Connected
 from perfect_sdk.exceptions import (
     ParameterBindError,
     ParameterTypeError,
     UnsendableArguments,
     UpstreamTaskError,
 )
-from perfect_sdk.io import IO
-from perfect_sdk.loading import load_module
-from perfect_sdk.system import System as Connected
+from perfect_sdk.serving.loading import load_module
 
 FILE = FLOWS / "delayed.py"
 tasks: Any = load_module(str(FILE))
@@ -223,7 +223,7 @@ async def test_a_script_serves_its_tasks(system: Running, tmp_path: Path, call: 
 
 @pytest.mark.usefixtures("connected")
 async def test_a_future_of_a_run_that_is_gone_says_so(system: Running) -> None:
-    from perfect_sdk.distributed_future import PerfectDistributedFuture
+    from perfect_sdk.background.distributed_future import PerfectDistributedFuture
 
     with pytest.raises(NotFound, match="is not on the bus"):
         PerfectDistributedFuture(ids.uuid7(), tasks.greet).wait()

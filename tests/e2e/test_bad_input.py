@@ -204,7 +204,8 @@ async def test_a_wrong_settings_file(tmp_path: Path, text: str, says: str) -> No
 async def test_nothing_runs(tmp_path: Path) -> None:
     for command in (("trigger", "Echo"), ("runs", "ls"), ("worker", FLOWS / "awkward.py")):
         ended = await perfect(*command, cwd=tmp_path)
-        assert ended == (4, "perfect: no Perfect system found: start one with `perfect up`\n")
+        assert ended.code == 4
+        assert ended.output.startswith("perfect: no Perfect system found: start one with `perfect up`")
 
     file = tmp_path / ".perfect" / "connection.json"
     file.parent.mkdir()

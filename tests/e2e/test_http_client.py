@@ -23,7 +23,7 @@ from perfect_runtime.verify import verify
 from perfect_schemas import commands, ids, subjects
 from perfect_schemas.states import RunState
 from perfect_sdk import create_client
-from perfect_sdk.http_client import PerfectAPIClient
+from perfect_sdk.http.client import PerfectAPIClient
 
 DEFINITION = {
     "name": "by http",

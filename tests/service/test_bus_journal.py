@@ -16,8 +16,8 @@ from perfect_schemas import events as e
 from perfect_schemas import ids, subjects
 from perfect_schemas.envelope import ErrorInfo, StoredValue, utc_now
 from perfect_schemas.errors import BusUnavailable, NotFound, TooLarge
-from perfect_sdk.io import IO
-from perfect_sdk.journal import RunCancelledError, RunSupersededError
+from perfect_sdk.connecting.io import IO
+from perfect_sdk.recording.journal import RunCancelledError, RunSupersededError
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_lines_leave_without_a_full_batch(run: Run) -> None:
 
 
 def test_a_flood_without_a_server_is_counted(run: Run, nats_server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perfect_sdk.shipping.MAX_WAITING_LINES", 100)
+    monkeypatch.setattr("perfect_sdk.recording.shipping.MAX_WAITING_LINES", 100)
     nats_server.kill()
     monkeypatch.setattr(run.io, "post", lambda *_: None)  # nothing leaves
     for n in range(250):
@@ -209,7 +209,7 @@ def test_an_event_above_the_limit_is_refused_before_it_is_sent(run: Run) -> None
 
 
 def test_a_child_run_has_subjects_of_its_own(run: Run) -> None:
-    from perfect_sdk.session import RunContext
+    from perfect_sdk.running.session import RunContext
 
     context = RunContext(run_id=ids.uuid7(), flow_id=FLOW, flow_name="child", source="worker:a")
     child = run.journal.child(context)

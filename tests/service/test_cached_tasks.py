@@ -12,7 +12,7 @@ from perfect_bus.settings import Settings
 from perfect_engine.service import EngineService
 from perfect_registry.service import RegistryService
 from perfect_schemas import subjects
-from perfect_sdk.cache_bucket import STREAM
+from perfect_sdk.caching.cache_bucket import STREAM
 
 FLOWS = Path(__file__).parent.parent / "flows" / "cached.py"
 

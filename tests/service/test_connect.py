@@ -21,7 +21,7 @@ from perfect_schemas import subjects
 from perfect_schemas.commands import CancelRun, PauseRun, ResumeRun
 from perfect_schemas.events import ClientConnected, ClientDisconnected
 from perfect_schemas.folds.history import History
-from perfect_sdk import connect
+from perfect_sdk.connecting import connect
 
 SCRIPT = """
 import sys, time
@@ -202,7 +202,7 @@ def test_two_calls_share_a_client(
     monkeypatch: pytest.MonkeyPatch, connection: Connection, nats_server, tmp_path: Path
 ) -> None:
     from perfect_sdk import flow
-    from perfect_sdk.io import IO
+    from perfect_sdk.connecting.io import IO
 
     io = IO(connection, name="test")
 

@@ -13,8 +13,8 @@ from perfect_bus.bus import Connection
 from perfect_bus.wire import Wire, WireLost
 from perfect_schemas import events as e
 from perfect_schemas import ids
-from perfect_sdk.io import IO
-from perfect_sdk.journal import RunCancelledError, RunSupersededError
+from perfect_sdk.connecting.io import IO
+from perfect_sdk.recording.journal import RunCancelledError, RunSupersededError
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from perfect_bus import Guard, append
 from perfect_schemas import events as e
 from perfect_schemas import ids, subjects
 from perfect_schemas.envelope import utc_now
-from perfect_sdk.bus_journal import BusJournal
-from perfect_sdk.io import IO
+from perfect_sdk.connecting.io import IO
+from perfect_sdk.recording.bus_journal import BusJournal
 
 FLOW = ids.flow_id("etl")
 

@@ -18,7 +18,7 @@ from perfect_schemas.folds.flow import Flow, evolve
 from perfect_schemas.views import StatisticsView, StatisticView
 from perfect_sdk import Cron, Interval, flow, serve
 from perfect_sdk.exceptions import NotSupported
-from perfect_sdk.serving import target_of
+from perfect_sdk.serving.serve import target_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FLOW = ids.flow_id("etl")

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from perfect_schemas import events as e
-from perfect_sdk import cache_entry, flow, task
+from perfect_sdk import flow, task
 from perfect_sdk.cache_policies import (
     DEFAULT,
     FLOW_PARAMETERS,
@@ -19,6 +19,7 @@ from perfect_sdk.cache_policies import (
     CacheKeyFnPolicy,
     CachePolicy,
 )
+from perfect_sdk.caching import cache_entry
 from perfect_sdk.exceptions import NotSupported
 from perfect_sdk.tasks import task_input_hash
 from perfect_sdk.testing import resume, run_flow, run_flow_async
@@ -182,16 +183,16 @@ def test_refreshed_results_are_the_ones_that_others_get():
 
 
 def test_a_setting_refreshes_everything(monkeypatch):
-    from perfect_sdk import caching
+    from perfect_sdk.caching import cached_call
 
     monkeypatch.setenv("PERFECT_REFRESH_CACHE", "true")
-    caching._refreshes_by_default.cache_clear()
+    cached_call._refreshes_by_default.cache_clear()
     try:
         main, calls = counted(cache_policy=INPUTS)
         run_flow(main, {"inputs": [1, 1]})
         assert calls == [1, 1]
     finally:
-        caching._refreshes_by_default.cache_clear()
+        cached_call._refreshes_by_default.cache_clear()
 
 
 @dataclasses.dataclass

@@ -9,7 +9,7 @@ import pytest
 from perfect_schemas import ids
 from perfect_schemas.errors import Conflicting
 from perfect_sdk import create_client, flow, task
-from perfect_sdk.http_client import MemoryTransport
+from perfect_sdk.http.client import MemoryTransport
 
 DEFINITION = {"name": "report", "description": "", "tags": [], "tasks": [{"name": "render", "weight": 2}]}
 

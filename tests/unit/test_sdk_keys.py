@@ -12,9 +12,9 @@ from perfect_schemas.envelope import StoredValue
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import TaskState
 from perfect_sdk import flow, task
+from perfect_sdk.calling.keys import Place, Scope, family
 from perfect_sdk.exceptions import NonDeterministicFlowError
-from perfect_sdk.keys import Place, Scope, family
-from perfect_sdk.replay import Replay
+from perfect_sdk.running.replay import Replay
 from perfect_sdk.testing import resume, resume_async, run_flow, run_flow_async
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

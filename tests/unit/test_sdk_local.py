@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from perfect_sdk import flow, get_run_logger, local, task
+from perfect_sdk import flow, get_run_logger, task
 from perfect_sdk.exceptions import ParameterBindError, ParameterTypeError
+from perfect_sdk.running import local
 
 
 @pytest.fixture(autouse=True)

@@ -21,10 +21,10 @@ from perfect_sdk.artifacts import create_markdown_artifact
 from perfect_sdk.cache_policies import FLOW_PARAMETERS, INPUTS, RUN_ID
 from perfect_sdk.context import FlowRunContext, TaskRunContext, current
 from perfect_sdk.exceptions import MissingContextError, NotSupported, TaskTimeoutError
-from perfect_sdk.logs import get_logger, task_run_logger
-from perfect_sdk.pausing import pause_flow_run
+from perfect_sdk.recording.logs import get_logger, task_run_logger
 from perfect_sdk.testing import Clock, run_flow
 from perfect_sdk.transactions import transaction
+from perfect_sdk.waiting.pausing import pause_flow_run
 
 
 class Thing:

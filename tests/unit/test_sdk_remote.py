@@ -8,10 +8,10 @@ import pytest
 
 from perfect_schemas.envelope import StoredValue
 from perfect_sdk import flow, task
-from perfect_sdk.effects import drive
 from perfect_sdk.exceptions import NotSupported, UnsendableArguments
-from perfect_sdk.memory import MemoryJournal
+from perfect_sdk.recording.memory import MemoryJournal
 from perfect_sdk.remote.arguments import pack, unpack
+from perfect_sdk.running.effects import drive
 from perfect_sdk.testing import run_flow
 
 

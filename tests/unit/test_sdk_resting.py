@@ -11,10 +11,11 @@ import pytest
 from perfect_schemas import events as e
 from perfect_schemas import ids
 from perfect_schemas.envelope import utc_now
-from perfect_sdk import flow, pause_flow_run, resting, sleep, task
+from perfect_sdk import flow, pause_flow_run, sleep, task
+from perfect_sdk.running.session import RunSession
 from perfect_sdk.runs import Outcome
-from perfect_sdk.session import RunSession
 from perfect_sdk.testing import _begin
+from perfect_sdk.waiting import resting
 
 seen: list[str] = []
 

@@ -6,9 +6,9 @@ import pytest
 
 from perfect_schemas.schedule import describe, from_text
 from perfect_sdk import Cron, CronSchedule, Interval, Once, RRule, RRuleSchedule, flow
-from perfect_sdk.definition import define
 from perfect_sdk.exceptions import NotSupported
 from perfect_sdk.schedule import spec_of
+from perfect_sdk.serving.definition import define
 
 
 def test_every_kind_with_its_options():

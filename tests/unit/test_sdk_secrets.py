@@ -9,15 +9,16 @@ import msgspec
 import pytest
 
 from perfect_schemas.events import RunCompleted, TaskCompleted, TaskFailed
-from perfect_sdk import flow, get_run_logger, run_deployment, secrecy, task
+from perfect_sdk import flow, get_run_logger, run_deployment, task
 from perfect_sdk.artifacts import (
     create_markdown_artifact,
 )
 from perfect_sdk.blocks import system
 from perfect_sdk.blocks.system import Secret
 from perfect_sdk.cache_policies import INPUTS
+from perfect_sdk.calling.task_result import digest_of
+from perfect_sdk.encoding import secrecy
 from perfect_sdk.exceptions import InvalidInput, MissingContextError, ObjectAlreadyExists
-from perfect_sdk.task_result import digest_of
 from perfect_sdk.testing import resume, run_flow
 from perfect_sdk.variables import Variable
 

@@ -10,10 +10,10 @@ from perfect_schemas import ids
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import BusUnavailable
 from perfect_sdk import flow, task
-from perfect_sdk.journal import RunSupersededError
-from perfect_sdk.local import opening
-from perfect_sdk.memory import MemoryJournal
-from perfect_sdk.session import RunContext, RunSession
+from perfect_sdk.recording.journal import RunSupersededError
+from perfect_sdk.recording.memory import MemoryJournal
+from perfect_sdk.running.local import opening
+from perfect_sdk.running.session import RunContext, RunSession
 
 started = threading.Event()
 

@@ -19,9 +19,9 @@ from perfect_sdk.exceptions import (
     RecordedError,
     TaskTimeoutError,
 )
-from perfect_sdk.local import opening
-from perfect_sdk.memory import MemoryJournal
-from perfect_sdk.session import RunContext, RunSession
+from perfect_sdk.recording.memory import MemoryJournal
+from perfect_sdk.running.local import opening
+from perfect_sdk.running.session import RunContext, RunSession
 from perfect_sdk.states import Cancelled, Completed, Failed
 from perfect_sdk.testing import resume, run_flow, run_flow_async
 

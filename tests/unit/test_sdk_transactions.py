@@ -3,8 +3,9 @@
 import pytest
 
 from perfect_schemas import events as e
-from perfect_sdk import cache_entry, flow, task
+from perfect_sdk import flow, task
 from perfect_sdk.cache_policies import INPUTS
+from perfect_sdk.caching import cache_entry
 from perfect_sdk.exceptions import NotSupported
 from perfect_sdk.states import Completed
 from perfect_sdk.testing import resume, run_flow, run_flow_async

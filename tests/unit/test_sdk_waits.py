@@ -38,7 +38,7 @@ from perfect_sdk.exceptions import (
     ParameterTypeError,
 )
 from perfect_sdk.input import RunInput, from_input, input_schema
-from perfect_sdk.journal import FlowSuspended
+from perfect_sdk.recording.journal import FlowSuspended
 from perfect_sdk.testing import FlowResult, resume, resume_async, run_flow, run_flow_async
 
 calls: Counter[str] = Counter()

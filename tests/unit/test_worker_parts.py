@@ -11,7 +11,7 @@ from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import InvalidInput
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.states import RunState
-from perfect_sdk import loading
+from perfect_sdk.serving import loading
 from perfect_sdk.worker.frames import (
     Abandon,
     Cancel,

@@ -16,6 +16,7 @@ from perfect_ui.chart import chart
 from perfect_ui.digest import differing
 from perfect_ui.formats import tone
 from perfect_ui.forms import fields, input_form
+from perfect_ui.menu import MENU
 from perfect_ui.outlook import outlook
 from perfect_ui.result import cells, is_number
 from perfect_ui.spread import spread
@@ -136,6 +137,7 @@ def _environment() -> Environment:
         "fields": fields,
         "input_form": input_form,
         "is_number": is_number,
+        "menu": MENU,
         "schedule_text": schedule_text,
         "outlook": outlook,
         "spread": spread,

@@ -1,8 +1,12 @@
 // What runs in every page. Each module looks for its own elements and does nothing where there are none.
 import htmx from "htmx.org";
 import { startActions } from "./actions";
+import { startChoosing } from "./choosing";
 import { startClock } from "./clock";
+import { startKeyboard } from "./keyboard";
+import { startLocalTime } from "./local-time";
 import { startLogs } from "./logs";
+import { startPalette } from "./palette";
 import { startSort } from "./sort";
 import { startSql } from "./sql";
 import { startStream } from "./stream";
@@ -16,7 +20,11 @@ declare global {
 
 window.htmx = htmx;
 startThemeToggle();
+startKeyboard();
+startPalette();
 startActions();
+startChoosing();
+startLocalTime();
 startLogs();
 startSort();
 startSql();

@@ -37,8 +37,10 @@ from perfect_schemas.commands.limit import (
 from perfect_schemas.commands.process import (
     ProcessStatus,
     ShowProcesses,
+    ShowWorkflows,
     StartProcess,
     StopProcess,
+    WorkflowFiles,
 )
 from perfect_schemas.commands.read_model import (
     CopyReadModel,
@@ -155,6 +157,7 @@ __all__ = [
     "ShowVariable",
     "ShowVariables",
     "ShowVersions",
+    "ShowWorkflows",
     "SlotView",
     "SpendSlots",
     "Spent",
@@ -164,4 +167,5 @@ __all__ = [
     "TriggerRun",
     "Triggered",
     "VariableView",
+    "WorkflowFiles",
 ]

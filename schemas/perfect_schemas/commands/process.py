@@ -34,6 +34,7 @@ class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     wanted: it is to run. running: it does. restarts: how often it was started again since it was asked for.
     detail: what keeps it from running, or how it ended last. new: this command changed what is wanted.
+    restart_at: when it is started again, when it has ended by itself. host: where it was started last.
     """
 
     file: str
@@ -46,3 +47,19 @@ class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     logs: list[str] = []
     new: bool = False
+    id: str = ""
+    host: str = ""
+    restart_at: datetime | None = None
+
+
+class ShowWorkflows(msgspec.Struct, frozen=True, kw_only=True):
+    """`perfect.cmd.launcher.files`. Answer: WorkflowFiles."""
+
+
+class WorkflowFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be started. files: relative to `folder`, by name. complete: there are no more than are listed."""
+
+    host: str
+    folder: str
+    files: list[str]
+    complete: bool = True

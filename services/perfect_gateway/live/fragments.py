@@ -27,7 +27,7 @@ def run_dict(history: History, facts: FlowFacts) -> dict[str, Any] | None:
 
 
 def task_dicts(tasks: Iterable[TaskLife], facts: FlowFacts) -> list[dict[str, Any]]:
-    return [shapes.task_shape(shapes.plain(task_of(task, facts))) for task in tasks]
+    return [shapes.task_shape(shapes.plain(task_of(task, facts)), facts.usual) for task in tasks]
 
 
 def run_header(run: dict[str, Any]) -> str:

@@ -14,9 +14,8 @@ from perfect_projector.sandbox import process
 from perfect_projector.sandbox.audience import Audience
 from perfect_projector.sandbox.snapshot import Snapshot, Snapshots
 from perfect_projector.sandbox.wire import Order, Verdict
+from perfect_runtime.answers import Answers
 from perfect_schemas import queries as q
-from perfect_schemas import subjects
-from perfect_schemas.codec import encode
 from perfect_schemas.commands import Reply
 from perfect_schemas.errors import Busy, Failed, InvalidInput, Rejected
 
@@ -36,6 +35,7 @@ class Desk:
 
     def __init__(
         self,
+        bus: Bus,
         duck: Duck,
         settings: Settings,
         position: Callable[[], dict[str, int]],
@@ -47,27 +47,20 @@ class Desk:
         self._settings = settings
         self._turns = asyncio.Semaphore(settings.sql_at_once)
         self._waiting = 0
-        self._subscriptions: list[Any] = []
+        self._answers = Answers(bus)
         self._running: set[asyncio.Task[Any]] = set()
         self._audience = Audience()
         self._stopping = False
         self.answered = 0
 
-    async def start(self, bus: Bus) -> None:
+    async def start(self) -> None:
         await self.snapshots.start()
-        for name, handler in (
-            ("sql", self.sql),
-            ("sql_watch", self.watch),
-            ("snapshot", self.snapshot),
-        ):
-            self._subscriptions.append(await bus.answer(subjects.query(name), handler))
+        await self._answers.queries({"sql": self.sql, "sql_watch": self.watch, "snapshot": self.snapshot})
 
     async def stop(self) -> None:
         """Queries that run are stopped."""
         self._stopping = True
-        for subscription in self._subscriptions:
-            with contextlib.suppress(Exception):
-                await subscription.unsubscribe()
+        await self._answers.stop()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -90,7 +83,7 @@ class Desk:
             taken_at=latest.taken_at,
             tables=latest.tables,
         )
-        return Reply(value=msgspec.Raw(encode(answer)))
+        return Reply.of(answer)
 
     async def sql(self, data: bytes) -> Reply:
         """Raises Rejected for wrong SQL, InvalidInput for what goes beyond a limit, Busy when too many ask."""
@@ -111,7 +104,7 @@ class Desk:
             self._audience.remove(query.query_id)
 
     async def watch(self, data: bytes) -> Reply:
-        return Reply(value=msgspec.Raw(encode(self._audience.heard(_decode_watch(data)))))
+        return Reply.of(self._audience.heard(_decode_watch(data)))
 
     async def _answer(self, query: q.Sql) -> Reply:
         async with self._turn(), self.snapshots.use() as snapshot:
@@ -129,7 +122,7 @@ class Desk:
             rows=msgspec.Raw(body if is_json else b"[]"),
             body=b"" if is_json else body,
         )
-        return Reply(value=msgspec.Raw(encode(answer)))
+        return Reply.of(answer)
 
     def _order(self, query: q.Sql, snapshot: Snapshot) -> Order:
         return Order(

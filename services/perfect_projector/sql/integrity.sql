@@ -144,13 +144,10 @@ FROM bad;
 
 -- name: integrity.task_statistics
 -- The samples of each task are as many as its completions that count.
-WITH counted AS (
-  SELECT task_id, count(*) AS n, avg(duration_ms) AS mean FROM task_runs WHERE counted GROUP BY task_id
-),
+WITH counted AS (SELECT task_id, count(*) AS n FROM task_runs WHERE counted GROUP BY task_id),
 bad AS (
   SELECT coalesce(kept.flow_name || ' / ' || kept.task_name, counted.task_id::VARCHAR) || ': ' || coalesce(kept.sample_count, 0)
-    || ' samples with mean ' || coalesce(kept.avg_duration_ms, 0) || ' ms, by its completions ' || coalesce(counted.n, 0)
-    || ' with ' || coalesce(counted.mean, 0) AS line
+    || ' samples, ' || coalesce(counted.n, 0) || ' completions' AS line
   FROM task_statistics AS kept
   FULL JOIN counted ON kept.id = counted.task_id
   WHERE CASE WHEN EXISTS (FROM archives WHERE name = 'events') -- what has left the file stays in the statistics
@@ -158,32 +155,29 @@ bad AS (
     ELSE kept.sample_count IS DISTINCT FROM counted.n END
 )
 SELECT count(*) = 0,
-  (SELECT count(*) FROM task_statistics) || ' tasks, ' || count(*) || ' of them with other statistics than their completions',
+  (SELECT count(*) FROM task_statistics) || ' tasks, ' || count(*) || ' of them with more or fewer samples than completions',
   (SELECT list(line) FROM (FROM bad LIMIT 5))
 FROM bad;
 
 -- name: conduct.task_durations
 -- Mean, variance, least and greatest duration of each task are those of its completions, each of which happened once.
 WITH counted AS (
-  SELECT task_id, count(*) AS n, avg(duration_ms) AS mean, var_pop(duration_ms) * count(*) AS m2,
-    min(duration_ms) AS least, max(duration_ms) AS most
+  SELECT task_id, avg(duration_ms) AS mean, var_pop(duration_ms) * count(*) AS m2, min(duration_ms) AS least,
+    max(duration_ms) AS most
   FROM task_runs WHERE counted GROUP BY task_id
 ),
 bad AS (
-  SELECT coalesce(kept.flow_name || ' / ' || kept.task_name, counted.task_id::VARCHAR) || ': ' || coalesce(kept.sample_count, 0)
-    || ' samples with mean ' || coalesce(kept.avg_duration_ms, 0) || ' ms, by its completions ' || coalesce(counted.n, 0)
-    || ' with ' || coalesce(counted.mean, 0) AS line
+  SELECT kept.flow_name || ' / ' || kept.task_name || ': mean ' || kept.avg_duration_ms || ' ms, by its completions '
+    || counted.mean AS line
   FROM task_statistics AS kept
-  FULL JOIN counted ON kept.id = counted.task_id
-  WHERE CASE WHEN EXISTS (FROM archives WHERE name = 'events') -- what has left the file stays in the statistics
-    THEN coalesce(kept.sample_count, 0) < coalesce(counted.n, 0)
-    ELSE kept.sample_count IS DISTINCT FROM counted.n
-      OR abs(kept.avg_duration_ms - counted.mean) > 1e-9 * greatest(abs(counted.mean), 1)
+  JOIN counted ON kept.id = counted.task_id
+  WHERE NOT EXISTS (FROM archives WHERE name = 'events') -- what has left the file stays in the statistics
+    AND (abs(kept.avg_duration_ms - counted.mean) > 1e-9 * greatest(abs(counted.mean), 1)
       OR abs(kept.m2 - counted.m2) > 1e-9 * greatest(counted.m2, 1)
-      OR kept.min_duration_ms IS DISTINCT FROM counted.least OR kept.max_duration_ms IS DISTINCT FROM counted.most END
+      OR kept.min_duration_ms IS DISTINCT FROM counted.least OR kept.max_duration_ms IS DISTINCT FROM counted.most)
 )
 SELECT count(*) = 0,
-  (SELECT count(*) FROM task_statistics) || ' tasks, ' || count(*) || ' of them with other statistics than their completions',
+  (SELECT count(*) FROM task_statistics) || ' tasks, ' || count(*) || ' of them with other durations than their completions',
   (SELECT list(line) FROM (FROM bad LIMIT 5))
 FROM bad;
 

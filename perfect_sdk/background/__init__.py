@@ -1,0 +1,1 @@
+"""Tasks that run apart from any flow: delayed, served, and their results asked for."""

@@ -1,0 +1,1 @@
+"""Results that are kept by the key of a policy, in this process or on the bus."""

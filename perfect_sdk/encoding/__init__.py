@@ -1,0 +1,1 @@
+"""Python values as events keep them, and back; secrets stay out."""

@@ -1,0 +1,1 @@
+"""The client of programs that speak HTTP only."""

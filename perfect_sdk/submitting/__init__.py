@@ -1,0 +1,1 @@
+"""Calls that run beside the flow: in threads, in processes, mapped."""

@@ -1,0 +1,104 @@
+"""The task runs of a run as columns, for whoever draws them all."""
+
+import asyncio
+import hashlib
+from datetime import datetime
+
+import msgspec
+from litestar import Response, get
+
+from perfect_gateway.folded import read_history, task_of
+from perfect_gateway.parts import Parts
+from perfect_gateway.task_columns import TimelineView, columns, first_moment
+from perfect_gateway.wire import AnyRequest, json, query, run_id
+from perfect_schemas import queries, subjects
+from perfect_schemas.folds.history import History
+from perfect_schemas.views import RunView, TaskRunView
+
+ROWS_A_PAGE = 10_000
+MOST_ROWS = 100_000
+
+
+class ChangedQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """after: only what has changed since this EVENTS sequence, the `seq` of an answer before; while the run is live."""
+
+    after: int = 0
+
+
+async def timeline(parts: Parts, wanted: str, after: int = 0) -> TimelineView:
+    """Raises NotFound. Of a run that is live from its own subjects, as of now; of any other from the read model."""
+    history = await _live(parts, wanted)
+    if history is not None and history.run is not None and not history.run.state.is_final:
+        return await _folded(parts, history, after)
+    reply = await parts.asker.of_run("run", queries.RunDetail(run_id=wanted), wanted)
+    run = msgspec.json.decode(reply.value, type=RunView)
+    facts, tasks = await asyncio.gather(parts.flows.facts(run.flow_id), rows(parts, wanted))
+    return columns(
+        tasks,
+        facts.usual,
+        seq=reply.seq,
+        begin=first_moment(run.start_time, tasks),
+        end_time=run.end_time,
+        total=len(tasks),
+    )
+
+
+async def _live(parts: Parts, wanted: str) -> History | None:
+    """The fold that the board keeps for who looks at the run's page, otherwise a fresh one; None: not on the bus."""
+    board = parts.hub.board
+    kept = board.runs.get(wanted)
+    if kept is not None and kept.waiting is None and board.audience.has(f"run:{wanted}"):
+        return kept.history
+    last = await parts.bus.read_raw(subjects.run(wanted), limit=1)
+    return await read_history(parts.bus, wanted) if last else None
+
+
+async def _folded(parts: Parts, history: History, after: int) -> TimelineView:
+    run = history.run
+    assert run is not None
+    facts = await parts.flows.facts(run.flow_id)
+    lives = history.tasks.values()
+    views = [task_of(one, facts) for one in lives if one.last_seq > after or one.performance_warning]
+    begin = run.start_time
+    started = [one.start_time for one in lives if one.start_time is not None]
+    if started:
+        begin = min([*started, *([begin] if begin else [])])
+    views.sort(key=_by_start)
+    return columns(
+        views, facts.usual, seq=history.seq, begin=begin, end_time=run.end_time, total=len(history.tasks)
+    )
+
+
+def _by_start(task: TaskRunView) -> tuple[bool, datetime | None, str]:
+    return task.start_time is None, task.start_time, task.task_key
+
+
+async def rows(parts: Parts, wanted: str, most: int = MOST_ROWS) -> list[TaskRunView]:
+    """The run's task runs in order of their start, from the read model."""
+    found: list[TaskRunView] = []
+    cursor: str | None = None
+    while True:
+        asked = queries.TaskRunPage(run_id=wanted, limit=min(ROWS_A_PAGE, most), cursor=cursor)
+        page, _ = await parts.asker.value("task_runs", asked, queries.TaskRuns)
+        found += page.task_runs
+        cursor = page.next
+        if cursor is None or len(found) >= most:
+            return found
+
+
+def routes(parts: Parts) -> list[object]:
+    @get(
+        "/api/engine/runs/{run_id:str}/timeline",
+        opt={"query": ChangedQuery, "answers": {200: TimelineView, 304: None}},
+    )
+    async def run_timeline(request: AnyRequest) -> Response[bytes]:
+        """All task runs of the run as columns, to be drawn. With an ETag; a browser that has it is answered 304."""
+        wanted = query(request, ChangedQuery)
+        body = msgspec.json.encode(await timeline(parts, run_id(request), wanted.after))
+        tag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+        headers = {"etag": tag, "cache-control": "no-cache"}
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(b"", status_code=304, headers=headers)
+        return json(body, headers=headers)
+
+    return [run_timeline]
