@@ -71,9 +71,7 @@ def _tasks(cursor: Cursor, run_ids: list[str]) -> list[c.TaskPoints]:
     ]
 
 
-def task_history(
-    cursor: Cursor, query: c.TaskHistory, rolls: MergedRolls | None = None
-) -> c.TaskHistoryView:
+def task_history(cursor: Cursor, query: c.TaskHistory, rolls: MergedRolls | None = None) -> c.TaskHistoryView:
     """rolls: what is kept from one query to the next."""
     rolls = rolls or MergedRolls()
     known = select(cursor, "chart_task", task_id=query.task) if is_id(query.task) else []
@@ -97,9 +95,7 @@ def task_history(
         statistic=statistic,
         versions=sorted(versions, key=lambda one: one.last_updated, reverse=True),
         histogram=bars(roll.buckets) if roll else [],
-        completions=c.CompletionPoints(
-            run_id=run_ids, at=at, duration_ms=durations, severity=severities
-        ),
+        completions=c.CompletionPoints(run_id=run_ids, at=at, duration_ms=durations, severity=severities),
     )
 
 

@@ -53,10 +53,11 @@ class Place:
     async def until(self, name: str) -> None:
         await eventually(lambda: name in self.ran())
 
-    async def open(self, name: str) -> None:
-        """Let the task go on that waits there, and those that come to it later."""
+    async def open(self, name: str, word: str = "go") -> None:
+        """Let the task go on that waits there, and those that come to it later. `pausing`: once its process has heard
+        that the run is to pause."""
         gate = self.folder / f"gate-{name}"
-        await asyncio.to_thread(gate.write_text, "go")
+        await asyncio.to_thread(gate.write_text, word)
         gate.unlink()
 
 
@@ -78,7 +79,7 @@ async def test_pause_and_resume(system: Running, site: Site, place: Place) -> No
     assert (shown["state"], shown["pausing_by"]) == ("RUNNING", "api")
     assert "is being paused by api" in shown["waiting_for"]
     assert (await site.post(f"{url}/pause"))["state"] == "RUNNING"
-    await place.open("a")
+    await place.open("a", "pausing")
     history = await system.until(run_id, state("PAUSED"))
     assert history.tasks["step-0"].state == "COMPLETED"
     assert place.ran() == ["a"]
@@ -89,7 +90,7 @@ async def test_pause_and_resume(system: Running, site: Site, place: Place) -> No
     await site.post(f"{url}/resume")
     await place.until("c")
     await site.post(f"{url}/pause")
-    await place.open("c")
+    await place.open("c", "pausing")
     history = await system.until(run_id, lambda history: history.run.wait_key == "pausing-2")
     [child] = [one for one in history.tasks.values() if one.name == "paused-child"]
     assert (history.run.state, child.state) == ("PAUSED", "RUNNING")
@@ -138,7 +139,7 @@ async def test_cancel_while_it_is_being_paused_and_while_it_is(
     run_id = await system.trigger("paused-parent", folder=str(place.folder))
     await place.until("c")
     await site.post(f"/api/engine/runs/{run_id}/pause")
-    await place.open("c")
+    await place.open("c", "pausing")
     history = await system.until(run_id, state("PAUSED"))
     child_id = ids.child_run_id(run_id, next(key for key in history.tasks if key.startswith("paused-child")))
     await site.post(f"/api/engine/runs/{run_id}/cancel")
@@ -173,7 +174,7 @@ async def test_branches_stop_together_and_code_pauses_another_run(
     pausing = await system.trigger("pauses-another", run_id=run_id)
     assert (await site.finished(pausing))["state"] == "COMPLETED"
     for name in ("x1", "y1", "z1"):
-        await place.open(name)
+        await place.open(name, "pausing")
     history = await system.until(run_id, state("PAUSED"))
     assert (history.run.pausing_by, history.run.wait_key) == ("perfect_sdk", "pausing-1")
     await site.post(f"/api/engine/runs/{run_id}/resume")

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from perfect_sdk import flow, sleep, suspend_flow_run, task
+from perfect_sdk.context import current
 
 
 @task
@@ -14,8 +15,9 @@ def step(folder: str, name: str) -> str:
     with Path(folder, "ran").open("a") as out:
         out.write(f"{name}\n")
     gate = Path(folder, f"gate-{name}")
-    if gate.is_fifo():
-        gate.read_text()
+    if gate.is_fifo() and gate.read_text() == "pausing":
+        while not current.get().session.is_pausing:  # the process that runs it hears of it a moment later
+            time.sleep(0.005)
     return name
 
 

@@ -22,8 +22,8 @@ MOST_SLOTS = 1000
 class ListenQuery(msgspec.Struct, frozen=True, kw_only=True):
     """flows: ids or names. name: shown with the runs. slots: how many runs at once.
 
-    client_id, holding (`<run id>:<epoch>`, …): of an earlier connection of the same listener, when that broke while it
-    executed runs.
+    client_id: of an earlier connection of the same listener, when that broke while it executed runs. holding: those runs,
+    each as `<run id>:<epoch>`.
     """
 
     flows: list[str] = []

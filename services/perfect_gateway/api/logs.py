@@ -21,7 +21,9 @@ _NUMBERS = {name: number for number, name in LEVELS.items()} | {"WARN": 30, "FAT
 
 
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """level: the lowest one shown, as a name or Python's number. tail: the last lines instead of the first."""
+    """level: the lowest one shown, as a name or Python's number. text: that the line has in it, upper and lower case
+    alike. task_run_id: only this task run's lines. tail: the last lines instead of the first.
+    """
 
     level: str | None = None
     text: str | None = None

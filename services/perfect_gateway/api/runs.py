@@ -27,6 +27,7 @@ StateName = Literal[
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     """flow: id or name. state: one or several; active = not final, problem = FAILED or CRASHED.
+    tag: runs that have it. configuration: runs in it. sort: newest start first, or longest duration first.
     text: in the flow's name, the run's name or a tag, upper and lower case alike; or four and more digits that the
     run's id begins or ends with. since, until: of its start, or of creation as long as it has not started.
     """
