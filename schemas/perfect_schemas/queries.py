@@ -25,6 +25,7 @@ from perfect_schemas.views import (
 class RunPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`runs`. Answer: Runs, newest first. flow: id or name. text: in the flow's name, the run's name or a tag, upper and
     lower case alike; or four and more digits that the run's id begins or ends with. ids: just these runs. parent: just the child runs of that one.
+    worker: by its name, which has or had the run last.
     """
 
     flow: str | None = None
@@ -39,6 +40,7 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sort: Literal["start", "duration"] = "start"
     limit: int = 50
     cursor: str | None = None
+    worker: str | None = None
 
 
 class Runs(msgspec.Struct, frozen=True, kw_only=True):

@@ -251,6 +251,7 @@ class ClientView(msgspec.Struct, frozen=True, kw_only=True):
 class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
     """What goes on now. running: RUNNING or CANCELLING; waiting: SCHEDULED, PENDING or PAUSED; clients: connected ones.
     failed_24h: FAILED or CRASHED; the 24 h count back from now by the end of the run.
+    hours: how many completed and failed in each of them, the last one last.
     """
 
     running: int
@@ -258,6 +259,7 @@ class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
     completed_24h: int
     failed_24h: int
     clients: int
+    hours: list[tuple[int, int]] = []
 
 
 LEVELS = {10: "DEBUG", 20: "INFO", 30: "WARNING", 40: "ERROR", 50: "CRITICAL"}

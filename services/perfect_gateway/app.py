@@ -9,6 +9,7 @@ import perfect_ui
 from perfect_gateway import openapi, problems, static
 from perfect_gateway.api import (
     artifacts,
+    charts,
     clients,
     deployments,
     diff,
@@ -19,6 +20,7 @@ from perfect_gateway.api import (
     integrity,
     limits,
     logs,
+    moments,
     report,
     runs,
     schedules,
@@ -26,16 +28,19 @@ from perfect_gateway.api import (
     sql,
     statistics,
     steering,
+    timeline,
     variables,
     versions,
 )
 from perfect_gateway.outermost import LOOPBACK_NAMES, Outermost
+from perfect_gateway.pages import clients as client_pages
+from perfect_gateway.pages import concurrency, home, library, run_list, schedule_editing, stream
 from perfect_gateway.pages import diff as diff_pages
 from perfect_gateway.pages import flows as flow_pages
-from perfect_gateway.pages import home, schedule_editing, stream
 from perfect_gateway.pages import integrity as integrity_pages
 from perfect_gateway.pages import runs as run_pages
 from perfect_gateway.pages import schedules as schedule_pages
+from perfect_gateway.pages import settings as settings_pages
 from perfect_gateway.pages import sql as sql_pages
 from perfect_gateway.pages import statistics as statistics_pages
 from perfect_gateway.pages import steering as steering_pages
@@ -55,12 +60,15 @@ def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
             flows,
             versions,
             runs,
+            timeline,
+            moments,
             steering,
             limits,
             logs,
             report,
             diff,
             statistics,
+            charts,
             integrity,
             sql,
             events,
@@ -79,15 +87,20 @@ def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
         handler
         for module in (
             home,
+            run_list,
             run_pages,
             steering_pages,
             diff_pages,
+            library,
             flow_pages,
             schedule_pages,
             schedule_editing,
             statistics_pages,
             sql_pages,
             integrity_pages,
+            client_pages,
+            concurrency,
+            settings_pages,
             stream,
         )
         for handler in module.routes(parts)

@@ -61,7 +61,7 @@ async def workers(asker: Asker) -> dict[str, Any]:
             "queues": one.queues,
             "draining": one.draining,
             "connected_at": shapes.plain(since.get(one.client_id)),
-            "serves": sorted(({"id": id_, "name": names.get(id_, id_)} for id_ in one.flows), key=_name),
+            "serves": sorted(({"id": id_, "name": names.get(id_, id_[-8:])} for id_ in one.flows), key=_name),
             "runs": runs.get(one.name, []),
             "free": max(one.slots - len(runs.get(one.name, [])), 0),
         }

@@ -34,7 +34,8 @@ def _walk(info: Any, found: dict[str, set[str]]) -> bool:
     if isinstance(info, msgspec.inspect.DateTimeType):
         return True
     if isinstance(info, msgspec.inspect.UnionType):
-        return any([_walk(part, found) for part in info.types])
+        walked = [_walk(part, found) for part in info.types]  # all of them, not the first that is one
+        return any(walked)
     if isinstance(info, msgspec.inspect.ListType):
         return _walk(info.item_type, found)
     if isinstance(info, msgspec.inspect.DictType):

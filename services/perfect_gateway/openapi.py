@@ -20,7 +20,7 @@ from perfect_schemas.errors import Problem
 
 _REF = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"\{(\w+):\w+\}")
-_ANY = (400, 500, 503)  # a foreign Host; a fault of ours; a service that does not answer
+_ANY = (400, 500, 503, 504)  # a foreign Host; a fault of ours; a service that does not answer, or too late
 _PROBLEMS = {
     400: "The request is not one that this server takes: its Host is not a name of it, or its body is not JSON.",
     403: "A page of another site may not change anything here.",
@@ -40,6 +40,7 @@ _PATH_WORDS = {
     "artifact_id": "The artifact's id, a UUID.",
     "schedule_id": "The schedule's id, a UUID.",
     "flow_id": "The flow's id or its name.",
+    "task_id": "The task's id or its name.",
     "deployment": "The deployment's name.",
     "name": "Its name.",
 }
@@ -109,7 +110,7 @@ def _operation(
         "tags": [_tag(path)],
         "summary": doc.partition(". ")[0].partition(": ")[0].removesuffix("."),
         "description": doc,
-        "operationId": f"{handler.fn.__name__}{'_'.join(_PARAMETER.sub('', path).split('/'))}".rstrip("_"),
+        "operationId": _operation_id(handler, path),
         "parameters": [_path_parameter(name, path) for name in _PARAMETER.findall(path)],
         "responses": {
             str(status): _answer(handler, status, kind, refs, components, is_kept=is_kept)
@@ -141,6 +142,12 @@ def _operation(
     return operation
 
 
+def _operation_id(handler: Any, path: str) -> str:
+    """Where a handler has several paths, their parameters tell them apart."""
+    words = _PARAMETER.sub(r"\1" if len(handler.paths) > 1 else "", path)
+    return f"{handler.fn.__name__}{'_'.join(words.split('/'))}".rstrip("_")
+
+
 def problems(opt: dict[str, Any], path: str, method: str) -> list[int]:
     """Pure. The statuses of the problems that a route may answer with."""
     found = {*_ANY, *opt.get("problems", ())}
@@ -160,7 +167,7 @@ def _path_parameter(name: str, path: str) -> dict[str, Any]:
     if name == "run_id" and path.endswith("/diff/{other_id:str}"):
         shape = {"anyOf": [shape, {"const": "previous"}]}
     return {
-        "name": name, "in": "path", "required": True, "description": _PATH_WORDS[name], "schema": shape,
+        "name": name, "in": "path", "required": True, "description": _PATH_WORDS.get(name, f"The {name.replace('_', ' ')}."), "schema": shape,
         "example": sample({"type": "string"}, {}, name),
     }  # fmt: skip
 

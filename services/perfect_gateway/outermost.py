@@ -4,19 +4,25 @@ Security headers; the Host check against DNS rebinding (the port is not compared
 something, a check that a browser sends them from our own pages. Nobody logs in on loopback, so there is no cookie for
 another site to ride on; what another site could do is to make a visitor's browser post here. Browsers say where such a
 request comes from (`Sec-Fetch-Site`, `Origin`) and a page cannot change that. Programs send neither and pass.
+
+Answers of GET leave through `Delivery`, which tags and packs them.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
+import structlog
 
+from perfect_gateway.delivery import STREAM, Delivery
 from perfect_schemas.errors import Problem
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.get_logger("perfect_gateway")
 
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -104,7 +110,20 @@ class Outermost:
                 "pass large values by reference (a file or object name)",
             )
             return
-        await self.app(scope, receive, guarded)
+        if method != "GET":
+            await self.app(scope, receive, guarded)
+            return
+        delivery = Delivery(guarded, headers)
+        try:
+            await self.app(scope, receive, delivery)
+        except Exception:
+            if not delivery.stalled:
+                raise
+            log.warning("a stream was cut off: its reader takes nothing", path=scope["path"])
+        finally:
+            stream: AsyncGenerator[bytes] | None = scope.get(STREAM)  # type: ignore[assignment]
+            if stream is not None:
+                await stream.aclose()
 
 
 async def _drain(receive: "Receive") -> None:

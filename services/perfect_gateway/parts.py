@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from perfect_bus import Bus
+from perfect_bus.settings import Settings
 from perfect_gateway.ask import Asker
 from perfect_gateway.facts import FlowBook
 from perfect_gateway.listeners import Listeners
@@ -24,4 +25,5 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     clock: Callable[[], datetime]
     own_health: Callable[[], Health]
     requests: Callable[[], Mapping[tuple[str, int], int]]
+    settings: Settings
     version: str = ""

@@ -10,7 +10,7 @@ _NOW = "2026-05-02T00:30:00Z"
 _NEVER: frozenset[str] = frozenset(  # null where it may be: of a run that went well
     {"error", "waiting_for", "performance_warning", "cursor", "ref", "outlook", "waits_for", "input_schema",
      "eta_p50", "eta_p90", "pausing_by", "origin_run_id", "parent_run_id", "rrule", "interval_ms", "anchor", "key",
-     "from_key", "forecast", "hidden_at", "expected_ms", "scheduled_for", "idempotency_key"}
+     "from_key", "forecast", "hidden_at", "expected_ms", "day", "scheduled_for", "idempotency_key"}
 )  # fmt: skip
 _NAMED: dict[str, list[Any]] = {
     "id": [_RUN_ID], "run_id": [_RUN_ID], "flow_id": [_FLOW_ID], "other_id": ["019d36ce-1a80-7abc-8def-000000000003"],
@@ -39,6 +39,7 @@ _OF: dict[str, Any] = {
     "ScheduleSpec.kind": "cron", "ErrorBody.kind": "builtins:ValueError", "SqlTable.name": "runs",
     "RunView.name": None, "TriggerBody.name": None, "TriggerBody.scheduled_for": None, "BackfillBody.dry_run": True,
 }  # fmt: skip
+_FORMATS = {"date-time": _NOW, "date": _NOW[:10]}
 _DEEP = 6
 
 
@@ -70,11 +71,7 @@ def _sample(schema: dict[str, Any], components: dict[str, Any], name: str, depth
 def _plain(schema: dict[str, Any], components: dict[str, Any], name: str, depth: int) -> Any:
     match schema.get("type"):
         case "string":
-            return (
-                _NOW
-                if schema.get("format") == "date-time"
-                else schema.get("default", "a" * schema.get("minLength", 0))
-            )
+            return _FORMATS.get(schema.get("format", ""), schema.get("default", ""))
         case "integer" | "number":
             return schema.get("default", max(schema.get("minimum", 0), 1))
         case "boolean":

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import ClassVar
 
+from perfect_gateway import clients, limits, system
 from perfect_gateway.app import create_app
 from perfect_gateway.ask import Asker
 from perfect_gateway.facts import FlowBook
 from perfect_gateway.listeners import Listeners
 from perfect_gateway.live.hub import Hub
+from perfect_gateway.live.wholes import Whole
 from perfect_gateway.outermost import Outermost
 from perfect_gateway.parts import Parts
 from perfect_gateway.server import HttpServer
@@ -36,8 +39,20 @@ class GatewayService(Service):
             clock=self.clock,
             own_health=self.health,
             requests=self._requests,
+            settings=self.settings,
             version=_version(),
         )
+        for whole in (
+            Whole(
+                "clients",
+                0.5,
+                frozenset({"run", "client", "process", "output"}),
+                partial(clients.drawn, asker),
+            ),
+            Whole("limits", 0.5, frozenset({"run", "limit"}), partial(limits.drawn, asker)),
+            Whole("settings", 2.0, frozenset({"run", "log"}), partial(system.drawn, self.bus, self.settings)),
+        ):
+            self.hub.wholes.add(whole)
         self._app: Outermost | None = None
         self._server: HttpServer | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -45,6 +60,7 @@ class GatewayService(Service):
     async def start(self) -> None:
         """Raises InvalidInput for an address that is not loopback, Conflicting when the port is taken."""
         await self.hub.lag.start(self.bus)
+        await self.hub.wholes.start(self.bus)
         self._app = create_app(self._parts, host=self.settings.host)
         self._server = HttpServer(self._app, self.settings.host, self.settings.port)
         self._serving = self.context.spawn(self._serve(self._server), "http server")

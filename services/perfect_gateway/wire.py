@@ -3,9 +3,11 @@
 Routes name their structs in `opt`, from which `openapi.py` describes them; what is sent wrong is a 422 that names it.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, TypeVar, get_origin
+from types import MappingProxyType
+from typing import Any, TypeVar, get_args, get_origin
 from urllib.parse import urlencode
 
 import msgspec
@@ -47,8 +49,22 @@ def _lists(kind: type[msgspec.Struct]) -> dict[str, bool]:
     return {field.encode_name: get_origin(field.type) is list for field in msgspec.structs.fields(kind)}
 
 
-def query(request: AnyRequest, kind: type[T]) -> T:
-    """The query string as a struct. Raises InvalidInput naming the parameter."""
+@cache
+def _texts(kind: type[msgspec.Struct]) -> frozenset[str]:
+    """The fields that may be text or left out."""
+    return frozenset(
+        field.encode_name
+        for field in msgspec.structs.fields(kind)
+        if {str, type(None)} <= {*get_args(field.type)}
+    )
+
+
+def query(
+    request: AnyRequest, kind: type[T], read: Mapping[str, Callable[[str], str]] = MappingProxyType({})
+) -> T:
+    """The query string as a struct. read: parameter → how its text is brought into the form that the API takes.
+    Raises InvalidInput naming the parameter.
+    """
     known = _lists(kind)
     values: dict[str, Any] = {}
     for key, text in request.query_params.multi_items():
@@ -58,11 +74,16 @@ def query(request: AnyRequest, kind: type[T]) -> T:
         if known[key]:
             values.setdefault(key, []).extend(filter(None, text.split(",")))
         elif text:
-            values[key] = text
+            values[key] = read[key](text) if key in read else text
+    nulls = {key: text for key, text in values.items() if isinstance(text, str) and text.lower() == "null"}
+    for key in nulls.keys() - _texts(kind):  # msgspec takes the word for a value that is left out
+        message = f"{nulls[key]!r} is no value; leave the parameter out"
+        raise InvalidInput(f"{key}: {message}", [FieldError(key, message)])
     try:
-        return msgspec.convert(values, kind, strict=False)
+        found = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise invalid(error) from error
+    return msgspec.structs.replace(found, **nulls) if nulls else found
 
 
 async def body(request: AnyRequest, kind: type[T], *, optional: bool = False) -> T:

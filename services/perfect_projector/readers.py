@@ -15,6 +15,7 @@ from perfect_projector import replies
 from perfect_projector.duck import Duck
 from perfect_projector.front import Front
 from perfect_runtime.answers import Answers
+from perfect_schemas import charts
 from perfect_schemas import queries as q
 from perfect_schemas.commands import Reply
 from perfect_schemas.errors import TimedOut
@@ -74,6 +75,8 @@ class Readers:
             )
         if isinstance(query, q.Statistics):
             return functools.partial(replies.statistics, rolls=self._front.rolls)
+        if isinstance(query, charts.TaskHistory):
+            return functools.partial(replies.task_history, rolls=self._front.rolls)
         return reply
 
     def _answer(self, name: str, reply: Callable[[Any, Any], Any], query: Any) -> Reply:

@@ -11,6 +11,7 @@ import msgspec
 
 from perfect_projector import artifact_row, run_parts, schedule_row, view
 from perfect_projector import cursor as page_cursor
+from perfect_projector.chart_replies import flow_history, task_history
 from perfect_projector.flow_shelf import FlowShelf
 from perfect_projector.merged_roll import MergedRolls
 from perfect_projector.run_counts import RunCounts
@@ -19,6 +20,7 @@ from perfect_projector.shown_runs import ShownRuns
 from perfect_projector.sql import select
 from perfect_projector.statistic_replies import MOST_DAYS, statistics
 from perfect_projector.values import timestamp
+from perfect_schemas import charts
 from perfect_schemas import queries as q
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import NotFound
@@ -232,6 +234,8 @@ REPLIES: dict[str, tuple[type, Callable[[Cursor, Any], Any]]] = {
     "flows": (q.FlowList, flows),
     "flow": (q.FlowDetail, flow),
     "statistics": (q.Statistics, statistics),
+    "flow_history": (charts.FlowHistory, flow_history),
+    "task_history": (charts.TaskHistory, task_history),
     "clients": (q.ClientList, clients),
     "summary": (q.Summary, summary),
 }

@@ -14,6 +14,7 @@ from perfect_schemas.states import FINAL_RUN_STATES
 from perfect_schemas.views import SummaryView
 
 SPAN = timedelta(hours=24)
+HOUR = timedelta(hours=1)
 MOST_KNOWN = 20_000
 _FINAL = frozenset(state.value for state in FINAL_RUN_STATES)
 _RUNNING = frozenset(("RUNNING", "CANCELLING"))
@@ -74,7 +75,15 @@ class RunCounts:
             completed_24h=completed,
             failed_24h=self._ended.total() - completed,
             clients=sum(state == "CONNECTED" for state in self._clients.values()),
+            hours=self._hours(since),
         )
+
+    def _hours(self, since: datetime) -> list[tuple[int, int]]:
+        """(completed, failed) in each hour of the span. The minute that goes on belongs to the last."""
+        hours = [[0, 0] for _ in range(SPAN // HOUR)]
+        for (is_completed, minute), count in self._ended.items():
+            hours[min((minute - since) // HOUR, len(hours) - 1)][not is_completed] += count
+        return [(completed, failed) for completed, failed in hours]
 
     def _enter(self, row: Row) -> None:
         run_id, state = row[0], row[5]

@@ -91,7 +91,7 @@ def conditions(query: q.RunPage) -> Where:
         where["parent"] = {"parent": query.parent}
     if query.flow is not None:
         where |= of_flow(query.flow)
-    for name in ("state", "tag", "configuration"):
+    for name in ("state", "tag", "configuration", "worker"):
         if value := getattr(query, name):
             where[name] = {name: value}
     for name in ("since", "until"):

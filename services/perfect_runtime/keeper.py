@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from perfect_bus.settings import Settings
+import msgspec
+
+from perfect_bus.settings import ORIGIN, Settings
 from perfect_runtime import child
 
 FIRST_PAUSE_S = 0.1
@@ -21,17 +23,24 @@ class Keeper:
     """`spawn()`, then `keep()` as a task until `end()`.
 
     deaths: how often it ended by itself. last_code: its last exit code (-n: signal n). show_logs: it writes to this
-    process's stderr instead of its file in `logs/`.
+    process's stderr instead of its file in `logs/`. origin: where each setting came from, for those who show it.
     """
 
     def __init__(
-        self, names: Sequence[str], settings: Settings, *, notice: Callable[[str], None], show_logs: bool
+        self,
+        names: Sequence[str],
+        settings: Settings,
+        *,
+        notice: Callable[[str], None],
+        show_logs: bool,
+        origin: Mapping[str, str] | None = None,
     ) -> None:
         self.names = tuple(names)
         self.label = "+".join(names)
         self.deaths = 0
         self.last_code: int | None = None
         self._settings = settings
+        self._origin = origin
         self._notice = notice
         self._show_logs = show_logs
         self._ending = False
@@ -49,6 +58,8 @@ class Keeper:
     def spawn(self) -> None:
         command = [sys.executable, "-m", "perfect_runtime", "service", *self.names]
         environment = {**os.environ, **self._settings.environment()}
+        if self._origin:
+            environment[ORIGIN] = msgspec.json.encode(self._origin).decode()
         if self._show_logs:
             self._process = child.spawn(command, env=environment)
             return

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import ipaddress
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -35,7 +35,7 @@ class System:
     """`await start()`, `await wait_ready()`, `await stop()`, or `async with System(settings)`, which does all three.
 
     groups: which services share a process. notice: hears of what dies and comes back. show_logs: the services write
-    to this process's own stderr instead of `logs/` in the data folder.
+    to this process's own stderr instead of `logs/` in the data folder. origin: where each setting came from.
     """
 
     def __init__(
@@ -45,12 +45,17 @@ class System:
         groups: Sequence[Sequence[str]] = GROUPS,
         notice: Callable[[str], None] = lambda _: None,
         show_logs: bool = False,
+        origin: Mapping[str, str] | None = None,
     ) -> None:
         self.settings = msgspec.structs.replace(
             settings, data_dir=settings.data_dir.absolute(), workflows_dir=settings.workflows_dir.absolute()
         )
+        origin = origin if origin is not None else _said(settings)
         self.nats: NatsServer | None = None if settings.nats_url else NatsServer(self.settings)
-        self.children = [Keeper(names, self.settings, notice=notice, show_logs=show_logs) for names in groups]
+        self.children = [
+            Keeper(names, self.settings, notice=notice, show_logs=show_logs, origin=origin)
+            for names in groups
+        ]
         self.url = f"http://{_in_url(settings.host)}:{settings.port}"
         self._lock: DataDirLock | None = None
         self._notice = notice
@@ -196,6 +201,15 @@ def check_host(host: str) -> None:
             f"the web interface has no login yet, so it listens on this machine only: {host!r} is not a loopback "
             "address. Use 127.0.0.1, and an SSH tunnel to reach it from elsewhere."
         )
+
+
+def _said(settings: Settings) -> dict[str, str]:
+    """Where settings came from when nobody says more than their values."""
+    usual = Settings()
+    return {
+        name: "default" if getattr(settings, name) == getattr(usual, name) else "the program"
+        for name in settings.__struct_fields__
+    }
 
 
 def _in_url(host: str) -> str:

@@ -3,49 +3,12 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-from running import FLOWS
-from site_client import Site
 from visitor import DESKTOP, PHONE
 
 PICTURES = Path(__file__).parents[2] / "artifacts" / "screenshots"
 SCREENS = {"desktop": DESKTOP, "phone": PHONE}
 # What is cut off or scrolls inside its own box is meant to; the page itself must not scroll sideways.
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-@pytest.fixture
-async def pages(system, gates) -> dict[str, str]:
-    """Paths of pages with something on them: three kinds of runs, one of them under way."""
-    await system.worker(FLOWS / "busy.py", name="a worker with a rather long name")
-    async with Site.of(system.system.url) as site:
-        squares = [await site.trigger("Squares", count=30) for _ in range(4)]
-        many = await site.trigger("Squares", count=300)
-        talkative = await site.trigger("Talkative", lines=200)
-        failed = await site.trigger("Division", dividend=3)
-        running = await site.trigger("Gated steps", folder=gates.folder, count=3)
-        await gates.open(0, "\x1b[32mgo\x1b[0m, with <b>colour</b>")
-        for run in (*squares, many, talkative, failed):
-            await site.finished(run["id"])
-        waiting = await site.post("/api/engine/register", {"name": "Paper"}, status=201)
-        await site.trigger("Paper")
-        flow = next(flow for flow in await site.get("/api/engine/flows") if flow["name"] == "Greeting")
-    return {
-        "home": "/",
-        "runs": "/runs",
-        "runs-none": "/runs?text=nothing+is+called+so",
-        "sql": "/sql",
-        "run-running": f"/runs/{running['id']}",
-        "run-completed": f"/runs/{squares[-1]['id']}",
-        "run-many-tasks": f"/runs/{many['id']}",
-        "run-logs": f"/runs/{talkative['id']}",
-        "run-failed": f"/runs/{failed['id']}",
-        "flow": f"/flows/{squares[0]['flow_id']}",
-        "flow-form": f"/flows/{flow['id']}",
-        "flow-waiting": f"/flows/{waiting['id']}",
-        "statistics": "/statistics",
-        "not-found": "/runs/nothing",
-    }
 
 
 async def test_every_page(visit, pages):

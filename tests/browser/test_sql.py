@@ -26,6 +26,7 @@ async def test_a_query_from_writing_it_to_keeping_it(ran, visit, tmp_path: Path)
     page = visitor.page
     assert await page.get_by_role("link", name="SQL", exact=True).get_attribute("aria-current") == "page"
     await write(page, "SELECT ")
+    await page.locator("summary", has_text="v_runs").click()
     await page.click("[data-sql='v_runs']")
     assert await page.input_value("#sql-query") == "SELECT v_runs"
     await write(page, QUERY)

@@ -10,7 +10,7 @@ from perfect_projector.batch import Batch
 from perfect_projector.changing import UPDATES
 from perfect_projector.duck import Duck
 from perfect_projector.sql import statements
-from perfect_schemas import ids, queries
+from perfect_schemas import charts, ids, queries
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import NotFound
 
@@ -132,6 +132,10 @@ def test_what_there_is_not_is_not_found(duck: Duck) -> None:
         ("whole_run", queries.WholeRun(run_id=run_id)),
         ("whole_run", queries.WholeRun(run_id="no id")),
         ("whole_flow", queries.WholeFlow(flow="nope")),
+        ("flow_history", charts.FlowHistory(flow="nope")),
+        ("flow_history", charts.FlowHistory(flow=ids.flow_id("nope"))),
+        ("task_history", charts.TaskHistory(task=ids.uuid7())),
+        ("task_history", charts.TaskHistory(task="nope")),
         ("task_runs", queries.TaskRunPage(run_id=run_id)),
         ("logs", log_page),
         ("logs", queries.LogPage(run_id=run_id)),

@@ -178,6 +178,24 @@ async def test_nothing_else_is_started(
     assert launcher.runners() == []
 
 
+async def test_what_may_be_started_is_listed_and_started_only_from_here(system: System) -> None:
+    found = (await system.http.get("/api/client/files")).json()
+    assert (found["files"], found["complete"]) == (["broken.py", "good.py"], True)
+    assert found["folder"] == str(system.folder)
+    foreign = {"origin": "http://elsewhere.example", "sec-fetch-site": "cross-site"}
+    for path, fields in (
+        ("/clients/start", {"file": "good.py"}),
+        ("/clients/stop", {"file": "good.py"}),
+        ("/concurrency", {"name": "database", "slots": "1"}),
+        ("/concurrency/remove", {"name": "database"}),
+    ):
+        refused = await system.http.post(path, data=fields, headers=foreign)
+        assert refused.status_code == 403, path
+    assert (await system.http.get("/api/client/status")).json() == {"clients": []}
+    assert (await system.http.get("/api/engine/limits")).json() == []
+    assert (await system.http.post("/clients/hurry", data={"file": "good.py"})).status_code == 404
+
+
 @pytest.fixture
 def start_launcher(start_service: Any, bus: Any, settings: Settings, tmp_path: Path) -> Any:
     from perfect_launcher.service import LauncherService

@@ -108,9 +108,25 @@ def compact_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str, separators=(", ", ": "))
 
 
+def indented_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str, indent=2)
+
+
 def number(value: float | None) -> str:
     """Thousands apart by a thin space."""
     return NOTHING if value is None else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def size(count: int | None) -> str:
+    """Bytes as people read them: `512 B`, `3.4 KB`, `1.2 GB`; a KB has 1024."""
+    if count is None:
+        return NOTHING
+    value = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1024:
+            return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TB"
 
 
 def shorter(text: str, most: int = 400) -> str:

@@ -14,9 +14,13 @@ class Entry(NamedTuple):
 
 MENU = (
     Entry("home", "/", "Home", "h"),
+    Entry("flows", "/flows", "Flows", "f"),
     Entry("runs", "/runs", "Runs", "r"),
     Entry("schedules", "/schedules", "Schedules", "e"),
+    Entry("clients", "/clients", "Clients", "c"),
+    Entry("concurrency", "/concurrency", "Concurrency", "l"),
     Entry("statistics", "/statistics", "Statistics", "s"),
     Entry("sql", "/sql", "SQL", "q"),
     Entry("integrity", "/integrity", "Integrity", "i"),
+    Entry("settings", "/settings", "Settings", "t"),
 )

@@ -16,12 +16,16 @@ from perfect_ui.chart import chart
 from perfect_ui.digest import differing
 from perfect_ui.formats import tone
 from perfect_ui.forms import fields, input_form
+from perfect_ui.histogram import histogram
 from perfect_ui.menu import MENU
 from perfect_ui.outlook import outlook
 from perfect_ui.result import cells, is_number
+from perfect_ui.run_graph import run_graph
 from perfect_ui.spread import spread
+from perfect_ui.throughput import throughput
 from perfect_ui.timeline import timeline
 from perfect_ui.trend import trend
+from perfect_ui.weights import weights
 
 _OPTIONAL: dict[str, Any] = {
     "seq": None,
@@ -39,6 +43,15 @@ _OPTIONAL: dict[str, Any] = {
     "schedules": (),
     "late": (),
     "made_by": None,
+    "tab": "overview",
+    "moment": None,
+    "first": True,
+    "following": None,
+    "task": "",
+    "told": "",
+    "failed": (),
+    "services": (),
+    "refused": None,
 }
 _ROWS = frozenset(
     {
@@ -120,8 +133,10 @@ def _environment() -> Environment:
         "log_source": formats.log_source,
         "number": formats.number,
         "shorter": formats.shorter,
+        "size": formats.size,
         "signed": formats.signed,
         "compact_json": formats.compact_json,
+        "indented_json": formats.indented_json,
         "task_pairs": differing,
         "task_window": task_window,
     }
@@ -140,8 +155,12 @@ def _environment() -> Environment:
         "menu": MENU,
         "schedule_text": schedule_text,
         "outlook": outlook,
+        "run_graph": run_graph,
         "spread": spread,
+        "throughput": throughput,
         "timeline": timeline,
         "trend": trend,
+        "histogram": histogram,
+        "weights": weights,
     }
     return environment

@@ -6,9 +6,14 @@ import { moveTimelines } from "./timeline";
 
 const PERIOD_MS = 200;
 let skew = 0; // the server's clock minus ours
+let frozen: number | null = null; // a page that shows a moment of the past stays at it
 
 export function serverNow(): number {
-  return Date.now() + skew;
+  return frozen ?? Date.now() + skew;
+}
+
+export function freezeClock(moment: string | undefined): void {
+  frozen = moment ? Date.parse(moment) : null;
 }
 
 export function correctClock(serverTime: string | undefined): void {
@@ -26,6 +31,7 @@ export function refresh(root: ParentNode): void {
 
 export function startClock(): void {
   correctClock(document.body.dataset.now);
+  freezeClock(document.querySelector<HTMLElement>("[data-frozen]")?.dataset.frozen);
   refresh(document);
   moveProgress(serverNow());
   let last = 0;

@@ -1,6 +1,7 @@
 // Puts the fragments of a live message into the page. The rules are in README.md, "Fragments".
 import htmx from "htmx.org";
 import { refresh, serverNow } from "./clock";
+import { tellLive } from "./live";
 import { appendLogs } from "./logs";
 import { moveProgress } from "./progress";
 import { moveTimelines } from "./timeline";
@@ -18,6 +19,7 @@ export async function applyFragments(html: string): Promise<void> {
   const now = serverNow();
   moveProgress(now);
   moveTimelines(now);
+  tellLive();
 }
 
 async function put(fragment: Element): Promise<void> {

@@ -1,8 +1,8 @@
 // Keys that work everywhere. The list that people see is templates/base/_help.html; single keys can be switched off there.
+import { areKeysOn, openHelp, startHelp } from "./help";
 import { openPalette } from "./palette";
 import { nextTheme } from "./theme-toggle";
 
-const KEY = "perfect-keys";
 const SEQUENCE_MS = 1500; // between `g` and what follows it
 const ROWS = "main tbody tr, main .flow-card, main .run-card";
 
@@ -11,9 +11,8 @@ let forgetting: number | undefined;
 
 export function startKeyboard(): void {
   for (const button of document.querySelectorAll<HTMLElement>(".needs-script")) button.hidden = false;
-  document.getElementById("help-open")?.addEventListener("click", openHelp);
   document.getElementById("palette-open")?.addEventListener("click", openPalette);
-  startSwitch();
+  startHelp();
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing) return;
     if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k") {
@@ -27,12 +26,8 @@ export function startKeyboard(): void {
       if (event.key === "Escape") target.blur();
       return;
     }
-    if (areOn() && pressed(event.key)) event.preventDefault();
+    if (areKeysOn() && pressed(event.key)) event.preventDefault();
   });
-}
-
-export function openHelp(): void {
-  (document.getElementById("help") as HTMLDialogElement | null)?.showModal();
 }
 
 /** Whether the key meant something. */
@@ -101,26 +96,4 @@ function choose(): boolean {
   if (!box?.checkVisibility()) return false;
   box.click();
   return true;
-}
-
-function areOn(): boolean {
-  try {
-    return localStorage.getItem(KEY) !== "off";
-  } catch {
-    return true; // storage is forbidden
-  }
-}
-
-function startSwitch(): void {
-  const box = document.getElementById("keys-on") as HTMLInputElement | null;
-  if (!box) return;
-  box.checked = areOn();
-  box.addEventListener("change", () => {
-    try {
-      if (box.checked) localStorage.removeItem(KEY);
-      else localStorage.setItem(KEY, "off");
-    } catch {
-      box.checked = true;
-    }
-  });
 }

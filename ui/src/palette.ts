@@ -1,5 +1,5 @@
 // Ctrl K: everything that has a name, by typing a part of it. Flows and runs are asked for when it is opened, not before.
-import { openHelp } from "./keyboard";
+import { openHelp } from "./help";
 import { nextTheme } from "./theme-toggle";
 
 const MOST_SHOWN = 14;

@@ -11,7 +11,6 @@ export function startSql(): void {
   document.addEventListener("click", (event) => {
     const button = (event.target as Element | null)?.closest<HTMLElement>("[data-sql]");
     if (!button) return;
-    event.preventDefault(); // in a summary, a click would open it too
     insert(editor, button.dataset.sql ?? "");
   });
 }

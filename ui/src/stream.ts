@@ -4,6 +4,7 @@
 // up the stream in the moment a tab is hidden, and cannot notice a silent, half-open connection.
 import { correctClock } from "./clock";
 import { applyFragments, morph } from "./fragments";
+import { tellLive } from "./live";
 
 const SILENCE_MS = 40_000;
 const HIDDEN_MS = 60_000;
@@ -107,6 +108,7 @@ class Stream {
       document.title = fresh.title;
       correctClock(fresh.body.dataset.now);
       await morph(present, main);
+      tellLive();
       this.seq = fresh.body.dataset.seq;
       this.open();
     } catch {

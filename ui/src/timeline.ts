@@ -22,12 +22,18 @@ export function moveTimelines(now: number): void {
   }
 }
 
+/** The round time between two marks, so that there are at most `most` of them. */
+export function tickStep(span: number, most = 8): number {
+  let step = STEPS.find((size) => span / size <= most) ?? 86_400_000;
+  while (span / step > most) step *= 2;
+  return step;
+}
+
 function drawTicks(timeline: HTMLElement, span: number): void {
   const axis = timeline.querySelector(".axis");
   const grid = timeline.querySelector(".grid");
   if (!axis || !grid) return;
-  let step = STEPS.find((size) => span / size <= 8) ?? 86_400_000;
-  while (span / step > 8) step *= 2;
+  const step = tickStep(span);
   const count = Math.floor(span / step) + 1;
   fit(axis, "text", count);
   fit(grid, "line", count);

@@ -23,7 +23,7 @@ class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
 def routes(parts: Parts) -> list[Any]:
     @get(
         "/api/engine/flows/{flow_id:str}/history",
-        opt={"query": HistoryQuery, "answers": {200: FlowHistoryView}},
+        opt={"query": HistoryQuery, "answers": {200: FlowHistoryView}, "problems": (404,)},
     )
     async def flow_history(request: AnyRequest) -> Response[bytes]:
         """How a flow's last runs ended and how long they and their tasks took. By the flow's id or name.
@@ -36,7 +36,7 @@ def routes(parts: Parts) -> list[Any]:
 
     @get(
         "/api/statistics/tasks/{task_id:str}",
-        opt={"query": HistoryQuery, "answers": {200: TaskHistoryView}},
+        opt={"query": HistoryQuery, "answers": {200: TaskHistoryView}, "problems": (404,)},
     )
     async def task_history(request: AnyRequest) -> Response[bytes]:
         """How long a task took: its last completions, a histogram, and its statistics by flow version."""

@@ -9,7 +9,7 @@ from litestar import Response, get, post
 from perfect_gateway.parts import Parts
 from perfect_gateway.wire import AnyRequest, body, json, query
 from perfect_schemas import commands
-from perfect_schemas.commands import ProcessStatus
+from perfect_schemas.commands import ProcessStatus, WorkflowFiles
 
 BY = "api"
 
@@ -31,6 +31,7 @@ class ClientProcess(msgspec.Struct, frozen=True, kw_only=True):
     """running: its process is alive. wanted: it is to be; it is started again when it ends by itself.
 
     restarts: how often it was started again since it was asked for. detail: what keeps it from running, or how it ended last.
+    host: where it was started last. restart_at: when it is started again, when it has ended by itself.
     """
 
     running: bool
@@ -42,6 +43,8 @@ class ClientProcess(msgspec.Struct, frozen=True, kw_only=True):
     wanted: bool
     restarts: int
     detail: str
+    host: str
+    restart_at: datetime | None
 
 
 class ClientProcesses(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +62,8 @@ def shown(status: ProcessStatus) -> ClientProcess:
         wanted=status.wanted,
         restarts=status.restarts,
         detail=status.detail,
+        host=status.host,
+        restart_at=status.restart_at,
     )
 
 
@@ -90,4 +95,9 @@ def routes(parts: Parts) -> list[Any]:
         found = await parts.asker.command("launcher", "status", command, list[ProcessStatus])
         return json(ClientProcesses(clients=[shown(one) for one in found]))
 
-    return [start, stop, status]
+    @get("/api/client/files", opt={"answers": {200: WorkflowFiles}})
+    async def files() -> Response[bytes]:
+        """What may be started: the Python files of the workflows folder. `complete`: no more than are listed."""
+        return json(await parts.asker.command("launcher", "files", commands.ShowWorkflows(), WorkflowFiles))
+
+    return [start, stop, status, files]

@@ -139,6 +139,7 @@ def routes(parts: Parts) -> list[Any]:
         opt={
             "query": DeploymentQuery,
             "answers": {200: list[DeploymentView]},
+            "problems": (404,),
             "examples": {200: [EXAMPLE]},
         },
     )
@@ -159,12 +160,12 @@ def routes(parts: Parts) -> list[Any]:
         )
         await parts.asker.command("registry", "undeploy", wanted, commands.Done)
 
-    @post(f"{PATH}/pause", status_code=200, opt={"answers": {200: DeploymentView}})
+    @post(f"{PATH}/pause", status_code=200, opt={"answers": {200: DeploymentView}, "problems": (409,)})
     async def pause_deployment(request: AnyRequest) -> Response[bytes]:
         """Pause all schedules of a deployment; it can still be started. 409 when it has none."""
         return await turn(request, "pause", PauseSchedule)
 
-    @post(f"{PATH}/resume", status_code=200, opt={"answers": {200: DeploymentView}})
+    @post(f"{PATH}/resume", status_code=200, opt={"answers": {200: DeploymentView}, "problems": (409,)})
     async def resume_deployment(request: AnyRequest) -> Response[bytes]:
         """Have all schedules of a deployment fire again. 409 when it has none."""
         return await turn(request, "resume", ResumeSchedule)

@@ -1,6 +1,7 @@
 """`GET /api/events`: every event as it happens, resumable by `Last-Event-ID`."""
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ import structlog
 from litestar import Response, get
 from litestar.response import Stream
 
+from perfect_gateway.delivery import STREAM
 from perfect_gateway.live.position import Position
 from perfect_gateway.parts import Parts
 from perfect_gateway.wire import AnyRequest, query
@@ -41,16 +43,26 @@ def position_of(request: AnyRequest, after: str | None) -> tuple[Position | None
     return found, found is None
 
 
-async def written(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """In writes of a bounded size, for the server bounds what waits in it by their number. A stream that fails ends:
-    whoever reads it comes back with its last id.
+async def written(frames: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    """In writes of a bounded size, for the server bounds what waits in it by their number. A stream that fails ends: whoever
+    reads it comes back with its last id. So does one whose reader takes nothing (`Delivery`).
     """
     try:
-        async for joined in frames:
-            for start in range(0, len(joined), WRITE_BYTES):
-                yield joined[start : start + WRITE_BYTES]
+        async with contextlib.aclosing(frames):
+            async for joined in frames:
+                for start in range(0, len(joined), WRITE_BYTES):
+                    yield joined[start : start + WRITE_BYTES]
     except PerfectError as error:
         log.warning("a live stream ended", error=error.detail)
+
+
+def streamed(request: AnyRequest, frames: AsyncGenerator[bytes]) -> Stream:
+    """The answer that streams `frames`, which are closed when it ends, however it ends: by the outermost layer, for the
+    framework leaves them to the garbage collector.
+    """
+    stream = written(frames)
+    request.scope[STREAM] = stream  # type: ignore[literal-required]
+    return Stream(stream, media_type=EVENT_STREAM, headers=HEADERS)
 
 
 def require_bus(parts: Parts) -> None:
@@ -60,7 +72,11 @@ def require_bus(parts: Parts) -> None:
 
 
 def routes(parts: Parts) -> list[Any]:
-    @get("/api/events", media_type=EVENT_STREAM, opt={"query": EventQuery, "answers": {200: str}})
+    @get(
+        "/api/events",
+        media_type=EVENT_STREAM,
+        opt={"query": EventQuery, "answers": {200: str}, "problems": (404,)},
+    )
     async def events(request: AnyRequest) -> Response[Any]:
         """Server-sent events: each one an event as JSON, its id `<EVENTS sequence>.<LOGS sequence>`.
 
@@ -83,6 +99,6 @@ def routes(parts: Parts) -> list[Any]:
             logs=wanted.logs,
             definitions=wanted.definitions and wanted.run_id is None,
         )
-        return Stream(written(frames), media_type=EVENT_STREAM, headers=HEADERS)
+        return streamed(request, frames)
 
     return [events]

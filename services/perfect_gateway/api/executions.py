@@ -4,9 +4,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Response, get, post
-from litestar.response import Stream
 
-from perfect_gateway.api.events import EVENT_STREAM, HEADERS, require_bus, written
+from perfect_gateway.api.events import EVENT_STREAM, require_bus, streamed
 from perfect_gateway.listeners.listener import Wanted
 from perfect_gateway.listeners.report import Report
 from perfect_gateway.parts import Parts
@@ -95,7 +94,11 @@ async def known_flows(parts: Parts, wanted: list[str]) -> list[str]:
 
 
 def routes(parts: Parts) -> list[Any]:
-    @get("/api/client/executions", media_type=EVENT_STREAM, opt={"query": ListenQuery, "answers": {200: str}})
+    @get(
+        "/api/client/executions",
+        media_type=EVENT_STREAM,
+        opt={"query": ListenQuery, "answers": {200: str}, "problems": (404,)},
+    )
     async def executions(request: AnyRequest) -> Response[Any]:
         """Execute runs: server-sent events, each with a JSON object.
 
@@ -116,12 +119,12 @@ def routes(parts: Parts) -> list[Any]:
             holding=holding,
         )
         frames = parts.listeners.listen(listening)
-        return Stream(written(frames), media_type=EVENT_STREAM, headers=HEADERS)
+        return streamed(request, frames)
 
     @post(
         "/api/engine/runs/{run_id:str}/state",
         status_code=200,
-        opt={"body": ReportBody, "answers": {200: Reported}},
+        opt={"body": ReportBody, "answers": {200: Reported}, "problems": (409,)},
     )
     async def report(request: AnyRequest) -> Response[bytes]:
         """How an execution ended. Saying it again changes nothing. 409 when the run is not the listener's any more."""

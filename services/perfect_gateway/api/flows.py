@@ -67,7 +67,7 @@ def routes(parts: Parts) -> list[Any]:
     @post(
         ["/api/engine/register", "/api/flows"],
         status_code=201,
-        opt={"body": FlowBody, "answers": {201: RegisteredFlow}},
+        opt={"body": FlowBody, "answers": {201: RegisteredFlow}, "problems": (409,)},
     )
     async def register(request: AnyRequest) -> Response[bytes]:
         """Make a flow known, or a new version of one. Saying it again changes nothing."""
@@ -100,7 +100,9 @@ def routes(parts: Parts) -> list[Any]:
         )
         return json(answer, status=201, headers={"location": f"/api/engine/flows/{registered.flow_id}"})
 
-    @delete("/api/engine/flows/{flow_id:str}", status_code=204, opt={"answers": {204: None}})
+    @delete(
+        "/api/engine/flows/{flow_id:str}", status_code=204, opt={"answers": {204: None}, "problems": (409,)}
+    )
     async def remove(request: AnyRequest) -> None:
         """Hide a flow, by id or name, and stop its schedules. Its history stays. 409 while runs of it are live."""
         name = request.path_params["flow_id"]

@@ -67,7 +67,7 @@ def routes(parts: Parts) -> list[Any]:
             found, status=200 if found.status == "ready" else 503, headers={"cache-control": "no-store"}
         )
 
-    @get("/metrics", opt={"answers": {200: None}})
+    @get("/metrics", opt={"answers": {200: None}, "kinds": {"text/plain": "Prometheus' text format."}})
     async def show() -> Response[bytes]:
         """Prometheus text: responses, open streams, health and lag of the services."""
         text = metrics.text(await ask_all(parts), parts.requests(), parts.hub.clients)

@@ -61,7 +61,9 @@ def routes(parts: Parts) -> list[Any]:
         await parts.asker.command("engine", "set_limit", command, commands.Done)
         return json(await limit_of(parts, name))
 
-    @delete("/api/engine/limits/{name:path}", status_code=204, opt={"answers": {204: None}})
+    @delete(
+        "/api/engine/limits/{name:path}", status_code=204, opt={"answers": {204: None}, "problems": (409,)}
+    )
     async def remove_limit(request: AnyRequest) -> None:
         """Remove a limit: whoever waits for it goes on at once."""
         command = commands.RemoveLimit(name=name_of(request), by=BY)

@@ -11,7 +11,7 @@ from perfect_gateway.parts import Parts
 from perfect_gateway.runs import require
 from perfect_gateway.wire import AnyRequest, aware, body, json, page, query, run_id
 from perfect_schemas import codec, ids, queries, subjects
-from perfect_schemas.errors import FieldError, InvalidInput
+from perfect_schemas.errors import FieldError, InvalidInput, NotFound
 from perfect_schemas.events.log import LogBatch, LogLine
 from perfect_schemas.views import LEVELS, LogView
 
@@ -118,6 +118,8 @@ def routes(parts: Parts) -> list[Any]:
         """The run's log lines in the order written."""
         wanted, wanted_id = query(request, LogQuery), run_id(request)
         level = level_number(wanted.level) if wanted.level is not None else 0
+        if wanted.task_run_id is not None and not ids.is_id(wanted.task_run_id):
+            raise NotFound(f"there is no task run {wanted.task_run_id!r}: a task run's id is a UUID")
         asked = queries.LogPage(
             run_id=wanted_id,
             limit=wanted.limit,

@@ -20,7 +20,14 @@ class ReportQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def routes(parts: Parts) -> list[Any]:
-    @get("/api/engine/runs/{run_id:str}/report", opt={"query": ReportQuery, "answers": {200: None}})
+    @get(
+        "/api/engine/runs/{run_id:str}/report",
+        opt={
+            "query": ReportQuery,
+            "answers": {200: None},
+            "kinds": {"text/html": "One file that needs no network."},
+        },
+    )
     async def run_report(request: AnyRequest) -> Response[bytes]:
         """Everything about the run in one HTML file that needs no network."""
         wanted = query(request, ReportQuery)

@@ -30,12 +30,14 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     tag: runs that have it. configuration: runs in it. sort: newest start first, or longest duration first.
     text: in the flow's name, the run's name or a tag, upper and lower case alike; or four and more digits that the
     run's id begins or ends with. since, until: of its start, or of creation as long as it has not started.
+    worker: the name of the one that has or had the run last.
     """
 
     flow: str | None = None
     state: list[StateName] = []
     tag: str | None = None
     configuration: Configuration | None = None
+    worker: str | None = None
     text: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -90,6 +92,7 @@ def run_page(wanted: RunQuery) -> queries.RunPage:
         state=states(list(wanted.state)),
         tag=wanted.tag,
         configuration=wanted.configuration,
+        worker=wanted.worker,
         text=wanted.text,
         since=aware(wanted.since),
         until=aware(wanted.until),
@@ -189,7 +192,13 @@ def routes(parts: Parts) -> list[Any]:
     @post(
         ["/api/engine/trigger/{flow_id:str}", "/api/engine/trigger/{flow_id:str}/{deployment:str}"],
         status_code=202,
-        opt={"body": TriggerBody, "optional": True, "answers": {202: RunView, 200: RunView}},
+        opt={
+            "body": TriggerBody,
+            "optional": True,
+            "answers": {202: RunView, 200: RunView},
+            "problems": (409,),
+            "location": True,
+        },
     )
     async def trigger(request: AnyRequest) -> Response[bytes]:
         """Run a flow, by id or name, or one of its deployments. 202 with the run; 200 when its idempotency key had made it before."""
@@ -204,7 +213,11 @@ def routes(parts: Parts) -> list[Any]:
             headers={"location": f"/api/engine/runs/{triggered.run_id}"},
         )
 
-    @post("/api/engine/runs/{run_id:str}/cancel", status_code=202, opt={"answers": {202: commands.Control}})
+    @post(
+        "/api/engine/runs/{run_id:str}/cancel",
+        status_code=202,
+        opt={"answers": {202: commands.Control}, "problems": (409,)},
+    )
     async def cancel(request: AnyRequest) -> Response[bytes]:
         """Ask the run to end. 409 when it has ended."""
         wanted_id = run_id(request)

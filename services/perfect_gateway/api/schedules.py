@@ -171,6 +171,7 @@ def routes(parts: Parts) -> list[Any]:
         opt={
             "query": ScheduleQuery,
             "answers": {200: list[ShownSchedule]},
+            "problems": (404,),
             "examples": {200: [examples.SCHEDULE]},
         },
     )
@@ -195,6 +196,7 @@ def routes(parts: Parts) -> list[Any]:
             "body": ScheduleBody,
             "example": {"flow": "etl", "spec": examples.SPEC},
             "answers": {201: ShownSchedule},
+            "problems": (404, 409),
             "examples": {201: examples.SCHEDULE},
         },
     )

@@ -32,7 +32,9 @@ def routes(parts: Parts) -> list[Any]:
             await parts.asker.command("registry", "secrets", commands.ShowSecrets(), list[SecretView])
         )
 
-    @put("/api/secrets/{name:str}", opt={"body": SecretBody, "answers": {200: SecretView}})
+    @put(
+        "/api/secrets/{name:str}", opt={"body": SecretBody, "answers": {200: SecretView}, "problems": (409,)}
+    )
     async def save_secret(request: AnyRequest) -> Response[bytes]:
         """Save a secret. 409 when there is one of the name and `overwrite` is false."""
         try:

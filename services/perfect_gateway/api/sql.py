@@ -19,6 +19,11 @@ KINDS: dict[str, str] = {
     "ndjson": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
 }
+FORMS: dict[str, str] = {
+    "text/csv": "The rows, with a line of the columns' names first.",
+    "application/x-ndjson": "A row a line, each an object.",
+    "application/vnd.apache.parquet": "The rows as a Parquet file.",
+}
 ROWS = 1000
 FILE_ROWS = 1_000_000
 BY = "api"
@@ -126,7 +131,11 @@ def name_of(request: AnyRequest) -> str:
 
 
 def routes(parts: Parts) -> list[Any]:
-    @post("/api/sql", status_code=200, opt={"body": SqlBody, "answers": {200: SqlAnswer}})
+    @post(
+        "/api/sql",
+        status_code=200,
+        opt={"body": SqlBody, "answers": {200: SqlAnswer}, "problems": (429,), "kinds": FORMS},
+    )
     async def sql(request: AnyRequest) -> Response[bytes]:
         """Run one statement that reads, over a snapshot that is seconds old: 400 when it is wrong SQL, 422 when it
         needs more time, memory or bytes than the limits allow, 429 when too many ask.
@@ -138,12 +147,14 @@ def routes(parts: Parts) -> list[Any]:
             return file_answer(found, wanted)
         return json(answer_of(found))
 
-    @get("/api/sql/schema", opt={"answers": {200: list[queries.SqlTable]}})
+    @get("/api/sql/schema", opt={"answers": {200: list[queries.SqlTable]}, "problems": (429,)})
     async def schema() -> Response[bytes]:
         """The views and tables that can be queried, with their columns and what they mean."""
         return json((await parts.asker.snapshot()).tables)
 
-    @post("/api/sql/snapshot", status_code=200, opt={"answers": {200: queries.SqlSnapshot}})
+    @post(
+        "/api/sql/snapshot", status_code=200, opt={"answers": {200: queries.SqlSnapshot}, "problems": (429,)}
+    )
     async def snapshot() -> Response[bytes]:
         """Make a snapshot unless the last one is as of now, and say where it is on the projector's host."""
         return json(await parts.asker.snapshot())

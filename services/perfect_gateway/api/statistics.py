@@ -28,7 +28,10 @@ def routes(parts: Parts) -> list[Any]:
     async def passed_on(name: str, wanted: msgspec.Struct) -> Response[bytes]:
         return json(bytes((await parts.asker.query(name, wanted)).value))
 
-    @get("/api/statistics", opt={"query": StatisticsQuery, "answers": {200: StatisticsView}})
+    @get(
+        "/api/statistics",
+        opt={"query": StatisticsQuery, "answers": {200: StatisticsView}, "problems": (404,)},
+    )
     async def statistics(request: AnyRequest) -> Response[bytes]:
         """Durations of every task and flow that ran to completion: count, mean, m2, standard deviation, percentiles.
 

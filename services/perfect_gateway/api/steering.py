@@ -71,7 +71,11 @@ async def view_of(parts: Parts, run: str) -> RunView:
 
 
 def routes(parts: Parts) -> list[Any]:
-    @post("/api/engine/runs/{run_id:str}/pause", status_code=202, opt={"answers": {202: RunView}})
+    @post(
+        "/api/engine/runs/{run_id:str}/pause",
+        status_code=202,
+        opt={"answers": {202: RunView}, "problems": (409,)},
+    )
     async def pause(request: AnyRequest) -> Response[bytes]:
         """Pause a RUNNING run: it stops at its next call of a task, a child flow or a wait, holds no slot, and goes on
         when it is resumed. Tasks under way are finished first. 409 for any other.
@@ -83,7 +87,7 @@ def routes(parts: Parts) -> list[Any]:
     @post(
         "/api/engine/runs/{run_id:str}/resume",
         status_code=202,
-        opt={"body": ResumeBody, "optional": True, "answers": {202: RunView}},
+        opt={"body": ResumeBody, "optional": True, "answers": {202: RunView}, "problems": (409,)},
     )
     async def resume(request: AnyRequest) -> Response[bytes]:
         """End a pause that waits for input. 409 when the run waits for none (or for several, and no key says which), 422
@@ -97,7 +101,7 @@ def routes(parts: Parts) -> list[Any]:
     @post(
         "/api/engine/runs/{run_id:str}/retry",
         status_code=202,
-        opt={"body": RetryBody, "optional": True, "answers": {202: RunView}},
+        opt={"body": RetryBody, "optional": True, "answers": {202: RunView}, "problems": (409,)},
     )
     async def retry(request: AnyRequest) -> Response[bytes]:
         """Try a FAILED, CRASHED or CANCELLED run again: what completed is not done again. 409 for any other."""
@@ -109,7 +113,13 @@ def routes(parts: Parts) -> list[Any]:
     @post(
         "/api/engine/runs/{run_id:str}/fork",
         status_code=202,
-        opt={"body": ForkBody, "optional": True, "answers": {202: RunView}},
+        opt={
+            "body": ForkBody,
+            "optional": True,
+            "answers": {202: RunView},
+            "problems": (409,),
+            "location": True,
+        },
     )
     async def fork(request: AnyRequest) -> Response[bytes]:
         """A new run that takes over the results of this one up to a task, with other parameters if you like."""

@@ -11,8 +11,10 @@ from perfect_gateway.folded import read_history, task_of
 from perfect_gateway.parts import Parts
 from perfect_gateway.task_columns import TimelineView, columns, first_moment
 from perfect_gateway.wire import AnyRequest, json, query, run_id
-from perfect_schemas import queries, subjects
+from perfect_schemas import queries
+from perfect_schemas.errors import NotFound
 from perfect_schemas.folds.history import History
+from perfect_schemas.states import FINAL_RUN_STATES
 from perfect_schemas.views import RunView, TaskRunView
 
 ROWS_A_PAGE = 10_000
@@ -27,11 +29,18 @@ class ChangedQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 async def timeline(parts: Parts, wanted: str, after: int = 0) -> TimelineView:
     """Raises NotFound. Of a run that is live from its own subjects, as of now; of any other from the read model."""
-    history = await _live(parts, wanted)
-    if history is not None and history.run is not None and not history.run.state.is_final:
-        return await _folded(parts, history, after)
-    reply = await parts.asker.of_run("run", queries.RunDetail(run_id=wanted), wanted)
+    kept = _kept(parts, wanted)
+    if kept is not None:
+        return await _folded(parts, kept, after)
+    try:
+        reply = await parts.asker.query("run", queries.RunDetail(run_id=wanted))
+    except NotFound:
+        return await _folded(parts, await read_history(parts.bus, wanted), after)
     run = msgspec.json.decode(reply.value, type=RunView)
+    if run.state not in FINAL_RUN_STATES:
+        history = await read_history(parts.bus, wanted)
+        if history.run is not None:
+            return await _folded(parts, history, after)
     facts, tasks = await asyncio.gather(parts.flows.facts(run.flow_id), rows(parts, wanted))
     return columns(
         tasks,
@@ -43,19 +52,18 @@ async def timeline(parts: Parts, wanted: str, after: int = 0) -> TimelineView:
     )
 
 
-async def _live(parts: Parts, wanted: str) -> History | None:
-    """The fold that the board keeps for who looks at the run's page, otherwise a fresh one; None: not on the bus."""
+def _kept(parts: Parts, wanted: str) -> History | None:
+    """The fold that the board keeps for those who look at the run's page."""
     board = parts.hub.board
-    kept = board.runs.get(wanted)
-    if kept is not None and kept.waiting is None and board.audience.has(f"run:{wanted}"):
-        return kept.history
-    last = await parts.bus.read_raw(subjects.run(wanted), limit=1)
-    return await read_history(parts.bus, wanted) if last else None
+    live = board.runs.get(wanted)
+    is_followed = live is not None and live.waiting is None and board.audience.has(f"run:{wanted}")
+    return live.history if live is not None and is_followed and live.history.run is not None else None
 
 
 async def _folded(parts: Parts, history: History, after: int) -> TimelineView:
     run = history.run
-    assert run is not None
+    if run is None:
+        raise NotFound("there is no such run")
     facts = await parts.flows.facts(run.flow_id)
     lives = history.tasks.values()
     views = [task_of(one, facts) for one in lives if one.last_seq > after or one.performance_warning]

@@ -36,7 +36,10 @@ def routes(parts: Parts) -> list[Any]:
         asked = commands.ShowVariable(name=request.path_params["name"])
         return json(await parts.asker.command("registry", "variable", asked, VariableView))
 
-    @put("/api/variables/{name:str}", opt={"body": VariableBody, "answers": {200: VariableView}})
+    @put(
+        "/api/variables/{name:str}",
+        opt={"body": VariableBody, "answers": {200: VariableView}, "problems": (409,)},
+    )
     async def set_variable(request: AnyRequest) -> Response[bytes]:
         """Set a variable. 409 when there is one and `overwrite` is false."""
         wanted = await body(request, VariableBody)

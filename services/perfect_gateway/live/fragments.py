@@ -68,7 +68,10 @@ def flow_statistics(flow: FlowView) -> str:
 
 
 def summary(view: SummaryView) -> str:
-    return perfect_ui.render("parts/summary.html", summary=shapes.plain(view))
+    shown = shapes.plain(view)
+    return "".join(
+        perfect_ui.render(part, summary=shown) for part in ("parts/summary.html", "parts/throughput.html")
+    )
 
 
 def log_lines(lines: list[LogView]) -> str:

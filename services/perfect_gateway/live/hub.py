@@ -1,7 +1,7 @@
 """The live part of the gateway: one follower of the streams, the board for pages, the feed for programs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import structlog
 
@@ -16,6 +16,7 @@ from perfect_gateway.live.follower import Follower
 from perfect_gateway.live.lag import Lag
 from perfect_gateway.live.position import Position
 from perfect_gateway.live.subscriber import Subscriber
+from perfect_gateway.live.wholes import Wholes
 from perfect_schemas.errors import PerfectError
 
 LOST_PAUSE_S = 1.0  # a page that cannot catch up even when it is fresh must not reload in a tight loop
@@ -30,6 +31,8 @@ class Hub:
         self.feed = Feed(bus, self.follower)
         self.lag = Lag(self._tell_pages)
         self.follower.listen(self.lag)
+        self.wholes = Wholes(self.board)
+        self.follower.listen(self.wholes)
         self._catch_up = CatchUp(bus, asker, flows, self.board)
         self._flows = flows
         self._pages: set[Subscriber] = set()
@@ -46,12 +49,13 @@ class Hub:
             page.close()
         self.feed.close()
         self.lag.close()
+        self.wholes.close()
         self.board.close()
         await self.follower.stop()
 
     async def page(
         self, topics: frozenset[str], since: Position | None, *, unknown: bool
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """The stream of one tab, from `since` (None: from now) on. unknown: its position could not be read."""
         resync = perfect_ui.signal("resync")
         subscriber = Subscriber(ping=perfect_ui.signal("ping"), overflow=resync)
@@ -97,4 +101,7 @@ class Hub:
     ) -> list[bytes]:
         if unknown:
             raise Lost
-        return [] if since is None else await self._catch_up.frames(topics, since, until)
+        if since is None:
+            return []
+        frames = await self._catch_up.frames(topics, since, until)
+        return frames + await self.wholes.frames(topics, str(until))

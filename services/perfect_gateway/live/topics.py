@@ -1,4 +1,6 @@
-"""Who listens to what: `runs`, `flows`, `flow:<id>`, `run:<id>`, `logs:<id>`, `schedules`, `schedule:<id>`."""
+"""Who listens to what: `runs`, `flows`, `flow:<id>`, `run:<id>`, `logs:<id>`, `schedules`, `schedule:<id>`, `clients`,
+`limits`, `settings`.
+"""
 
 from collections import defaultdict
 
@@ -7,8 +9,10 @@ from perfect_schemas.errors import FieldError, InvalidInput
 from perfect_schemas.ids import is_id
 
 MOST_TOPICS = 20
-THERE_ARE = "runs, flows, flow:<id>, run:<id>, logs:<id>, schedules and schedule:<id>"
-_PLAIN = frozenset({"runs", "flows", "schedules"})
+THERE_ARE = (
+    "runs, flows, flow:<id>, run:<id>, logs:<id>, schedules, schedule:<id>, clients, limits and settings"
+)
+_PLAIN = frozenset({"runs", "flows", "schedules", "clients", "limits", "settings"})
 _OF_ONE = frozenset({"flow", "run", "logs", "schedule"})
 
 

@@ -76,7 +76,7 @@ class Wholes:
     def on_definition(self, kind: str, _data: bytes, /) -> None:
         if kind in ("client", "process", "limit"):
             self.moved(kind)  # type: ignore[arg-type]
-        if kind in ("client", "process") and self._later is None:
+        if kind in ("client", "process", "flow") and self._later is None:
             self._later = asyncio.get_running_loop().call_later(SETTLED_S, self._settled)
 
     def moved(self, what: Moved) -> None:

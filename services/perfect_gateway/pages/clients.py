@@ -43,7 +43,7 @@ def routes(parts: Parts) -> list[Any]:
             problems = [{"field": "file", "message": error.detail}]
             return html(
                 "pages/clients.html",
-                status=error.status,
+                status=422,
                 **{**context, "file": file[:200]},
                 problems=problems,
             )

@@ -1,4 +1,4 @@
-"""`/`: the flow library with what is live."""
+"""`/`: what runs now, what went wrong since yesterday, how much was done, the flow library."""
 
 import asyncio
 from datetime import timedelta
@@ -9,6 +9,7 @@ import msgspec
 from litestar import Response, get
 
 from perfect_gateway import schedules, shapes
+from perfect_gateway.api.health import ask_all, system_health
 from perfect_gateway.api.runs import STATE_SETS
 from perfect_gateway.live import fragments
 from perfect_gateway.pages.page import html, position
@@ -17,7 +18,8 @@ from perfect_schemas import queries
 from perfect_schemas.views import FlowView, SummaryView
 
 LIVE_RUNS = 24
-LATE_WITHIN = timedelta(days=1)
+FAILED_RUNS = 6
+YESTERDAY = timedelta(days=1)
 MOST_CARDS = 256  # some 10 KB each
 _decode_flow = msgspec.json.Decoder(FlowView).decode
 
@@ -32,11 +34,15 @@ def routes(parts: Parts) -> list[Any]:
     @get("/")
     async def home() -> Response[bytes]:
         live = queries.RunPage(state=STATE_SETS["active"], limit=LIVE_RUNS)
-        (flows, as_of), runs, (summary, _), late = await asyncio.gather(
+        since = parts.clock() - YESTERDAY
+        problems = queries.RunPage(state=STATE_SETS["problem"], since=since, limit=FAILED_RUNS)
+        (flows, as_of), runs, failed, (summary, _), late, services = await asyncio.gather(
             parts.asker.value("flows", queries.FlowList(), list[msgspec.Raw]),
             parts.asker.query("runs", live),
+            parts.asker.query("runs", problems),
             parts.asker.value("summary", queries.Summary(), SummaryView),
-            schedules.late(parts.asker, parts.clock() - LATE_WITHIN),
+            schedules.late(parts.asker, since),
+            ask_all(parts),
         )
         shown = msgspec.json.decode(runs.value)["runs"]
         return html(
@@ -47,6 +53,8 @@ def routes(parts: Parts) -> list[Any]:
             live_runs=[shapes.run_shape(run) for run in shown],
             summary=shapes.plain(summary),
             late=late,
+            failed=[shapes.run_shape(run) for run in msgspec.json.decode(failed.value)["runs"]],
+            services=shapes.plain(system_health(services).services),
             version=parts.version,
         )
 

@@ -22,7 +22,13 @@ from perfect_schemas.ids import is_id
 FILTERS = ("flow", "state", "tag", "configuration", "worker", "text", "since", "until", "sort")
 MOST_CHOSEN = 1000
 AT_ONCE = 16
-ACTIONS: dict[str, Callable[[Parts, str], Awaitable[Any]]] = {"cancel": cancel_run, "retry": retry_run}
+
+
+async def _retry(parts: Parts, run: str) -> None:
+    await retry_run(parts, run, None)
+
+
+ACTIONS: dict[str, Callable[[Parts, str], Awaitable[Any]]] = {"cancel": cancel_run, "retry": _retry}
 
 
 class _Named(msgspec.Struct):
@@ -33,15 +39,17 @@ class _Named(msgspec.Struct):
 
 
 class ListQuery(RunQuery, frozen=True, kw_only=True):
-    """asked, refused: what has just been done to the chosen ones, said above the list."""
+    """asked: what the chosen ones have just been asked for, `<action>.<how many>`; said above the list."""
 
     asked: str = ""
-    refused: int = 0
 
 
 def typed_time(text: str) -> str:
     """A field for a date and a time leaves the seconds out when they are zero: RFC 3339 does not."""
     return f"{text}:00" if len(text) == len("2026-01-01T00:00") else text
+
+
+TIMES = {"since": typed_time, "until": typed_time}
 
 
 def shown_filters(request: AnyRequest, wanted: RunQuery) -> dict[str, str]:
@@ -105,6 +113,7 @@ async def listed(
     return html(
         "pages/runs.html",
         status=status,
+        own_query=urlencode([*kept.items(), *([("cursor", wanted.cursor)] if wanted.cursor else [])]),
         seq=position(reply.seq),
         runs=[shapes.run_shape(run) for run in found["runs"]],
         filters=filters,
@@ -120,11 +129,12 @@ async def listed(
 def routes(parts: Parts) -> list[Any]:
     @get("/runs")
     async def runs(request: AnyRequest) -> Response[bytes]:
-        wanted = query(request, ListQuery, read={"since": typed_time, "until": typed_time})
+        wanted = query(request, ListQuery, read=TIMES)
         return await listed(parts, request, wanted, told=told(wanted.asked))
 
     @post("/runs/chosen", status_code=303)
     async def chosen_runs(request: AnyRequest) -> Response[bytes]:
+        wanted = query(request, ListQuery, read=TIMES)
         fields = await form(request)
         action = fields.get("action", [""])[-1]
         if action not in ACTIONS:
@@ -132,9 +142,10 @@ def routes(parts: Parts) -> list[Any]:
             raise InvalidInput(f"action: {message}", [FieldError("action", message)])
         runs = chosen(fields)
         refused = await ask_each(parts, action, runs)
-        kept = [(name, fields[name][-1]) for name in (*FILTERS, "cursor") if fields.get(name, [""])[-1]]
-        if not refused:
-            return see(request, f"/runs?{urlencode([*kept, ('asked', f'{action}.{len(runs)}')])}")
-        ...
+        if refused:
+            asked = told(f"{action}.{len(runs) - len(refused)}") if len(runs) > len(refused) else ""
+            return await listed(parts, request, wanted, status=409, told=asked, refused=refused)
+        kept = [(name, text) for name, text in request.query_params.multi_items() if name != "asked"]
+        return see(request, f"/runs?{urlencode([*kept, ('asked', f'{action}.{len(runs)}')])}")
 
     return [runs, chosen_runs]

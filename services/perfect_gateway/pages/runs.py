@@ -1,17 +1,16 @@
-"""`/runs`: the list with its filters. `/runs/{id}`: one run, live."""
+"""`/runs/{id}`: one run, live."""
 
-import asyncio
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 from litestar import Response, get, post
 
 from perfect_gateway import shapes
-from perfect_gateway.api.runs import RunQuery, cancel_run, run_page
+from perfect_gateway.api.runs import cancel_run
 from perfect_gateway.live import fragments
 from perfect_gateway.outermost import POLICY
 from perfect_gateway.pages.page import html, position, see
+from perfect_gateway.pages.run_tabs import RunTabQuery, RunTabs
 from perfect_gateway.parts import Parts
 from perfect_gateway.reasons import explain
 from perfect_gateway.runs import folded_run, no_run, streamed_lines
@@ -21,19 +20,11 @@ from perfect_schemas.errors import NotFound
 from perfect_schemas.shown import artifact_view
 from perfect_schemas.views import ArtifactView
 
-FILTERS = ("flow", "state", "tag", "configuration", "text")
 LINES = 1000
 RUN_POLICY = {"content-security-policy": f"{POLICY}; img-src 'self' data: http: https:"}
 """A run may show images from anywhere."""
 TASKS_A_PAGE = 1000
 MOST_TASKS = 20_000
-
-
-class _Named(msgspec.Struct):
-    """Of a flow, what a filter takes."""
-
-    id: str
-    name: str
 
 
 class RunContext(msgspec.Struct, kw_only=True):
@@ -123,10 +114,11 @@ async def run_context(parts: Parts, wanted: str) -> dict[str, Any]:
     except NotFound:
         shown = await folded(parts, wanted)
     run = await explain(parts.bus, shown.run)
+    usual = (await parts.flows.facts(run["flow_id"])).usual
     return {
         "seq": position(shown.seq, shown.log_seq),
         "run": shapes.run_shape(run, result=True),
-        "tasks": [shapes.task_shape(task) for task in shown.tasks],
+        "tasks": [shapes.task_shape(task, usual) for task in shown.tasks],
         "logs": [shapes.numbered(line) for line in shown.logs],
         "artifacts": [shapes.artifact_shape(one) for one in shown.artifacts],
         "logs_earlier": f"/api/engine/runs/{wanted}/logs?limit=1000" if shown.earlier else None,
@@ -136,31 +128,20 @@ async def run_context(parts: Parts, wanted: str) -> dict[str, Any]:
 
 
 def routes(parts: Parts) -> list[Any]:
-    @get("/runs")
-    async def runs(request: AnyRequest) -> Response[bytes]:
-        wanted = query(request, RunQuery)
-        reply, (flows, _) = await asyncio.gather(
-            parts.asker.query("runs", run_page(wanted)),
-            parts.asker.value("flows", queries.FlowList(), list[_Named]),
-        )
-        found = msgspec.json.decode(reply.value)
-        filters = {name: request.query_params.get(name, "") for name in FILTERS}
-        kept = {name: text for name, text in filters.items() if text}
-        older = f"/runs?{urlencode({**kept, 'cursor': found['next']})}" if found["next"] else None
-        return html(
-            "pages/runs.html",
-            seq=position(reply.seq),
-            runs=[shapes.run_shape(run) for run in found["runs"]],
-            filters=filters,
-            flows=[{"id": flow.id, "name": flow.name} for flow in flows],
-            older=older,
-            first=wanted.cursor is None,
-            version=parts.version,
-        )
+    tabs = RunTabs(parts)
 
     @get("/runs/{run_id:str}")
     async def run(request: AnyRequest) -> Response[bytes]:
-        return html("pages/run.html", headers=RUN_POLICY, **await run_context(parts, run_id(request)))
+        wanted, asked = run_id(request), query(request, RunTabQuery)
+        if asked.n is not None:
+            return see(request, await tabs.address(wanted, asked))
+        if asked.at is not None:
+            context = await tabs.as_it_was(wanted, asked)
+        elif asked.tab == "overview":
+            context = await run_context(parts, wanted)
+        else:
+            context = await tabs.shown(wanted, asked)
+        return html("pages/run.html", headers=RUN_POLICY, **context)
 
     @post("/runs/{run_id:str}/cancel", status_code=303)
     async def cancel(request: AnyRequest) -> Response[bytes]:
@@ -168,4 +149,4 @@ def routes(parts: Parts) -> list[Any]:
         await cancel_run(parts, wanted)
         return see(request, f"/runs/{wanted}")
 
-    return [runs, run, cancel]
+    return [run, cancel]

@@ -1,4 +1,7 @@
-"""`/statistics`: how long everything takes. Of many flows, the tasks only when they are asked for."""
+"""`/statistics`: how long everything takes. Of many flows, the tasks only when they are asked for.
+
+`/statistics/tasks/{id}`: one task.
+"""
 
 from typing import Any, Literal
 
@@ -9,6 +12,7 @@ from perfect_gateway.pages.page import html
 from perfect_gateway.parts import Parts
 from perfect_gateway.wire import AnyRequest, query
 from perfect_schemas import queries
+from perfect_schemas.charts import TaskHistory
 
 FEW_FLOWS = 20
 
@@ -49,4 +53,12 @@ def routes(parts: Parts) -> list[Any]:
             "pages/statistics.html", **await statistics_context(parts, query(request, StatisticsPage))
         )
 
-    return [statistics]
+    @get("/statistics/tasks/{task_id:str}")
+    async def task_statistics(request: AnyRequest) -> Response[bytes]:
+        """One task: trend, histogram, versions compared."""
+        asked = TaskHistory(task=request.path_params["task_id"], runs=1)
+        reply = await parts.asker.query("task_history", asked)
+        task = msgspec.json.decode(reply.value)
+        return html("pages/task_statistics.html", task=task, version=parts.version)
+
+    return [statistics, task_statistics]

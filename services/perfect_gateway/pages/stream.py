@@ -4,9 +4,8 @@ from typing import Any
 
 import msgspec
 from litestar import Response, get
-from litestar.response import Stream
 
-from perfect_gateway.api.events import EVENT_STREAM, HEADERS, position_of, require_bus, written
+from perfect_gateway.api.events import EVENT_STREAM, position_of, require_bus, streamed
 from perfect_gateway.live import topics
 from perfect_gateway.parts import Parts
 from perfect_gateway.wire import AnyRequest, query
@@ -25,6 +24,6 @@ def routes(parts: Parts) -> list[Any]:
         since, unknown = position_of(request, wanted.after)
         require_bus(parts)
         frames = parts.hub.page(listed, since, unknown=unknown)
-        return Stream(written(frames), media_type=EVENT_STREAM, headers=HEADERS)
+        return streamed(request, frames)
 
     return [stream]

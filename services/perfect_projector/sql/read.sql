@@ -80,6 +80,9 @@ list_contains($state, runs.state)
 -- name: runs.where.tag
 list_contains(runs.tags, $tag)
 
+-- name: runs.where.worker
+client_name = $worker
+
 -- name: runs.where.configuration
 runs.configuration = $configuration
 

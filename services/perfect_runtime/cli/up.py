@@ -44,8 +44,9 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def run(arguments: argparse.Namespace) -> int:
     """0 stopped by a signal, 1 failed, 2 wrong usage."""
     try:
-        settings = Settings.load(overrides={name: getattr(arguments, name) for name in SETTINGS})
-        return asyncio.run(_up(settings, show_logs=arguments.logs))
+        overrides = {name: getattr(arguments, name) for name in SETTINGS}
+        settings, origin = Settings.load_with_origin(overrides=overrides)
+        return asyncio.run(_up(settings, origin, show_logs=arguments.logs))
     except InvalidInput as error:
         print(f"perfect up: {error.detail}", file=sys.stderr)
         return 2
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
 
 
-async def _up(settings: Settings, *, show_logs: bool) -> int:
+async def _up(settings: Settings, origin: dict[str, str], *, show_logs: bool) -> int:
     from perfect_runtime.cancelling import cancelled
     from perfect_runtime.up import System
 
@@ -65,7 +66,10 @@ async def _up(settings: Settings, *, show_logs: bool) -> int:
         asyncio.get_running_loop().add_signal_handler(sig, stopping.set)
     began = time.monotonic()
     system = System(
-        settings, notice=lambda text: print(text, file=sys.stderr, flush=True), show_logs=show_logs
+        settings,
+        notice=lambda text: print(text, file=sys.stderr, flush=True),
+        show_logs=show_logs,
+        origin=origin,
     )
     try:
         work = asyncio.create_task(_start(system, began))

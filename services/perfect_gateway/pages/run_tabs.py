@@ -1,0 +1,191 @@
+"""The tabs of a run's page, each with just what it shows, and the run as it was at one of its events (`?at=`)."""
+
+import asyncio
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+import msgspec
+
+from perfect_gateway import shapes
+from perfect_gateway.api import timeline
+from perfect_gateway.folded import run_of
+from perfect_gateway.live import fragments
+from perfect_gateway.pages.page import position
+from perfect_gateway.parts import Parts
+from perfect_gateway.past import Past, PastReader
+from perfect_gateway.reasons import explain
+from perfect_gateway.runs import no_run
+from perfect_schemas import queries
+from perfect_schemas.events import PerformanceEvent, RunEvent, TaskEvent
+from perfect_schemas.shown import artifact_view
+
+Tab = Literal["overview", "timeline", "graph", "tasks", "logs", "events", "artifacts", "parameters"]
+LINES = 1000
+TASKS_A_PAGE = 500
+TASKS_OF_TIMELINE = 200  # in the table beside the drawing; the tab of the tasks has them all
+MOST_OF_GRAPH = 20_000
+EVENTS_A_PAGE = 100
+EVENT_CHARACTERS = 20_000  # shown on a page; the API has all
+KINDS = sorted(
+    {
+        kind.__struct_config__.tag
+        for union in (RunEvent, TaskEvent, PerformanceEvent)
+        for kind in union.__args__
+    }
+)
+
+
+class RunTabQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """cursor: the page of tasks or events. kind: just events whose type begins so. task: a key, to be shown first.
+    at: an EVENTS sequence; the run is shown as it was then. n: the same by the event's place among the run's, from 0.
+    """
+
+    tab: Tab = "overview"
+    cursor: str | None = None
+    kind: str | None = None
+    task: str | None = None
+    at: int | None = None
+    n: int | None = None
+
+
+class RunTabs:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._past = PastReader(parts)
+
+    async def shown(self, wanted: str, asked: RunTabQuery) -> dict[str, Any]:
+        """What `pages/run.html` takes for `asked.tab`. Raises NotFound."""
+        reply = await self._parts.asker.of_run("run", queries.RunDetail(run_id=wanted), wanted)
+        run = await explain(self._parts.bus, msgspec.json.decode(reply.value))
+        context = {
+            "tab": asked.tab,
+            "run": shapes.run_shape(run, result=True),
+            "actions": shapes.actions(run),
+            "seq": position(reply.seq),
+            "version": self._parts.version,
+        }
+        match asked.tab:
+            case "logs":
+                context |= await self._logs(wanted, reply.seq)
+            case "events":
+                context |= await self._events(wanted, asked)
+            case "tasks":
+                context |= await self._tasks(run, asked)
+            case "timeline":
+                context["tasks"] = await self._listed(run, TASKS_OF_TIMELINE)
+            case "graph":
+                context["tasks"] = await self._listed(run, MOST_OF_GRAPH)
+            case "artifacts":
+                query = queries.ArtifactPage(run_id=wanted)
+                found, _ = await self._parts.asker.value("artifacts", query, queries.Artifacts)
+                context["artifacts"] = [shapes.artifact_shape(one) for one in found.artifacts]
+        return context
+
+    async def _logs(self, wanted: str, seq: int | None) -> dict[str, Any]:
+        query = queries.LogPage(run_id=wanted, limit=LINES, tail=True)
+        found, _ = await self._parts.asker.value("logs", query, queries.Logs)
+        return {
+            "seq": position(seq, found.seq),
+            "logs": [shapes.log_shape(line) for line in found.logs],
+            "logs_earlier": f"/api/engine/runs/{wanted}/logs?limit=1000"
+            if len(found.logs) == LINES
+            else None,
+        }
+
+    async def _events(self, wanted: str, asked: RunTabQuery) -> dict[str, Any]:
+        query = queries.EventPage(
+            run_id=wanted, kind=asked.kind, limit=EVENTS_A_PAGE, cursor=asked.cursor or None
+        )
+        found, _ = await self._parts.asker.value("events", query, queries.Events)
+        following = {"tab": "events", **({"kind": asked.kind} if asked.kind else {}), "cursor": found.next}
+        return {
+            "kinds": KINDS,
+            "kind": asked.kind or "",
+            "first": not asked.cursor,
+            "events": [_event_shape(one.seq, bytes(one.event)) for one in found.events],
+            "following": f"/runs/{wanted}?{urlencode(following)}" if found.next else None,
+        }
+
+    async def _tasks(self, run: dict[str, Any], asked: RunTabQuery) -> dict[str, Any]:
+        query = queries.TaskRunPage(run_id=run["id"], limit=TASKS_A_PAGE, cursor=asked.cursor or None)
+        facts, (found, _) = await asyncio.gather(
+            self._parts.flows.facts(run["flow_id"]),
+            self._parts.asker.value("task_runs", query, queries.TaskRuns),
+        )
+        following = urlencode({"tab": "tasks", "cursor": found.next or ""})
+        return {
+            "tasks": [shapes.task_shape(task, facts.usual) for task in shapes.plain(found.task_runs)],
+            "first": not asked.cursor,
+            "task": asked.task or "",
+            "following": f"/runs/{run['id']}?{following}" if found.next else None,
+        }
+
+    async def _listed(self, run: dict[str, Any], most: int) -> list[dict[str, Any]]:
+        found = await timeline.rows(self._parts, run["id"], most)
+        return [shapes.task_shape(task) for task in shapes.plain(found[:most])]
+
+    async def address(self, wanted: str, asked: RunTabQuery) -> str:
+        """Of the page that shows the run at its `asked.n`-th event."""
+        past = await self._past.read(wanted, asked.at)
+        place = min(max(asked.n or 0, 0), len(past.events) - 1)
+        return f"/runs/{wanted}?at={past.events[place][0]}"
+
+    async def as_it_was(self, wanted: str, asked: RunTabQuery) -> dict[str, Any]:
+        """The run at the event `asked.at`. The page is not live. Raises NotFound."""
+        past = await self._past.read(wanted, asked.at)
+        place = past.place(asked.at or 0)
+        seq, event = past.events[place]
+        history = await asyncio.to_thread(past.until, seq)
+        if history.run is None:
+            raise no_run(wanted)
+        facts = await self._parts.flows.facts(history.run.flow_id)
+        view = run_of(history, facts)
+        lives = sorted(history.artifacts.values(), key=lambda life: life.first_seq)
+        return {
+            "tab": "overview",
+            "now": shapes.plain(event.at),
+            "moment": _moment(past, place),
+            "run": shapes.run_shape(shapes.plain(view), result=True),
+            "tasks": fragments.task_dicts(history.tasks.values(), facts),
+            "logs": await self._lines(wanted, event.at),
+            "logs_earlier": None,
+            "artifacts": [shapes.artifact_shape(artifact_view(one)) for one in lives if one.kind is not None],
+            "actions": [],
+            "seq": None,
+            "version": self._parts.version,
+        }
+
+    async def _lines(self, wanted: str, moment: datetime) -> list[dict[str, Any]]:
+        query = queries.LogPage(run_id=wanted, limit=LINES)
+        found, _ = await self._parts.asker.value("logs", query, queries.Logs)
+        return [shapes.log_shape(line) for line in found.logs if line.at <= moment]
+
+
+def _moment(past: Past, place: int) -> dict[str, Any]:
+    """prior, following: the sequences of the events beside it, None at either end."""
+    events = past.events
+    seq, event = events[place]
+    return {
+        "n": place,
+        "count": len(events),
+        "seq": seq,
+        "at": shapes.plain(event.at),
+        "kind": event.type,
+        "task_key": event.task_key,
+        "prior": events[place - 1][0] if place > 0 else None,
+        "following": events[place + 1][0] if place + 1 < len(events) else None,
+    }
+
+
+def _event_shape(seq: int, data: bytes) -> dict[str, Any]:
+    said = msgspec.json.decode(data)
+    text = msgspec.json.format(data, indent=2).decode()
+    return {
+        "seq": seq,
+        "type": said.get("type", ""),
+        "at": said.get("at"),
+        "task_key": said.get("task_key"),
+        "source": said.get("source", ""),
+        "text": text if len(text) <= EVENT_CHARACTERS else f"{text[:EVENT_CHARACTERS]}…",
+    }

@@ -1,0 +1,191 @@
+"""The graph of a run: its task runs as boxes, each to the right of what had ended when it began. Pure.
+
+What a task took from another one is not recorded; in what order they ran, and which was called within which, is. In a
+scope, a line leads to a task from those that were the last to end before it began (the Hasse diagram of the intervals).
+Above `GROUP_ABOVE` task runs, one box stands for all of a name in its scope.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from perfect_ui.formats import duration, instant, number, task_number, tone
+
+GROUP_ABOVE = 40
+MOST_BOXES = 200
+BOX_WIDTH = 168
+BOX_HEIGHT = 38
+_ACROSS = 226
+_DOWN = 52
+_EDGE = 14
+_LABEL = 19  # characters that fit into a box
+_MARKS = {"good": "✓", "bad": "✕", "run": "▸", "warn": "↻", "pause": "‖", "wait": "○", "mute": "–"}
+_WORST_FIRST = ("bad", "warn", "run", "pause", "wait", "good", "mute")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    key: str
+    x: int
+    y: int
+    label: str
+    note: str
+    title: str
+    tone: str
+    mark: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    path: str
+    calls: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """Coordinates in pixels. left_out: boxes that were too many."""
+
+    width: int
+    height: int
+    grouped: bool
+    boxes: tuple[Box, ...]
+    lines: tuple[Line, ...]
+    left_out: int
+    box_width: int = BOX_WIDTH
+    box_height: int = BOX_HEIGHT
+
+
+@dataclass(slots=True, kw_only=True)
+class _Node:
+    """start, end: seconds since 1970. within: the name of the node that called it, in `nodes`."""
+
+    key: str
+    name: str
+    within: str
+    start: float
+    end: float
+    tones: list[str]
+    spent_ms: float | None = None
+    layer: int = 0
+    reach: int = 0  # the last layer of what it called
+
+
+def run_graph(tasks: list[dict[str, Any]], now: str, *, group_above: int = GROUP_ABOVE) -> Graph:
+    """`tasks`: task runs of the API in any order; those that have not started are left out."""
+    started = sorted((task for task in tasks if task["start_time"]), key=lambda task: task["start_time"])
+    grouped = len(started) > group_above
+    nodes: dict[str, _Node] = {}
+    for task in started:
+        _add(nodes, task, instant(now).timestamp(), grouped=grouped)
+    left_out = max(0, len(nodes) - MOST_BOXES)
+    nodes = dict(list(nodes.items())[:MOST_BOXES])
+    links = _layered(nodes)
+    places = _placed(nodes)
+    lines = [Line(path=_path(places[a], places[b]), calls=nodes[b].within == a and a != "") for a, b in links]
+    across = max((x for x, _ in places.values()), default=0)
+    down = max((y for _, y in places.values()), default=0)
+    return Graph(
+        width=across + BOX_WIDTH + _EDGE,
+        height=down + BOX_HEIGHT + _EDGE,
+        grouped=grouped,
+        boxes=tuple(_box(node, *places[name]) for name, node in nodes.items()),
+        lines=tuple(lines),
+        left_out=left_out,
+    )
+
+
+def _family(key: str) -> str:
+    """A key without the numbers: `load-3/parse-12` → `load/parse`."""
+    parts = []
+    for part in key.split("/"):
+        head, _, tail = part.rpartition("-")
+        parts.append(head if head and tail.isdecimal() else part)
+    return "/".join(parts)
+
+
+def _add(nodes: dict[str, _Node], task: dict[str, Any], now: float, *, grouped: bool) -> None:
+    key = task["task_key"]
+    name = _family(key) if grouped else key
+    start = instant(task["start_time"]).timestamp()
+    end = instant(task["end_time"]).timestamp() if task["end_time"] else max(now, start)
+    node = nodes.get(name)
+    if node is None:
+        within = name.rpartition("/")[0]
+        label = task["name"]
+        if not grouped and task_number(key) > 1:
+            label = f"{label} #{task_number(key)}"
+        nodes[name] = _Node(
+            key=key,
+            name=task.get("run_name") or label if not grouped else label,
+            within=within if within in nodes else "",
+            start=start,
+            end=end,
+            tones=[tone(task["state"])],
+            spent_ms=task["duration_ms"] if task["duration_ms"] is not None else (end - start) * 1000,
+        )
+        return
+    node.end = max(node.end, end)
+    node.tones.append(tone(task["state"]))
+
+
+def _layered(nodes: dict[str, _Node]) -> list[tuple[str, str]]:
+    """Gives every node its layer. Returns the links, (from, to)."""
+    scopes: dict[str, list[str]] = {}
+    for name, node in nodes.items():
+        scopes.setdefault(node.within, []).append(name)
+    links: list[tuple[str, str]] = []
+
+    def lay(within: str, first: int) -> int:
+        reach = first - 1
+        known: list[_Node] = []
+        names = scopes.get(within, [])
+        for name in names:
+            node = nodes[name]
+            before = [other for other in known if other.end <= node.start]
+            node.layer = max((other.reach + 1 for other in before), default=first)
+            newest = max((other.start for other in before), default=0.0)
+            links.extend(
+                (other_name, name)
+                for other_name, other in zip(names, known, strict=False)
+                if other.end <= node.start and other.end > newest
+            )
+            if within and not before:
+                links.append((within, name))
+            node.reach = max(node.layer, lay(name, node.layer + 1))
+            reach = max(reach, node.reach)
+            known.append(node)
+        return reach
+
+    lay("", 0)
+    return links
+
+
+def _placed(nodes: dict[str, _Node]) -> dict[str, tuple[int, int]]:
+    rows: dict[int, int] = {}
+    places: dict[str, tuple[int, int]] = {}
+    for name, node in nodes.items():
+        row = rows.get(node.layer, 0)
+        rows[node.layer] = row + 1
+        places[name] = (_EDGE + node.layer * _ACROSS, _EDGE + row * _DOWN)
+    return places
+
+
+def _path(a: tuple[int, int], b: tuple[int, int]) -> str:
+    x, y = a[0] + BOX_WIDTH, a[1] + BOX_HEIGHT // 2
+    to_x, to_y = b[0], b[1] + BOX_HEIGHT // 2
+    half = max((to_x - x) // 2, 20)
+    return f"M{x} {y}C{x + half} {y} {to_x - half} {to_y} {to_x} {to_y}"
+
+
+def _box(node: _Node, x: int, y: int) -> Box:
+    worst = next(kind for kind in _WORST_FIRST if kind in node.tones)
+    many = len(node.tones)
+    spent = node.spent_ms if many == 1 else (node.end - node.start) * 1000
+    note = duration(spent) if many == 1 else f"×{number(many)}, {duration(spent)}"
+    failed = node.tones.count("bad")
+    if failed and many > 1:
+        note = f"{note}, {number(failed)} failed"
+    label = node.name if len(node.name) <= _LABEL else f"{node.name[: _LABEL - 1]}…"
+    title = f"{node.name}: {note}"
+    return Box(key=node.key, x=x, y=y, label=label, note=note, title=title, tone=worst, mark=_MARKS[worst])
