@@ -7,6 +7,7 @@ in place of those that `sample` makes up.
 """
 
 import re
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +15,7 @@ import msgspec
 from litestar import Response, get
 
 from perfect_gateway.field_words import moments_of, words_of
+from perfect_gateway.pages import api as api_page
 from perfect_gateway.sample import sample
 from perfect_gateway.wire import json
 from perfect_schemas.errors import Problem
@@ -268,12 +270,11 @@ def _problem(status: int) -> dict[str, Any]:
 
 
 def routes(handlers: list[Any], version: str) -> list[Any]:
-    made: list[bytes] = []
+    described = cache(lambda: document(handlers, version))
+    encoded = cache(lambda: msgspec.json.encode(described()))
 
     @get(["/schema", "/schema/openapi.json"])
     async def schema() -> Response[bytes]:
-        if not made:
-            made.append(msgspec.json.encode(document(handlers, version)))
-        return json(made[0])
+        return json(encoded())
 
-    return [schema]
+    return [schema, *api_page.routes(described, version)]

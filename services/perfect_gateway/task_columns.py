@@ -3,14 +3,65 @@
 A row is named by its task key. What few rows have (a warning, an error, a name of its own) is a map from the row's place.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from perfect_gateway.facts import Usual
-from perfect_schemas.views import TaskRunView
+
+
+class Told(Protocol):
+    @property
+    def message(self) -> str: ...
+
+
+class TaskLike(Protocol):
+    """A task run as the API says it, or as much of it as is drawn."""
+
+    @property
+    def task_key(self) -> str: ...
+    @property
+    def task_id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def start_time(self) -> datetime | None: ...
+    @property
+    def end_time(self) -> datetime | None: ...
+    @property
+    def duration_ms(self) -> int | None: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def performance_warning(self) -> dict[str, str] | None: ...
+    @property
+    def error(self) -> Told | None: ...
+    @property
+    def run_name(self) -> str | None: ...
+
+
+class TaskError(msgspec.Struct):
+    message: str = ""
+
+
+class TaskRow(msgspec.Struct):
+    """Of a task run, what is drawn: the rest of the answer is not decoded."""
+
+    task_key: str
+    task_id: str
+    name: str
+    state: str
+    start_time: datetime | None
+    end_time: datetime | None
+    duration_ms: int | None
+    attempt: int
+    performance_warning: dict[str, str] | None = None
+    error: TaskError | None = None
+    run_name: str | None = None
 
 
 class TimelineTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,14 +99,14 @@ class TimelineView(msgspec.Struct, frozen=True, kw_only=True):
     label: dict[int, str] = {}
 
 
-def first_moment(run_start: datetime | None, tasks: Iterable[TaskRunView]) -> datetime | None:
+def first_moment(run_start: datetime | None, tasks: Iterable[TaskLike]) -> datetime | None:
     """A task that was taken over may have begun before its run: everything is counted from the first of all."""
     moments = [task.start_time for task in tasks if task.start_time is not None]
     return min([*moments, *([run_start] if run_start is not None else [])], default=None)
 
 
 def columns(
-    tasks: list[TaskRunView],
+    tasks: Sequence[TaskLike],
     usual: Mapping[str, Usual],
     *,
     seq: int | None,
@@ -101,7 +152,7 @@ def columns(
     )
 
 
-def _named(task: TaskRunView, usual: Usual | None) -> TimelineTask:
+def _named(task: TaskLike, usual: Usual | None) -> TimelineTask:
     if usual is None:
         return TimelineTask(id=task.task_id, name=task.name)
     return TimelineTask(

@@ -3,6 +3,7 @@
 import asyncio
 from importlib import resources
 
+import pytest
 from visitor import DESKTOP, PHONE
 
 AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
@@ -21,6 +22,7 @@ async def violations(visitor) -> list[str]:
     return await visitor.page.evaluate(VIOLATIONS, RULES)
 
 
+@pytest.mark.timeout(300)  # four times some twenty pages, each looked at by a hundred rules
 async def test_every_page_is_clean(visit, pages):
     async def look(scheme: str, viewport: dict[str, int]) -> dict[str, list[str]]:
         visitor = await visit("/", scheme=scheme, viewport=viewport)
@@ -36,7 +38,7 @@ async def test_every_page_is_clean(visit, pages):
         *(look(scheme, to) for scheme in ("light", "dark") for to in (DESKTOP, PHONE))
     )
     wrong = {page: found for one in looks for page, found in one.items() if found}
-    assert wrong == {}
+    assert wrong == {}, "\n".join(f"{page}: {one}" for page, found in wrong.items() for one in found)
 
 
 async def test_what_opens_is_clean_too(visit, pages):

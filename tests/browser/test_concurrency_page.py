@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from playwright.async_api import expect
-from running import Running
+from running import FLOWS, Running
 from site_client import Site
 from visitor import DESKTOP, PHONE, Visitor
 
@@ -39,6 +39,25 @@ async def test_a_limit_is_set_taken_waited_for_and_removed(system: Running, visi
     await page.get_by_role("button", name=f"Remove {LIMIT}").click()
     await expect(row).to_have_count(0)
     assert looking.navigations == 1
+
+
+async def test_a_task_that_waits_for_a_slot(system: Running, visit: Visit, tmp_path: Path) -> None:
+    await system.worker(FLOWS / "waiting.py", name="waiting")
+    async with Site.of(system.system.url) as site:
+        await site.http.put("/api/engine/limits/database", json={"slots": 0})
+        visitor = await visit("/concurrency")
+        await visitor.live()
+        row = visitor.page.locator("#limits tbody tr")
+        await expect(row).to_contain_text("0 of 0")
+        run_id = await system.trigger("limited", path=str(tmp_path / "trace"), times=1)
+        waits = row.locator("td").nth(3)
+        await expect(waits.locator("a")).to_have_attribute("href", f"/runs/{run_id}")
+        await expect(waits).to_contain_text("hold")
+        await site.http.put("/api/engine/limits/database", json={"slots": 1})
+        await expect(row).to_contain_text("of 1")
+        await expect(waits).to_have_text("nobody")
+        await system.until_final(run_id)
+    assert visitor.navigations == 1
 
 
 async def test_wrong_numbers_are_named(system: Running, visit: Visit) -> None:

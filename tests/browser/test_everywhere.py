@@ -1,5 +1,6 @@
 """What every page has: keys, the palette, themes, times in one's own zone, errors that say what to do."""
 
+import os
 import re
 import signal
 
@@ -29,6 +30,9 @@ async def test_search_and_rows_by_keys(visit, system):
     page = visitor.page
     await page.keyboard.press("/")
     await page.wait_for_url("**/runs#search")
+    await expect(page.locator("#search")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#search")).not_to_be_focused()
     await page.keyboard.press("/")
     await expect(page.locator("#search")).to_be_focused()
     await page.keyboard.type("gr?")
@@ -171,14 +175,14 @@ async def test_a_service_that_does_not_answer(visit, system):
     visitor = await visit("/")
     visitor.expected.append("status of 503")
     page = visitor.page
-    projector = next(child for child in system.system.children if "projector" in child.names)
-    projector.process.send_signal(signal.SIGSTOP)
+    projector = system.pid_now("projector")
+    os.kill(projector, signal.SIGSTOP)
     try:
         await visitor.goto("/runs?text=squares")
         await expect(page.locator("h1")).to_be_visible()
         await expect(page.get_by_text("perfect doctor")).to_be_visible()
     finally:
-        projector.process.send_signal(signal.SIGCONT)
+        os.kill(projector, signal.SIGCONT)
     await system.until_ready()
     await page.get_by_role("link", name="Try again").click()
     await expect(page.locator("h1")).to_have_text("Runs")

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from eventually import eventually
 from measured import RUNS, serving, told
 from playwright.async_api import expect
 from running import FLOWS, Running
@@ -22,8 +23,14 @@ INK = """(canvas) => {
 }"""
 
 
+async def known(site: Site, flow: str) -> bool:
+    return any(one["name"] == flow for one in await site.get("/api/engine/flows"))
+
+
 async def test_the_library_is_searched(system: Running, visit: Visit) -> None:
     await system.worker(FLOWS / "busy.py", name="w2")
+    async with Site.of(system.system.url) as site:
+        await eventually(lambda: known(site, "Squares"))
     visitor = await visit("/flows")
     page = visitor.page
     cards = page.locator(".flow-card")
@@ -117,8 +124,8 @@ async def test_the_form_of_every_kind_of_parameter(
     """Numbers, choices, lists and nested objects as JSON, a tick; what is wrong is said at its field and stays typed."""
     await serving(system, tmp_path)
     async with Site.of(system.system.url) as site:
-        flow = (await site.get("/api/engine/flows/Measured"))["id"]
-    visitor = await visit(f"/flows/{flow}", script=script)
+        await eventually(lambda: known(site, "Measured"))
+    visitor = await visit("/flows/Measured", script=script)
     page = visitor.page
     form = page.locator("#trigger-form")
     await expect(form.get_by_label("names")).to_have_value('["a"]')

@@ -160,7 +160,7 @@ def attacked(
 def send_to(url: str, session: requests.Session, seen: set[int], *, negative: bool) -> Callable[[Any], None]:
     def send(case: Any) -> None:
         assume("" not in (case.query or {}).values())  # a field of a form that is left empty is left out
-        answer = case.call(base_url=url, session=session, timeout=20)
+        answer = case.call(base_url=url, session=session, timeout=60)
         seen.add(answer.status_code)
         case.validate_response(answer, checks=[*CHECKS, negative_data_rejection] if negative else CHECKS)
 

@@ -92,7 +92,7 @@ class Visitor:
     def check(self) -> None:
         known = [re.compile(pattern) for pattern in (*CHROMIUM_SAYS, *self.expected)]
         wrong = [text for text in self._wrong if not any(pattern.search(text) for pattern in known)]
-        assert wrong == []
+        assert wrong == [], "\n".join(wrong)
         assert self.requests > 0
 
     def _on_console(self, message: ConsoleMessage) -> None:

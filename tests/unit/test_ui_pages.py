@@ -87,8 +87,8 @@ FORECAST = {
 }
 FLOW_STATISTICS = STATISTICS | {"queued": DISTRIBUTION, "launch": None, "forecast": FORECAST}
 DAYS = [{"day": f"2026-01-0{n}", "p50_ms": 4.0 + n, "p95_ms": 9.0} for n in (1, 2, 4)]
-SUMMARY = {"running": 1, "waiting": 0, "completed_24h": 1000, "failed_24h": 0, "clients": 0}
-FILTERS = {"flow": "f1", "state": "", "tag": EVIL, "configuration": "", "text": EVIL}
+SUMMARY = {"running": 1, "waiting": 0, "completed_24h": 1000, "failed_24h": 0, "clients": 0, "hours": [[0, 0]] * 23 + [[990, 10]]}
+FILTERS = {"flow": "f1", "state": "", "tag": EVIL, "configuration": "", "worker": EVIL, "text": EVIL, "since": "", "until": "", "sort": ""}
 NO_FILTERS = dict.fromkeys(FILTERS, "")
 LIVE = {"seq": "12.3", "csrf_token": EVIL, "version": "1", "now": NOW}
 PROBLEMS = [
@@ -138,17 +138,27 @@ SCHEDULE_FORM = {
     "flows": [{"id": "f1", "name": EVIL}], "zones": ["UTC"], "words": EVIL, "zone": EVIL, "coming": COMING,
 }  # fmt: skip
 
+TASK_HISTORY = {
+    "task_id": "t1", "task_name": EVIL, "flow_id": "f1", "flow_name": EVIL,
+    "statistic": STATISTICS | {"min_duration_ms": 4.0, "max_duration_ms": 5.0},
+    "versions": [STATISTICS | {"flow_version": EVIL}], "histogram": [{"low_ms": 4.0, "high_ms": 5.0, "count": 1}],
+}  # fmt: skip
+
 PAGES = {
-    "home": ("home", {"flows": [flow(), flow(id="f2", recent=[], statistics=None, parameters={})], "live_runs": [run()], "summary": SUMMARY, "late": [SKIPPED | {"schedule_id": "s1", "flow_name": EVIL, "schedule_name": EVIL, "times": 3}]}),
+    "home": ("home", {"flows": [flow(), flow(id="f2", recent=[], statistics=None, parameters={})], "live_runs": [run()], "summary": SUMMARY, "failed": [run("FAILED")], "services": [{"name": "engine", "status": "missing", "lag": 3, "lag_ms": 40, "detail": ""}, {"name": "projector", "status": "degraded", "lag": 0, "lag_ms": 0, "detail": EVIL}], "late": [SKIPPED | {"schedule_id": "s1", "flow_name": EVIL, "schedule_name": EVIL, "times": 3}]}),
     "home, empty": ("home", {"flows": [], "live_runs": [], "summary": SUMMARY}),
-    "runs": ("runs", {"runs": [run(state, id=state) for state in STATES], "filters": FILTERS, "flows": [{"id": "f1", "name": EVIL}], "older": "/runs?before=x", "first": False}),
-    "runs, empty": ("runs", {"runs": [], "filters": NO_FILTERS, "flows": [], "older": None, "first": True}),
+    "runs": ("runs", {"runs": [run(state, id=state) for state in STATES], "filters": FILTERS, "flows": [{"id": "f1", "name": EVIL}], "older": "/runs?before=x", "first": False, "workers": [EVIL], "own_query": "text=x", "told": EVIL, "refused": {"r1": EVIL}}),
+    "runs, empty": ("runs", {"runs": [], "filters": NO_FILTERS, "flows": [], "older": None, "first": True, "workers": [], "own_query": ""}),
     "run": ("run", {"run": run(), "tasks": [task()], "logs": [log(), log(2, task_run_id="t1", task_key=EVIL)], "logs_earlier": "/x", "actions": ["cancel"]}),
     "run, bare": ("run", {"run": bare_run(), "tasks": [], "logs": [], "logs_earlier": None}),
     "run, large": ("run", {"run": run("FAILED", end_time=NOW), "tasks": [task("COMPLETED", id=f"t{n}") for n in range(1200)], "logs": [], "logs_earlier": None}),
     "flow": ("flow", {"flow": flow(), "runs": [run()], "task_statistics": [STATISTICS], "values": {"p.a": EVIL}, "problems": PROBLEMS, "run_tags": EVIL}),
     "flow, bare": ("flow", {"flow": flow(tasks=[], recent=[], statistics=None, schedules=[], parameters={}, version=None), "runs": [], "task_statistics": []}),
     "statistics": ("statistics", {"statistics": {"tasks": [STATISTICS], "flows": [FLOW_STATISTICS]}, "trends": {"s": DAYS}}),
+    "task": ("task_statistics", {"task": TASK_HISTORY}),
+    "task, long ago": ("task_statistics", {"task": TASK_HISTORY | {"histogram": []}}),
+    "flows": ("flows", {"cards": [perfect_ui.render("parts/flow_card.html", flow=flow())], "known": 2, "text": EVIL}),
+    "flows, empty": ("flows", {"cards": [], "known": 0, "text": ""}),
     "statistics, empty": ("statistics", {"statistics": {"tasks": [], "flows": []}, "trends": {}}),
     "sql": ("sql", {**SQL, "query": EVIL, "name": EVIL, "result": RESULT, "problem": None}),
     "sql, wrong": ("sql", {**SQL, "query": EVIL, "name": "", "result": None, "problem": {"title": EVIL, "detail": EVIL}}),

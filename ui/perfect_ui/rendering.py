@@ -44,6 +44,7 @@ _OPTIONAL: dict[str, Any] = {
     "late": (),
     "made_by": None,
     "tab": "overview",
+    "is_large": False,
     "moment": None,
     "first": True,
     "following": None,

@@ -12,7 +12,7 @@ export function drawOutcomes(outcomes: Outcomes): Drawing {
   const last = Math.max(...known.keys());
   const first = Math.min(...known.keys(), last - (LEAST_DAYS - 1) * DAY_MS);
   const days: number[] = [];
-  for (let day = first; day <= last; day += DAY_MS) days.push(day);
+  if (known.size > 0) for (let day = first; day <= last; day += DAY_MS) days.push(day);
   const column = (name: "completed" | "failed" | "cancelled"): number[] =>
     days.map((day) => outcomes[name][known.get(day) ?? -1] ?? 0);
   const [completed, failed, cancelled] = [column("completed"), column("failed"), column("cancelled")];
@@ -41,7 +41,7 @@ export function drawOutcomes(outcomes: Outcomes): Drawing {
         },
         series: [{}, series(colours.bad), series(colours.mute), series(colours.good)],
         axes: [
-          axis(colours, { incrs: [1, 2, 5, 7, 14], space: 60, grid: { show: false }, values: (_, splits) => splits.map((n) => (days[n] === undefined ? "" : SHORT.format(days[n]))) }),
+          axis(colours, { incrs: [1, 2, 5, 7, 14], space: 60, size: 32, grid: { show: false }, values: (_, splits) => splits.map((n) => (days[n] === undefined ? "" : SHORT.format(days[n]))) }),
           axis(colours, { size: 42, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000, 10000, 50000, 100000] }),
         ],
       };

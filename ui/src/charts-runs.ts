@@ -4,7 +4,7 @@ import type { RunPoints, Usual } from "./charts-data";
 import { axis, type Drawing } from "./charts-frame";
 import type { Palette } from "./charts-palette";
 import { durationScale } from "./charts-scale";
-import { absolute, duration, tickLabel } from "./format";
+import { absolute, duration } from "./format";
 
 const DAY_MS = 86_400_000;
 const SOON_MS = 600_000;
@@ -18,7 +18,7 @@ export function drawRuns(runs: RunPoints, usual: Usual): Drawing {
   const kinds = runs.id.map((_, n) => kindOf(runs.state[n] ?? "", runs.severity[n] ?? null));
   const mean = usual.avg_duration_ms;
   const sigma = usual.std_dev_ms ?? 0;
-  const { scale, isLogarithmic, floor } = durationScale([...runs.duration_ms, mean === null ? null : mean + sigma]);
+  const { scale, axis: durations, isLogarithmic, floor } = durationScale([...runs.duration_ms, mean === null ? null : mean + sigma]);
   return {
     words: `${inWords(kinds, usual)}${isLogarithmic ? " The scale is logarithmic." : ""}`,
     empty: runs.id.length === 0,
@@ -33,8 +33,8 @@ export function drawRuns(runs: RunPoints, usual: Usual): Drawing {
       },
       series: [{}, { paths: () => null, points: { show: false } }],
       axes: [
-        axis(colours, { incrs: STEPS, space: 90, grid: { show: false }, values: (_, splits) => splits.map((n) => timeOf(runs.at, n)) }),
-        axis(colours, { size: 62, values: (_, splits) => splits.map((ms) => (ms === null ? "" : tickLabel(Math.round(ms * 1000) / 1000))) }),
+        axis(colours, { incrs: STEPS, space: 90, size: 32, grid: { show: false }, values: (_, splits) => splits.map((n) => timeOf(runs.at, n)) }),
+        axis(colours, durations),
       ],
       hooks: {
         drawAxes: [(chart) => drawBand(chart, mean, sigma, floor, colours)],

@@ -3,7 +3,7 @@ import type { FlowHistory } from "./charts-data";
 import { axis, type Drawing } from "./charts-frame";
 import type { Palette } from "./charts-palette";
 import { durationScale } from "./charts-scale";
-import { absolute, duration, tickLabel } from "./format";
+import { absolute, duration } from "./format";
 
 const MOST = 6;
 const COLOURS: (keyof Palette)[] = ["accent", "point", "warn", "pause", "bad", "wait"];
@@ -13,8 +13,8 @@ export function drawTasks(history: FlowHistory): Drawing {
   const { runs } = history;
   const tasks = history.tasks.slice(0, MOST);
   const rest = history.tasks.length - tasks.length;
-  const { scale, isLogarithmic, floor } = durationScale(tasks.flatMap((task) => task.duration_ms));
-  const line = (durations: (number | null)[]): (number | null)[] => durations.map((ms) => (ms === null ? null : Math.max(ms, floor)));
+  const { scale, axis: durations, isLogarithmic, floor } = durationScale(tasks.flatMap((task) => task.duration_ms));
+  const line = (points: (number | null)[]): (number | null)[] => points.map((ms) => (ms === null ? null : Math.max(ms, floor)));
   return {
     words: tasks.length
       ? `Mean duration in each run${rest ? `, of the ${tasks.length} tasks that take longest` : ""}.${isLogarithmic ? " The scale is logarithmic." : ""}`
@@ -47,7 +47,7 @@ export function drawTasks(history: FlowHistory): Drawing {
       ],
       axes: [
         axis(colours, { show: false }),
-        axis(colours, { size: 62, values: (_, splits) => splits.map((ms) => (ms === null ? "" : tickLabel(Math.round(ms * 1000) / 1000))) }),
+        axis(colours, durations),
       ],
     }),
   };

@@ -89,6 +89,8 @@ function paintRow(context: CanvasRenderingContext2D, view: View, row: Row, y: nu
   context.clip();
   for (const task of row.group ? byWeight(row.tasks) : row.tasks) bar(context, view, task, middle - BAR / 2, colours);
   context.restore();
+  const [only] = row.tasks;
+  if (!row.group && only) elsewhere(context, view, only, middle, colours);
   const indent = row.within ? 14 : 0;
   context.textAlign = "left";
   context.font = `12px ${colours.font}`;
@@ -102,6 +104,16 @@ function paintRow(context: CanvasRenderingContext2D, view: View, row: Row, y: nu
   context.font = `12px ${colours.font}`;
   context.fillStyle = colours.soft ?? "";
   context.fillText(noteOf(row, view.now), view.width - 14, middle);
+}
+
+/** Where to look for a bar that is beside what is shown. */
+function elsewhere(context: CanvasRenderingContext2D, view: View, task: Task, middle: number, colours: Palette): void {
+  const before = (task.end ?? view.now) < view.from;
+  if (!before && (task.start ?? 0) <= view.to) return;
+  context.font = `11px ${colours.font}`;
+  context.fillStyle = colours.faint ?? "";
+  context.textAlign = before ? "left" : "right";
+  context.fillText(before ? "◂" : "▸", before ? view.label + 4 : view.width - view.took - 4, middle);
 }
 
 export function noteOf(row: Row, now: number): string {

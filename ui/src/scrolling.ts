@@ -1,6 +1,6 @@
 // Boxes that scroll sideways can be reached, and scrolled, without a mouse: only while there is something to scroll.
 export function startScrolling(): void {
-  const boxes = document.querySelectorAll<HTMLElement>(".table-wrap");
+  const boxes = document.querySelectorAll<HTMLElement>(".table-wrap:not([tabindex])"); // the others say it themselves
   const watch = new ResizeObserver((entries) => entries.forEach((entry) => show(entry.target as HTMLElement)));
   for (const box of boxes) {
     watch.observe(box);

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -43,7 +43,7 @@ class Listeners:
     def __len__(self) -> int:
         return len(self._open)
 
-    async def listen(self, wanted: Wanted) -> AsyncIterator[bytes]:
+    async def listen(self, wanted: Wanted) -> AsyncGenerator[bytes]:
         """The frames of one listener, which is there from the first frame until the iterator is closed."""
         listener = Listener(
             self._bus,

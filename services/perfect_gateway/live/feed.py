@@ -5,7 +5,7 @@ off and loses nothing: its queue is dropped and it reads the streams again from 
 from the streams cannot be given: then it hears `resync` and goes on with what there is.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from perfect_bus import Bus
 from perfect_bus.purging import missing
@@ -68,7 +68,7 @@ class Feed:
 
     async def read(
         self, since: Position | None, *, run_id: str | None, logs: bool, definitions: bool
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """The frames after `since` (None: from now on), until the gateway stops. Raises BusUnavailable."""
         reader = Reader(run_id, logs=logs, definitions=definitions)
         self.readers.add(reader)

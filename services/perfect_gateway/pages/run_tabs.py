@@ -22,8 +22,9 @@ from perfect_schemas.shown import artifact_view
 
 Tab = Literal["overview", "timeline", "graph", "tasks", "logs", "events", "artifacts", "parameters"]
 LINES = 1000
-TASKS_A_PAGE = 500
-TASKS_OF_TIMELINE = 200  # in the table beside the drawing; the tab of the tasks has them all
+TASKS_ON_ONE_PAGE = 500
+TASKS_A_PAGE = 100  # of a run with more
+TASKS_OF_TIMELINE = 100  # in the table beside the drawing; the tab of the tasks has them all
 MOST_OF_GRAPH = 20_000
 EVENTS_A_PAGE = 100
 EVENT_CHARACTERS = 20_000  # shown on a page; the API has all
@@ -47,6 +48,26 @@ class RunTabQuery(msgspec.Struct, frozen=True, kw_only=True):
     task: str | None = None
     at: int | None = None
     n: int | None = None
+
+
+class _Drawn(msgspec.Struct):
+    """Of a task run, what a graph or a table beside a drawing takes."""
+
+    task_key: str
+    name: str
+    state: str
+    start_time: str | None
+    end_time: str | None
+    duration_ms: int | None
+    run_name: str | None = None
+
+
+class _DrawnPage(msgspec.Struct):
+    task_runs: list[_Drawn]
+    next: str | None = None
+
+
+_decode_drawn = msgspec.json.Decoder(_DrawnPage).decode
 
 
 class RunTabs:
@@ -108,7 +129,8 @@ class RunTabs:
         }
 
     async def _tasks(self, run: dict[str, Any], asked: RunTabQuery) -> dict[str, Any]:
-        query = queries.TaskRunPage(run_id=run["id"], limit=TASKS_A_PAGE, cursor=asked.cursor or None)
+        limit = TASKS_ON_ONE_PAGE if run["tasks_total"] <= TASKS_ON_ONE_PAGE else TASKS_A_PAGE
+        query = queries.TaskRunPage(run_id=run["id"], limit=limit, cursor=asked.cursor or None)
         facts, (found, _) = await asyncio.gather(
             self._parts.flows.facts(run["flow_id"]),
             self._parts.asker.value("task_runs", query, queries.TaskRuns),
@@ -122,8 +144,8 @@ class RunTabs:
         }
 
     async def _listed(self, run: dict[str, Any], most: int) -> list[dict[str, Any]]:
-        found = await timeline.rows(self._parts, run["id"], most)
-        return [shapes.task_shape(task) for task in shapes.plain(found[:most])]
+        found = await timeline.rows(self._parts, run["id"], most, _decode_drawn)
+        return [msgspec.structs.asdict(task) for task in found[:most]]
 
     async def address(self, wanted: str, asked: RunTabQuery) -> str:
         """Of the page that shows the run at its `asked.n`-th event."""
@@ -147,7 +169,7 @@ class RunTabs:
             "now": shapes.plain(event.at),
             "moment": _moment(past, place),
             "run": shapes.run_shape(shapes.plain(view), result=True),
-            "tasks": fragments.task_dicts(history.tasks.values(), facts),
+            "tasks": await asyncio.to_thread(fragments.task_dicts, list(history.tasks.values()), facts),
             "logs": await self._lines(wanted, event.at),
             "logs_earlier": None,
             "artifacts": [shapes.artifact_shape(artifact_view(one)) for one in lives if one.kind is not None],

@@ -1,5 +1,6 @@
 """`/runs/{id}`: one run, live."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -23,12 +24,11 @@ from perfect_schemas.views import ArtifactView
 LINES = 1000
 RUN_POLICY = {"content-security-policy": f"{POLICY}; img-src 'self' data: http: https:"}
 """A run may show images from anywhere."""
-TASKS_A_PAGE = 1000
-MOST_TASKS = 20_000
+TASKS = 500  # of a run with more, the overview lists some, and the browser draws the timeline from columns
 
 
 class RunContext(msgspec.Struct, kw_only=True):
-    """What `pages/run.html` shows. seq: EVENTS and LOGS sequences that it is as of."""
+    """What `pages/run.html` shows. seq: EVENTS and LOGS sequences that it is as of. is_large: `tasks` are the first ones."""
 
     run: dict[str, Any]
     tasks: list[dict[str, Any]]
@@ -37,6 +37,7 @@ class RunContext(msgspec.Struct, kw_only=True):
     seq: int | None
     log_seq: int
     earlier: bool
+    is_large: bool = False
 
 
 class _Tasks(msgspec.Struct):
@@ -59,23 +60,17 @@ class _Whole(msgspec.Struct):
 
 
 _decode_whole = msgspec.json.Decoder(_Whole).decode
-_decode_tasks = msgspec.json.Decoder(_Tasks).decode
 
 
 async def projected(parts: Parts, wanted: str) -> RunContext:
     """From the read model. Raises NotFound."""
-    asked = queries.WholeRun(run_id=wanted, tasks=TASKS_A_PAGE, lines=LINES)
+    asked = queries.WholeRun(run_id=wanted, tasks=TASKS, lines=LINES)
     reply = await parts.asker.query("whole_run", asked)
     found = _decode_whole(reply.value)
-    tasks, cursor = found.task_runs.task_runs, found.task_runs.next
-    while cursor is not None and len(tasks) < MOST_TASKS:
-        page = queries.TaskRunPage(run_id=wanted, limit=TASKS_A_PAGE, cursor=cursor)
-        more = _decode_tasks((await parts.asker.query("task_runs", page)).value)
-        tasks += more.task_runs
-        cursor = more.next
     return RunContext(
         run=found.run,
-        tasks=tasks,
+        tasks=found.task_runs.task_runs,
+        is_large=found.task_runs.next is not None,
         logs=found.logs.logs,
         artifacts=found.artifacts.artifacts,
         seq=reply.seq,
@@ -119,6 +114,7 @@ async def run_context(parts: Parts, wanted: str) -> dict[str, Any]:
         "seq": position(shown.seq, shown.log_seq),
         "run": shapes.run_shape(run, result=True),
         "tasks": [shapes.task_shape(task, usual) for task in shown.tasks],
+        "is_large": shown.is_large,
         "logs": [shapes.numbered(line) for line in shown.logs],
         "artifacts": [shapes.artifact_shape(one) for one in shown.artifacts],
         "logs_earlier": f"/api/engine/runs/{wanted}/logs?limit=1000" if shown.earlier else None,
@@ -141,6 +137,10 @@ def routes(parts: Parts) -> list[Any]:
             context = await run_context(parts, wanted)
         else:
             context = await tabs.shown(wanted, asked)
+        if (
+            len(context.get("tasks", ())) > TASKS
+        ):  # drawing them takes long: not on the loop that serves everybody
+            return await asyncio.to_thread(html, "pages/run.html", headers=RUN_POLICY, **context)
         return html("pages/run.html", headers=RUN_POLICY, **context)
 
     @post("/runs/{run_id:str}/cancel", status_code=303)
