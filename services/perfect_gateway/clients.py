@@ -15,6 +15,7 @@ from perfect_schemas.views import ClientView, FlowView
 LOG_LINES = 200  # of a process, on the page; the API has more
 MOST_RUNS = 1000
 MOST_GONE = 10
+WITHIN_S = 2.0  # the read model gets to reach what was heard
 HELD = ["RUNNING", "CANCELLING"]
 
 
@@ -38,15 +39,21 @@ async def processes(asker: Asker) -> list[dict[str, Any]] | None:
         return None
 
 
-async def workers(asker: Asker) -> dict[str, Any]:
+async def workers(asker: Asker, seq: int = 0) -> dict[str, Any]:
     """`there`: by name, each with the flows that it serves, the runs that it holds and its room. `gone`: the last few that
-    left or were lost. Runs are known by their client's name, so two clients of one name show the same ones.
+    left or were lost. seq: of EVENTS, which the runs are to be as of. Runs are known by their client's name, so two clients of one name show the same ones.
     """
-    present, (clients, _), (flows, _), (held, _) = await asyncio.gather(
+    present, (clients, _), (flows, _), held = await asyncio.gather(
         presence.present(asker.bus),
         asker.value("clients", queries.ClientList(), list[ClientView]),
         asker.value("flows", queries.FlowList(), list[FlowView]),
-        asker.value("runs", queries.RunPage(state=HELD, limit=MOST_RUNS), queries.Runs),
+        asker.value_when(
+            "runs",
+            queries.RunPage(state=HELD, limit=MOST_RUNS),
+            queries.Runs,
+            lambda _, as_of: as_of >= seq,
+            within_s=WITHIN_S,
+        ),
     )
     names = {flow.id: flow.name for flow in flows}
     since = {client.id: client.connected_at for client in clients}
@@ -73,14 +80,14 @@ async def workers(asker: Asker) -> dict[str, Any]:
     return {"there": there, "gone": gone[:MOST_GONE]}
 
 
-async def context(asker: Asker) -> dict[str, Any]:
+async def context(asker: Asker, seq: int = 0) -> dict[str, Any]:
     """What moves on `/clients`."""
-    known, found = await asyncio.gather(processes(asker), workers(asker))
+    known, found = await asyncio.gather(processes(asker), workers(asker, seq))
     return {"processes": known, "workers": found}
 
 
-async def drawn(asker: Asker) -> str:
-    found = await context(asker)
+async def drawn(asker: Asker, seq: int) -> str:
+    found = await context(asker, seq)
     return perfect_ui.render("parts/processes.html", **found) + perfect_ui.render(
         "parts/workers.html", **found
     )

@@ -7,7 +7,7 @@ compressor is late; but one whose reader takes nothing is cut off, so that it ho
 import asyncio
 import gzip
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from litestar.types import Message, Send
@@ -77,7 +77,7 @@ class Delivery:
     def __init__(self, send: "Send", request: dict[bytes, bytes]) -> None:
         self._send = send
         self._request = request
-        self._start: Message | None = None
+        self._start: Any = None  # the message that begins the answer
         self.stalled = False
 
     async def __call__(self, message: "Message") -> None:

@@ -32,7 +32,7 @@ def shape(limit: LimitView) -> dict[str, Any]:
     }
 
 
-async def drawn(asker: Asker) -> str:
+async def drawn(asker: Asker, _: int) -> str:
     return perfect_ui.render("parts/limits.html", **await context(asker))
 
 

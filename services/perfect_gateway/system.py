@@ -122,7 +122,7 @@ async def sizes(bus: Bus, settings: Settings) -> dict[str, Any]:
     return {"streams": on_bus, "disk": on_disk}
 
 
-async def drawn(bus: Bus, settings: Settings) -> str:
+async def drawn(bus: Bus, settings: Settings, _: int) -> str:
     return perfect_ui.render("parts/sizes.html", **await sizes(bus, settings))
 
 

@@ -57,8 +57,9 @@ def test_columns_are_of_one_length_and_count_from_the_first_moment():
 
 
 def events():
-    run = {"run_id": RUN, "source": "engine"}
+    run = {"id": "e", "run_id": RUN, "source": "engine"}
     of_task = {
+        "id": "e",
         "run_id": RUN,
         "source": "worker:w",
         "task_run_id": "t",
@@ -72,7 +73,7 @@ def events():
         RunStarted(**run, at=at(2), epoch=1, client_id="w"),
         TaskStarted(**of_task, at=at(3), epoch=1),
         TaskCompleted(**of_task, at=at(4), epoch=1, duration_ms=1000),
-        RunCompleted(**run, at=at(5), epoch=1),
+        RunCompleted(**run, at=at(5), epoch=1, duration_ms=3000),
     ]
     return [(10 * n + 5, event) for n, event in enumerate(said)]
 

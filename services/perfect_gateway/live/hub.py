@@ -31,7 +31,7 @@ class Hub:
         self.feed = Feed(bus, self.follower)
         self.lag = Lag(self._tell_pages)
         self.follower.listen(self.lag)
-        self.wholes = Wholes(self.board)
+        self.wholes = Wholes(self.board, self.follower)
         self.follower.listen(self.wholes)
         self._catch_up = CatchUp(bus, asker, flows, self.board)
         self._flows = flows

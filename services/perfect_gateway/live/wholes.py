@@ -13,6 +13,7 @@ import msgspec
 import perfect_ui
 from perfect_bus import Bus
 from perfect_gateway.live.chores import Chores
+from perfect_gateway.live.follower import Follower
 from perfect_gateway.live.pace import Pacer
 from perfect_schemas import subjects
 
@@ -20,24 +21,28 @@ if TYPE_CHECKING:
     from perfect_gateway.live.board import Board
 
 RUN = b'{"type":"run.'
-SETTLED_S = 0.4  # from what is said of a client until its presence and the read model say it, too
+SETTLED_S = 0.4  # from what is said until everybody who is asked has heard it, too
 Moved = Literal["run", "log", "client", "process", "output", "limit"]
 
 
 class Whole(msgspec.Struct, frozen=True):
-    """moved_by: what makes it be drawn again, at most every `every_s` seconds."""
+    """moved_by: what makes it be drawn again, at most every `every_s` seconds.
+
+    draw(seq): as it is at that sequence of EVENTS, or later.
+    """
 
     topic: str
     every_s: float
     moved_by: frozenset[Moved]
-    draw: Callable[[], Awaitable[str]]
+    draw: Callable[[int], Awaitable[str]]
 
 
 class Wholes:
     """A listener of the follower."""
 
-    def __init__(self, board: "Board") -> None:
+    def __init__(self, board: "Board", follower: Follower) -> None:
         self._board = board
+        self._follower = follower
         self._pacer = Pacer(self._draw)
         self._chores = Chores()
         self._by_topic: dict[str, Whole] = {}
@@ -69,6 +74,7 @@ class Wholes:
     def on_event(self, _seq: int, _run_id: str, data: bytes, /) -> None:
         if data.startswith(RUN):
             self.moved("run")
+            self._again_soon()
 
     def on_log(self, _seq: int, _run_id: str, _data: bytes, /) -> None:
         self.moved("log")
@@ -76,8 +82,8 @@ class Wholes:
     def on_definition(self, kind: str, _data: bytes, /) -> None:
         if kind in ("client", "process", "limit"):
             self.moved(kind)  # type: ignore[arg-type]
-        if kind in ("client", "process", "flow") and self._later is None:
-            self._later = asyncio.get_running_loop().call_later(SETTLED_S, self._settled)
+        if kind in ("client", "process", "flow"):
+            self._again_soon()
 
     def moved(self, what: Moved) -> None:
         for whole in self._by_topic.values():
@@ -87,11 +93,19 @@ class Wholes:
     async def frames(self, topics: frozenset[str], position: str) -> list[bytes]:
         """How they are now, for a page that comes. Raises PerfectError."""
         found = [self._by_topic[topic] for topic in sorted(topics) if topic in self._by_topic]
-        return [perfect_ui.frame(await whole.draw(), id=position) for whole in found]
+        return [perfect_ui.frame(await self._drawn(whole), id=position) for whole in found]
+
+    async def _drawn(self, whole: Whole) -> str:
+        return await whole.draw(self._follower.position.events)
+
+    def _again_soon(self) -> None:
+        if self._later is None:
+            self._later = asyncio.get_running_loop().call_later(SETTLED_S, self._settled)
 
     def _settled(self) -> None:
         self._later = None
         self.moved("client")
+        self.moved("limit")
 
     def _draw(self, topic: Hashable) -> None:
         self._chores.begin(topic, self._send(self._by_topic[str(topic)]))
@@ -99,5 +113,5 @@ class Wholes:
     async def _send(self, whole: Whole) -> None:
         if not self._board.audience.has(whole.topic):
             return
-        html = await whole.draw()
+        html = await self._drawn(whole)
         self._board.audience.send(whole.topic, perfect_ui.frame(html, id=str(self._board.position)))
