@@ -176,27 +176,32 @@ class RunSession:
         """Like cancel, but nothing more is written: the run belongs to somebody else. From any thread."""
         self.stop.abandon()
 
+    def follow_caller(self) -> None:
+        """A child run stops with its parent. Whoever finds the code left asks himself: the signal comes from another
+        thread, and the parent's asyncio task, which this one runs in, may have been cancelled before it is here.
+        """
+        if self.caller is None:
+            return
+        parent = self.caller.session
+        parent.follow_caller()
+        if parent.stop.kind == "abandon":
+            self.stop.abandon(parent.stop.reason)
+        elif parent.stop.kind == "suspend":
+            self.stop.suspend()
+        elif parent.stop.kind is not None:
+            self.stop.cancel(f"run {parent.run.run_id}")
+
     @contextmanager
     def _following_caller(self) -> Iterator[None]:
-        """A child run stops with its parent."""
         if self.caller is None:
             yield
             return
         parent = self.caller.session
-
-        def follow() -> None:
-            if parent.stop.kind == "abandon":
-                self.stop.abandon(parent.stop.reason)
-            elif parent.stop.kind == "suspend":
-                self.stop.suspend()
-            else:
-                self.stop.cancel(f"run {parent.run.run_id}")
-
-        parent.stop.add(follow)
+        parent.stop.add(self.follow_caller)
         try:
             yield
         finally:
-            parent.stop.remove(follow)
+            parent.stop.remove(self.follow_caller)
 
     @property
     def is_pausing(self) -> bool:

@@ -177,6 +177,7 @@ class Tries:
     def _ended_by(self, error: BaseException) -> Steps[Outcome]:
         """The flow's code was left by what is no Exception: a cancellation, an interrupt, `sys.exit()`."""
         stop = self._session.stop
+        self._session.follow_caller()
         try:
             if self._session.is_suspended:
                 return _SUSPENDED

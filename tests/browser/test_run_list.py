@@ -89,7 +89,7 @@ async def test_without_a_script(visit, system):
     await page.get_by_role("button", name="Retry").click()
     await expect(page.get_by_text("1 run was asked to run again.")).to_be_visible()
     assert asked(page) == {"state": "FAILED", "asked": "retry.1"}
-    history = await system.until(failed, lambda h: h.run is not None and h.run.attempt == 2)
+    history = await system.until(failed, lambda h: h.run is not None and h.run.epoch == 2)
     assert history.run is not None
 
 

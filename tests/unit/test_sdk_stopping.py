@@ -167,6 +167,17 @@ def test_an_abandoned_run_writes_nothing_more(which):
     assert not {"run.cancelled", "run.cancelling", "run.failed", "run.completed"} & set(kinds(session))
 
 
+def test_a_child_whose_parent_was_abandoned_a_moment_ago_writes_nothing_either():
+    session = session_of(calls_an_async_child)
+    thread, outcomes = in_thread(session)
+    assert started.wait(5)
+    session.stop.kind = "abandon"
+    session.stop._wakers[0]()  # the asyncio task is cancelled; the child's own signal is still to come
+    thread.join(5)
+    assert outcomes[0].state == "superseded"
+    assert not {"run.cancelled", "run.cancelling"} & set(kinds(session))
+
+
 def test_the_log_reveals_a_cancellation_whose_message_was_lost():
     @flow
     def main() -> None:

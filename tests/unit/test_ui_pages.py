@@ -87,8 +87,25 @@ FORECAST = {
 }
 FLOW_STATISTICS = STATISTICS | {"queued": DISTRIBUTION, "launch": None, "forecast": FORECAST}
 DAYS = [{"day": f"2026-01-0{n}", "p50_ms": 4.0 + n, "p95_ms": 9.0} for n in (1, 2, 4)]
-SUMMARY = {"running": 1, "waiting": 0, "completed_24h": 1000, "failed_24h": 0, "clients": 0, "hours": [[0, 0]] * 23 + [[990, 10]]}
-FILTERS = {"flow": "f1", "state": "", "tag": EVIL, "configuration": "", "worker": EVIL, "text": EVIL, "since": "", "until": "", "sort": ""}
+SUMMARY = {
+    "running": 1,
+    "waiting": 0,
+    "completed_24h": 1000,
+    "failed_24h": 0,
+    "clients": 0,
+    "hours": [[0, 0]] * 23 + [[990, 10]],
+}
+FILTERS = {
+    "flow": "f1",
+    "state": "",
+    "tag": EVIL,
+    "configuration": "",
+    "worker": EVIL,
+    "text": EVIL,
+    "since": "",
+    "until": "",
+    "sort": "",
+}
 NO_FILTERS = dict.fromkeys(FILTERS, "")
 LIVE = {"seq": "12.3", "csrf_token": EVIL, "version": "1", "now": NOW}
 PROBLEMS = [
