@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from visitor import DESKTOP, PHONE
 
 PICTURES = Path(__file__).parents[2] / "artifacts" / "screenshots"
@@ -11,6 +12,7 @@ SCREENS = {"desktop": DESKTOP, "phone": PHONE}
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
+@pytest.mark.timeout(240)  # many pages, each in two widths and themes
 async def test_every_page(visit, pages):
     PICTURES.mkdir(parents=True, exist_ok=True)
 
@@ -36,6 +38,7 @@ async def test_every_page(visit, pages):
     assert wide == {}, "pixels by which a page is wider than its screen"
 
 
+@pytest.mark.timeout(180)
 async def test_pages_are_named_for_screen_readers(visit, pages):
     """Every control has a name, every page one main heading, and no id is used twice."""
     visitor = await visit("/")
