@@ -173,6 +173,8 @@ class Runs:
             return
         if frame.keeps and child.is_alive:
             self._kept[frame.run_id] = (child, frame.epoch)
+            if held.cancelling:  # which its executor heard when the run was no longer running there
+                self._unwind(frame.run_id)
         if frame.outcome in ENDED_WELL:
             self._release(key)
             return

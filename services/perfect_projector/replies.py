@@ -12,6 +12,7 @@ import msgspec
 from perfect_projector import artifact_row, run_parts, schedule_row, view
 from perfect_projector import cursor as page_cursor
 from perfect_projector.chart_replies import flow_history, task_history
+from perfect_projector.drawn_replies import run_moment, task_columns, task_groups
 from perfect_projector.flow_shelf import FlowShelf
 from perfect_projector.merged_roll import MergedRolls
 from perfect_projector.run_counts import RunCounts
@@ -20,7 +21,7 @@ from perfect_projector.shown_runs import ShownRuns
 from perfect_projector.sql import select
 from perfect_projector.statistic_replies import MOST_DAYS, statistics
 from perfect_projector.values import timestamp
-from perfect_schemas import charts
+from perfect_schemas import charts, drawn
 from perfect_schemas import queries as q
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import NotFound
@@ -35,6 +36,7 @@ from perfect_schemas.views import (
 
 Cursor = Any
 MAX_LINES = 10_000
+MAX_LOG_TASKS = 300
 MAX_DECISIONS = 1000
 MAX_ARTIFACTS = 200  # each may be as large as a value in an event
 
@@ -50,7 +52,7 @@ def run(cursor: Cursor, query: q.RunDetail) -> RunView:
         raise _no_run(query.run_id)
     (row,) = with_history(cursor, rows)
     found = view.run_of(row)
-    if found.state != "RUNNING":
+    if found.state not in ("RUNNING", "PAUSED"):
         return found
     return with_queues(found, [name for (name,) in select(cursor, "untaken_queues", run_id=query.run_id)])
 
@@ -78,8 +80,10 @@ def logs(cursor: Cursor, query: q.LogPage) -> q.Logs:
         if not is_id(query.task_run_id):
             raise NotFound(f"there is no task run {query.task_run_id!r}")
         where["task_run_id"] = {"task_run_id": query.task_run_id}
-    if query.cursor is not None:
-        seq, n = page_cursor.decode(query.cursor, tuple[int, int])
+    if query.task:
+        where["task"] = {"task": query.task}
+    if query.cursor is not None or query.beyond is not None:
+        seq, n = query.beyond or page_cursor.decode(query.cursor or "", tuple[int, int])
         where["before" if query.tail else "after"] = {"seq": seq, "n": n}
     limit = _clamp(query.limit, MAX_LINES)
     rows = run_parts.logs(cursor, where, limit + 1, tail=query.tail)
@@ -89,11 +93,13 @@ def logs(cursor: Cursor, query: q.LogPage) -> q.Logs:
         rows.reverse()
     if not rows and query.cursor is None:
         _check_run(cursor, query.run_id)
+    keys = select(cursor, "log_tasks", run_id=query.run_id, limit=MAX_LOG_TASKS) if query.tasks else None
     return q.Logs(
         logs=[view.log_of(row) for row in rows],
         seq=offsets(cursor).get("LOGS", 0),
         next=more,
         total=select(cursor, "log_count", run_id=query.run_id)[0][0] if query.count else None,
+        tasks=None if keys is None else [key for (key,) in keys],
     )
 
 
@@ -227,6 +233,9 @@ REPLIES: dict[str, tuple[type, Callable[[Cursor, Any], Any]]] = {
     "whole_flow": (q.WholeFlow, whole_flow),
     "run": (q.RunDetail, run),
     "task_runs": (q.TaskRunPage, task_runs),
+    "task_columns": (drawn.TaskColumns, task_columns),
+    "task_groups": (drawn.TaskGroups, task_groups),
+    "run_moment": (drawn.RunMoment, run_moment),
     "logs": (q.LogPage, logs),
     "events": (q.EventPage, events),
     "artifacts": (q.ArtifactPage, artifacts),

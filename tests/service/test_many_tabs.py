@@ -48,7 +48,7 @@ class Tab:
         await tab.until(b"event: hello")
         return tab
 
-    async def until(self, text: bytes, timeout_s: float = 20) -> None:
+    async def until(self, text: bytes, timeout_s: float = 60) -> None:
         async with asyncio.timeout(timeout_s):
             while text not in self.heard:
                 data = await self._reader.read(65536)
@@ -60,7 +60,7 @@ class Tab:
     def last_id(self) -> str:
         return self.heard.rpartition(b"\nid: ")[2].partition(b"\n")[0].decode()
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         self._writer.close()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
@@ -81,9 +81,12 @@ async def pages(bus: Bus, start_service: Any, settings: Settings) -> GatewayServ
 
 @pytest.fixture
 async def tabs(pages: GatewayService) -> AsyncIterator[list[Tab]]:
-    opened = [await Tab.open(pages.port, "/events?topics=runs") for _ in range(TABS)]
-    yield opened
-    await asyncio.gather(*(tab.close() for tab in opened))
+    async with contextlib.AsyncExitStack() as stack:
+        opened = []
+        for _ in range(TABS):
+            opened.append(await Tab.open(pages.port, "/events?topics=runs"))
+            stack.push_async_callback(opened[-1].aclose)
+        yield opened
 
 
 async def test_a_change_is_drawn_once_for_all(
@@ -111,12 +114,12 @@ async def test_a_tab_that_comes_back_has_missed_nothing(
     runs = Runs(bus)
     first = await runs.schedule()
     await tabs[0].until(f"run-row-{first}".encode())
-    await tabs[0].close()
+    await tabs[0].aclose()
     missed = [await runs.schedule() for _ in range(3)]
     again = await Tab.open(pages.port, "/events?topics=runs", tabs[0].last_id)
     for run_id in missed:
         await again.until(f"run-row-{run_id}".encode())
-    await again.close()
+    await again.aclose()
 
 
 @pytest.mark.parametrize("kind", ["page", "program"])
@@ -127,18 +130,16 @@ async def test_a_reader_that_does_not_read_is_cut_off_alone(
     runs = Runs(bus)
     run_id = await runs.start()
     path = f"/events?topics=logs:{run_id}" if kind == "page" else f"/api/events?run_id={run_id}"
-    deaf = await Tab.open(pages.port, path, small=True)
-    assert pages.hub.clients == TABS + 1
-    said = 0
-    async with asyncio.timeout(15):
+    async with contextlib.aclosing(await Tab.open(pages.port, path, small=True)) as deaf:
+        assert pages.hub.clients == TABS + 1
+        said = 0
         while pages.hub.clients > TABS:
-            await runs.log(run_id, *("x" * 9000 for _ in range(10)))
+            await runs.log(run_id, *("x" * 9000 for _ in range(20)))
             said += 1
-    assert said > 1
-    after = await runs.schedule()
-    await asyncio.gather(*(tab.until(f"run-row-{after}".encode()) for tab in tabs))
-    assert pages.hub.clients == TABS
-    with pytest.raises((EOFError, ConnectionError)):
-        await deaf.until(b"never said")
-    await eventually(lambda: (pages.hub.board.audience.has(f"logs:{run_id}")) is False)
-    await deaf.close()
+        assert said > 1
+        after = await runs.schedule()
+        await asyncio.gather(*(tab.until(f"run-row-{after}".encode()) for tab in tabs))
+        assert pages.hub.clients == TABS
+        with pytest.raises((EOFError, ConnectionError)):
+            await deaf.until(b"never said")
+        await eventually(lambda: (pages.hub.board.audience.has(f"logs:{run_id}")) is False)
