@@ -1,6 +1,8 @@
 """Flows whose own work is nothing, so that what is measured is Perfect."""
 
+import os
 import time
+from pathlib import Path
 
 from perfect_sdk import flow, get_run_logger, task
 
@@ -39,3 +41,16 @@ def log_lines(count: int = 10_000) -> int:
     for n in range(count):
         logger.info("line %d", n)
     return count
+
+
+@task
+def step(path: str, n: int) -> None:
+    with Path(path).open("a") as said:
+        said.write(f"{n} {os.getpid()} {time.time_ns()}\n")
+    time.sleep(0.01)
+
+
+@flow(name="bench steps")
+def steps(path: str, count: int) -> None:
+    for n in range(count):
+        step(path, n)

@@ -16,17 +16,20 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+IDLE_S = 2.0
 
 
 class Api:
-    """One keep-alive connection to the gateway."""
+    """One keep-alive connection to the gateway; a new one after a pause, when the server may have closed it."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._used = 0.0
 
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any, dict[str, str]]:
         data = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": "application/json"} if data is not None else {}
+        self._begin()
         self._connection.request(method, path, data, headers)
         response = self._connection.getresponse()
         text = response.read()
@@ -34,10 +37,17 @@ class Api:
 
     def read(self, path: str) -> int:
         """The status, when all of the answer is there."""
+        self._begin()
         self._connection.request("GET", path)
         response = self._connection.getresponse()
         response.read()
         return response.status
+
+    def _begin(self) -> None:
+        now = time.monotonic()
+        if now > self._used + IDLE_S:
+            self._connection.close()
+        self._used = now
 
     def get(self, path: str) -> Any:
         status, value, _ = self.call("GET", path)
@@ -70,11 +80,19 @@ class System:
         self.folder = folder
         self.up = up
         self.ready_s = ready_s
+        self.workers: list[subprocess.Popen[bytes]] = []
         self.api = Api(port)
 
     def processes(self) -> list[int]:
         """`perfect up` and everything that it started."""
-        found = [self.up.pid]
+        return self._below(self.up.pid)
+
+    def worker_processes(self) -> list[int]:
+        """Every worker with its executors."""
+        return [pid for worker in self.workers if worker.poll() is None for pid in self._below(worker.pid)]
+
+    def _below(self, root: int) -> list[int]:
+        found = [root]
         for pid in found:
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
                 found += [int(child) for child in children.read_text().split()]
@@ -102,22 +120,29 @@ def system(
     processes: int | None = None,
     flows: Path = HERE / "flows.py",
     folder: Path | None = None,
+    durability: str = "default",
 ) -> Iterator[System]:
     """`perfect up` and `workers` workers, ended at the end. folder: of its data; None: a new one that is removed."""
     with contextlib.ExitStack() as temporary:
         if folder is None:
             folder = Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="perfect-bench-")))
         port = free_port()
-        environment = {**os.environ, "PERFECT_DATA_DIR": str(folder), "PERFECT_PORT": str(port)}
+        environment = {
+            **os.environ,
+            "PERFECT_DATA_DIR": str(folder),
+            "PERFECT_PORT": str(port),
+            "PERFECT_DURABILITY": durability,
+        }
         started = time.monotonic()
         up = _start(["up"], environment, folder / "up.log")
         children = [up]
         try:
-            running = System(port, folder, up, _healthy(port, up, started))
+            running = System(port, folder, up, _healthy(port, up, started, folder / "up.log"))
             for n in range(workers):
                 command = ["worker", str(flows), "--name", f"bench-{n}"]
                 command += ["--processes", str(processes)] if processes else []
-                children.append(_start(command, environment, folder / f"worker-{n}.log"))
+                running.workers.append(_start(command, environment, folder / f"worker-{n}.log"))
+                children.append(running.workers[-1])
             _clients(running.api, workers)
             yield running
         finally:
@@ -133,15 +158,15 @@ def _start(arguments: list[str], environment: dict[str, str], log: Path) -> subp
         )
 
 
-def _healthy(port: int, up: subprocess.Popen[bytes], started: float) -> float:
+def _healthy(port: int, up: subprocess.Popen[bytes], started: float, log: Path) -> float:
     while time.monotonic() < started + 30:
         if up.poll() is not None:
-            raise RuntimeError(f"perfect up ended with {up.returncode}")
+            raise RuntimeError(f"perfect up ended with {up.returncode}:\n{log.read_text()[-2000:]}")
         with contextlib.suppress(OSError, http.client.HTTPException):
             if Api(port).call("GET", "/api/health")[0] == 200:
                 return time.monotonic() - started
         time.sleep(0.01)
-    raise TimeoutError("perfect up is not healthy after 30 s")
+    raise TimeoutError(f"perfect up is not healthy after 30 s:\n{log.read_text()[-2000:]}")
 
 
 def _clients(api: Api, count: int) -> None:

@@ -1,31 +1,36 @@
-"""What `perfect up` costs while nothing runs: start until healthy, memory (PSS) and CPU of all its processes."""
+"""W5: what `perfect up` costs while nothing runs: start until healthy, memory (PSS) and CPU of all its processes."""
 
 import os
 import time
 from pathlib import Path
 
-from harness import report, system
+from figures import Figure, Workload
+from harness import System, system
 
 SECONDS = 10
+GOAL_READY_S = 1.5
+GOAL_MB = 200
+GOAL_PERCENT = 0.5
 
 
-def main() -> None:
-    with system(workers=0) as running:
-        time.sleep(3)
-        pids = running.processes()
-        before = cpu_seconds(pids)
-        time.sleep(SECONDS)
-        percent = (cpu_seconds(pids) - before) / SECONDS * 100
-        sizes = {f"{command(pid)} ({pid})": pss_mb(pid) for pid in pids}
-        total = sum(sizes.values())
+def measure(running: System, seconds: float = SECONDS, settle_s: float = 3) -> Workload:
+    """The system has no worker, and was started on nothing."""
+    time.sleep(settle_s)
+    pids = running.processes()
+    before = cpu_seconds(pids)
+    time.sleep(seconds)
+    percent = (cpu_seconds(pids) - before) / seconds * 100
+    sizes = {f"{command(pid)} ({pid})": pss_mb(pid) for pid in pids}
     for name, size in sizes.items():
         print(f"  {size:6.1f} MB  {name}")
-    report(
-        "idle",
-        f"healthy after {running.ready_s:.2f} s, {total:.0f} MB PSS, {percent:.2f} % CPU",
-        ready_s=running.ready_s,
-        pss_mb=total,
-        cpu_percent=percent,
+    return Workload(
+        id="W5",
+        done=f"`perfect up` from nothing, then idle for {seconds:g} s",
+        figures=[
+            Figure(name="start until healthy", unit="s", value=running.ready_s, goal=GOAL_READY_S),
+            Figure(name="memory", unit="MB PSS", value=sum(sizes.values()), goal=GOAL_MB),
+            Figure(name="processor", unit="% of a core", value=percent, goal=GOAL_PERCENT),
+        ],
     )
 
 
@@ -47,4 +52,5 @@ def command(pid: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with system(workers=0) as running:
+        measure(running).say()

@@ -11,6 +11,7 @@ from perfect_sdk.context import current
 from perfect_sdk.exceptions import NotSupported
 from perfect_sdk.futures import PerfectFuture
 from perfect_sdk.running.effects import drive_async, settle
+from perfect_sdk.submitting.upstream import Upstream, open_inputs
 from perfect_sdk.waiting.floor import around
 
 if TYPE_CHECKING:
@@ -136,11 +137,20 @@ class Pool:
         call.processes = None if call.is_remote else self._processes
         if call.is_remote:  # it only waits: hundreds at a time need no threads, nor the flow's loop
             self._submit_async(job, self._loop_of_its_own(), limited=False)
-        elif is_async and self._processes is None:
-            self._submit_async(job, self._session.loop or self._loop_of_its_own(), limited=True)
+            return PerfectFuture(call, job)
+        if is_async and self._processes is None:
+            job.loop = self._session.loop or self._loop_of_its_own()
+        if awaited := open_inputs(call):
+            Upstream(job, awaited, self._begin)
         else:
-            self._executor().submit(job.run)
+            self._begin(job)
         return PerfectFuture(call, job)
+
+    def _begin(self, job: Job) -> None:
+        if job.loop is None:
+            self._executor().submit(job.run)
+        else:
+            self._submit_async(job, job.loop, limited=True)
 
     def _executor(self) -> concurrent.futures.ThreadPoolExecutor:
         with self._lock:
@@ -235,7 +245,7 @@ class Pool:
     def drop_waiting(self) -> None:
         with self._lock:
             jobs = list(self._open.values())
-        for job in jobs:
+        for job in reversed(jobs):  # what waits for others first: their end would have it begun
             job.drop()
 
     def close(self) -> None:

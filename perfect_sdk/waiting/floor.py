@@ -105,7 +105,7 @@ class Floor:
         self._is_kept = False
         self._open: dict[Open, int] = {}  # a submitted call is opened twice: until its future is done, too
         self._unbegun: set[Open] = set()  # submitted ones that nothing has been done for
-        self._waiting: list[tuple[set[Open], list[concurrent.futures.Future[Any]], bool]] = []
+        self._waiting: dict[int, tuple[set[Open], list[concurrent.futures.Future[Any]], bool]] = {}
         self._pins = 0
         self._lock = threading.Lock()
 
@@ -115,7 +115,7 @@ class Floor:
         """Whether anything goes on but what sleeps, and what waits for the results of others. For clocks of tests."""
         waiting = {
             call
-            for calls, futures, _ in list(self._waiting)
+            for calls, futures, _ in list(self._waiting.values())
             if any(not future.done() for future in futures)
             for call in calls
         }
@@ -157,14 +157,14 @@ class Floor:
         """
         entry = (set(calls), futures, is_timed)
         with self._lock:
-            self._waiting.append(entry)
+            self._waiting[id(entry)] = entry
         if self.parked:
             self._choose()
         try:
             yield
         finally:
             with self._lock:
-                self._waiting.remove(entry)
+                del self._waiting[id(entry)]
 
     # -- what waits
 
@@ -240,7 +240,7 @@ class Floor:
         if self._pins and for_task:
             return True  # what the task is to be limited by would end with the epoch
         waiting: set[Open] = set().union(*(one.calls for one in parked))
-        for calls, futures, is_timed in self._waiting:
+        for calls, futures, is_timed in self._waiting.values():
             if not (is_timed and for_task) and not all(future.done() for future in futures):
                 waiting |= calls
         if any(one.is_held for one in parked):

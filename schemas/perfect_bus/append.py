@@ -4,17 +4,21 @@ Its outcome is one of three: stored (the sequence is returned), refused because 
 (`Conflict`, with what came), or unknown until the deadline (`BusUnavailable`). While it is unknown the outbox sends
 the same id again. A resend of an event that had been stored is answered "wrong last sequence" on a guarded subject,
 hence the look at what stands there: our own id among it means stored.
+
+`append_pair()` is two of them in one round trip, the second as a wish.
 """
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from perfect_bus.outbox import DEADLINE_S, WRONG_LAST_SEQUENCE
+from perfect_bus.outbox import DEADLINE_S, WRONG_LAST_SEQUENCE, Ack
 from perfect_schemas import codec
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event
-from perfect_schemas.errors import Failed, TooLarge
+from perfect_schemas.errors import BusUnavailable, Failed, TooLarge
 from perfect_schemas.streams import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
@@ -71,6 +75,48 @@ async def append(
     ack = await bus.outbox.send(
         subject, data, event.id, headers=guard_headers(subject, guard), deadline_s=deadline_s
     )
+    return await _sequence(bus, subject, event, guard, ack)
+
+
+async def append_pair(
+    bus: "Bus", subject: str, first: Event, second: Event, guard: Guard, *, deadline_s: float = DEADLINE_S
+) -> tuple[int, int | None]:
+    """Store `first` if `guard` holds, and `second` right behind it. Returns their sequences.
+
+    The sequence that `second` would be guarded on is not known yet when both are sent. It holds only if `first` is the
+    last message of the whole stream, which says more: nothing can stand between them. None when something else
+    came between, or when its outcome is unknown: append it as any other then. Raises what `append` raises of `first`.
+    """
+    datas = codec.encode(first), codec.encode(second)
+    for data in datas:
+        check_size(subject, data)
+    answer: asyncio.Future[Ack | BusUnavailable] = asyncio.get_running_loop().create_future()
+
+    def done(ack: Ack | BusUnavailable) -> None:
+        if not answer.done():
+            answer.set_result(ack)
+
+    bus.outbox.put(
+        subject, datas[0], first.id, headers=guard_headers(subject, guard), done=done, deadline_s=deadline_s
+    )
+    behind: Ack | None = None
+    with contextlib.suppress(BusUnavailable):
+        behind = await bus.outbox.send(
+            subject,
+            datas[1],
+            second.id,
+            headers={"Nats-Expected-Last-Msg-Id": first.id},
+            deadline_s=deadline_s,
+        )
+    ack = await answer
+    if isinstance(ack, BusUnavailable):
+        raise ack
+    seq = await _sequence(bus, subject, first, guard, ack)
+    return seq, behind.seq if behind is not None and behind.error is None else None
+
+
+async def _sequence(bus: "Bus", subject: str, event: Event, guard: Guard, ack: Ack) -> int:
+    """At which the answered event stands. Raises Conflict, or Failed for any other refusal."""
     if ack.error is None:
         return ack.seq
     if ack.error.err_code != WRONG_LAST_SEQUENCE:

@@ -83,12 +83,12 @@ class Asking(ABC):
                 reply = Reply(problem=Failed(f"{type(error).__name__}: {error}").problem())
             await self._respond(msg, codec.encode(reply))
 
-        async def each(msg: Msg) -> None:
+        def each(msg: Msg) -> None:
             task = asyncio.create_task(one(msg))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-        return await self.nc.subscribe(subject, queue=queue, cb=each)
+        return await self.nc.listen(subject, each, queue=queue)
 
     async def _respond(self, msg: Msg, data: bytes) -> None:
         if len(data) <= streams.REPLY_CHUNK_BYTES:

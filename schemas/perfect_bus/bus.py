@@ -13,6 +13,7 @@ from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 from nats.js.object_store import ObjectStore
 
+from perfect_bus import launchers
 from perfect_bus.asking import Asking
 from perfect_bus.client import Client
 from perfect_bus.connection import Connection
@@ -126,18 +127,33 @@ class Bus(Reading, Asking):
                 await self._create_stream(stream, replicas, limits.get(stream.name, stream.max_bytes))
         if f"KV_{subjects.CLIENTS}" not in present:
             await self.ensure_bucket(subjects.CLIENTS, replicas=replicas)
+        if launchers.STREAM not in present:
+            await self.ensure_bucket(
+                subjects.LAUNCHERS, replicas=replicas, marker_s=launchers.GONE_S, direct=True
+            )
 
     async def _add_subjects(self, config: api.StreamConfig, stream: streams.Stream) -> None:
         known = config.subjects or []
         if new := [subject for subject in stream.subjects if subject not in known]:
             await self.js.update_stream(config.evolve(subjects=[*known, *new]))
 
-    async def ensure_bucket(self, bucket: str, *, ttl_s: float = 0.0, replicas: int = 1) -> None:
-        """A KV bucket whose keys can expire. Buckets that few systems need are made when they are first used: every
-        stream costs the server a little even while nothing happens.
+    async def ensure_bucket(
+        self, bucket: str, *, ttl_s: float = 0.0, replicas: int = 1, marker_s: int = 60, direct: bool = False
+    ) -> None:
+        """A KV bucket whose keys can expire; the mark of that is kept for `marker_s` seconds. direct: for `read_raw`.
+
+        Buckets that few systems need are made when they are first used: every stream costs the server a little even
+        while nothing happens.
         """
         await self.js.create_key_value(
-            api.KeyValueConfig(bucket=bucket, history=1, ttl=ttl_s, limit_marker_ttl=60, replicas=replicas)
+            api.KeyValueConfig(
+                bucket=bucket,
+                history=1,
+                ttl=ttl_s,
+                limit_marker_ttl=marker_s,
+                replicas=replicas,
+                direct=direct,
+            )
         )
 
     async def results(self) -> ObjectStore:

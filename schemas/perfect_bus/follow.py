@@ -116,8 +116,7 @@ class Following:
 
     async def _each(self, msg: Msg) -> None:
         self._heard = asyncio.get_running_loop().time()
-        headers = msg.headers
-        if headers is not None and not msg.data and "Status" in headers:
+        if not msg.data and (headers := msg.headers) and "Status" in headers:
             await self._control(msg, headers)
             return
         tokens = msg.reply.split(".")  # … stream sequence, consumer sequence, time, pending

@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 import msgspec
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
 
+from perfect_bus.client import Client
 from perfect_schemas.errors import BusUnavailable
 
 WINDOW = 512
@@ -100,9 +100,7 @@ class Outbox:
         self.resent = 0
 
     async def start(self) -> None:
-        await self._nc.subscribe(
-            self._inbox + ".*", cb=self._on_ack, pending_msgs_limit=-1, pending_bytes_limit=-1
-        )
+        await self._nc.listen(self._inbox + ".*", self._on_ack)
         self._task = asyncio.create_task(self._run(), name="outbox")
 
     async def stop(self, flush_s: float = 5.0) -> int:
@@ -253,7 +251,7 @@ class Outbox:
         except MaxPayloadError:  # it would be refused for ever, and hold up everything behind it
             self._refuse(token, entry, _AckError(code=413, description="larger than a message may be"))
 
-    async def _on_ack(self, msg: Msg) -> None:
+    def _on_ack(self, msg: Msg) -> None:
         token = int(msg.subject.rpartition(".")[2])
         entry = self._flying.get(token)
         if entry is None:

@@ -131,11 +131,11 @@ class Reading:
     async def _direct_get_once(
         self, stream: str, request: dict[str, Any]
     ) -> tuple[list[tuple[int, str, bytes]], bool]:
-        """Collected by a callback: `next_msg` makes two asyncio tasks for each message."""
+        """Collected as it is heard: `next_msg` makes two asyncio tasks for each message."""
         found: list[tuple[int, str, bytes]] = []
         end: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
 
-        async def each(msg: Msg) -> None:
+        def each(msg: Msg) -> None:
             headers = msg.headers or {}
             if "Status" not in headers:
                 found.append((int(headers["Nats-Sequence"]), headers["Nats-Subject"], msg.data))
@@ -143,7 +143,7 @@ class Reading:
                 end.set_result(headers)
 
         inbox = self.nc.new_inbox()
-        sub = await self.nc.subscribe(inbox, cb=each, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        sub = await self.nc.listen(inbox, each)
         try:
             await self.nc.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(request).encode(), reply=inbox)
             headers = await _while_it_grows(end, found)

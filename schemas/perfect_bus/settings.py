@@ -5,6 +5,7 @@
 
 import difflib
 import os
+import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from perfect_bus.bus import Connection
+from perfect_schemas import hosts
 from perfect_schemas.errors import InvalidInput
 
 CONNECTION_FILE = "connection.json"
@@ -26,7 +28,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Names in the environment: `PERFECT_` and the name in capitals. Times in seconds, sizes in bytes.
 
     data_dir: where everything is kept. host, port: where the gateway listens for HTTP.
-    workflows_dir: where the launcher may start files from.
+    workflows_dir: where the launcher may start files from. launcher_host: the name of this host among those that have a
+        launcher; None means the machine's own.
     nats_url: an existing NATS server; None means the embedded one of `perfect up`.
     nats_server: path of the nats-server binary to embed; None means: look for it.
     nats_port: of the embedded server; 0 = a free one. replicas: of each stream, on a cluster.
@@ -90,6 +93,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
     workflows_dir: Path = Path()
+    launcher_host: str | None = None
 
     @classmethod
     def load(
@@ -137,6 +141,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise InvalidInput(
                 f"the setting {name} (from {origin[name]}) is {values[name]!r}: {what[:1].lower()}{what[1:]}"
             ) from error
+
+    @property
+    def launcher_name(self) -> str:
+        """Of the launcher of this host."""
+        return self.launcher_host or hosts.name_of_machine(socket.gethostname())
 
     @property
     def connection_file(self) -> Path:

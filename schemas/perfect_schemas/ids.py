@@ -63,9 +63,9 @@ def flow_id(name: str) -> str:
     return str(uuid.uuid5(NAMESPACE, name))
 
 
-def process_id(file: str) -> str:
-    """The id of the client process that runs `file`, a path relative to the workflows folder."""
-    return str(uuid.uuid5(NAMESPACE, "process\x1f" + file))
+def process_id(host: str, file: str) -> str:
+    """The id of the client process that runs `file`, a path relative to the workflows folder of the host."""
+    return str(uuid.uuid5(NAMESPACE, f"process\x1f{host}\x1f{file}"))
 
 
 def task_id(flow: str, name: str) -> str:

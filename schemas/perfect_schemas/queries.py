@@ -81,7 +81,10 @@ class TaskRuns(msgspec.Struct, frozen=True, kw_only=True):
 
 class LogPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`logs`. Answer: Logs in the order written. tail: the last `limit` lines instead of the first.
-    level: the lowest level shown, as Python's number. count: say also how many lines the run has in all.
+    level: the lowest level shown, as Python's number. text: that the line has in it without its colours, upper and lower
+    case alike. task: only lines of this task run, by its key, or of all of a task, by the key without its number.
+    beyond: (seq, n) of a line: those after it, with `tail` those before it. count: say also how many lines the run has in
+    all. tasks: say also of which task runs there are lines.
     """
 
     run_id: str
@@ -92,15 +95,21 @@ class LogPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     task_run_id: str | None = None
     tail: bool = False
     count: bool = False
+    task: str | None = None
+    beyond: tuple[int, int] | None = None
+    tasks: bool = False
 
 
 class Logs(msgspec.Struct, frozen=True, kw_only=True):
-    """seq: the LOGS sequence that the page is as of. total: of the run, whatever was asked for of it."""
+    """seq: the LOGS sequence that the page is as of. total: of the run, whatever was asked for of it. tasks: keys of its
+    task runs that have lines, a few hundred at most.
+    """
 
     logs: list[LogView]
     seq: int
     next: str | None = None
     total: int | None = None
+    tasks: list[str] | None = None
 
 
 class EventPage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -63,6 +63,11 @@ def command(service: str, verb: str) -> str:
     return f"perfect.cmd.{service}.{verb}"
 
 
+def launcher(host: str, verb: str) -> str:
+    """A command to the launcher of one host; names of hosts fit into subjects (`perfect_schemas.hosts`)."""
+    return f"perfect.cmd.launcher.{verb}.{host}"
+
+
 def query(name: str) -> str:
     return f"perfect.qry.{name}"
 
@@ -96,6 +101,11 @@ def live_limits() -> str:
     return "perfect.live.limits"
 
 
+def live_services() -> str:
+    """Where it is said that the health of a service is another one now (core NATS, without content)."""
+    return "perfect.live.service"
+
+
 def read_position() -> str:
     """Where the projector says how far it is (core NATS)."""
     return "perfect.live.projector"
@@ -104,6 +114,11 @@ def read_position() -> str:
 def presence(client_id: str) -> str:
     """The raw subject of a client's key in the KV bucket CLIENTS."""
     return f"$KV.{CLIENTS}.{client_id}"
+
+
+def launcher_presence(host: str) -> str:
+    """The raw subject of a host's key in the KV bucket LAUNCHERS."""
+    return f"$KV.{LAUNCHERS}.{host}"
 
 
 def idempotency(flow_id: str, digest: str) -> str:
@@ -124,6 +139,7 @@ def cached(digest: str) -> str:
 CACHE = "CACHE"
 CLIENTS = "CLIENTS"
 IDEMPOTENCY = "IDEMPOTENCY"
+LAUNCHERS = "LAUNCHERS"
 RESULTS = "RESULTS"
 SECRETS = "SECRETS"
 ALL_RUNS = "perfect.evt.run.*"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfect_engine import fork, loading, revival
 from perfect_engine import run as rules
+from perfect_engine.beginning import Beginnings
 from perfect_engine.board import Board, Run
 from perfect_engine.dispatch import Dispatch
 from perfect_engine.family import Family
@@ -58,6 +59,7 @@ class Process:
         self.tasks = Tasks(self)
         self.past = Past(self, context.settings.purge_after_s)
         self.forks = Forks(self)
+        self.beginnings = Beginnings(self)
         self.limits = Limits(
             context,
             self.board,
@@ -130,7 +132,8 @@ class Process:
         if fork.is_open(life):
             self.forks.begin(run)
         elif rules.needs_queueing(life, self._context.clock()):
-            self.decide_soon(run, lambda life: rules.queue(life, self.stamp()), "queue")
+            if not self.beginnings.queues(run.id):
+                self.decide_soon(run, lambda life: rules.queue(life, self.stamp()), "queue")
         elif life.origin == "local" and life.epoch == 0:
             self._later(
                 2 * self._lease_s,

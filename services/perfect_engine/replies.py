@@ -9,7 +9,6 @@ from perfect_engine.invalid import TEXT_LENGTH, of_message
 from perfect_engine.parameters import Checker
 from perfect_engine.process import Process
 from perfect_engine.run_replies import QUEUE
-from perfect_runtime.decider import handle
 from perfect_runtime.definitions import Flows
 from perfect_runtime.service import Context
 from perfect_schemas import ids, subjects
@@ -103,7 +102,9 @@ class Replies:
                     new=is_first,
                 )
             )
-        await handle(self._bus, run, lambda life: rules.schedule(life, command, flow, self._process.stamp()))
+        await self._process.beginnings.schedule(
+            run, lambda life: rules.schedule(life, command, flow, self._process.stamp())
+        )
         life = run.state
         assert life is not None
         if life.parent_run_id is not None:

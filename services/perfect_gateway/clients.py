@@ -1,14 +1,14 @@
-"""Who executes runs, as the pages show it: the clients that are there, what they run, and the launcher's processes."""
+"""Who executes runs, as the pages show it: the clients that are there, what they run, and the launchers' processes."""
 
 import asyncio
 from typing import Any
 
 import perfect_ui
-from perfect_bus import presence
-from perfect_gateway import shapes
+from perfect_bus import launchers, presence
+from perfect_gateway import hosts, shapes
 from perfect_gateway.ask import Asker
-from perfect_schemas import commands, queries
-from perfect_schemas.commands import ProcessStatus, WorkflowFiles
+from perfect_schemas import queries
+from perfect_schemas.commands import WorkflowFiles
 from perfect_schemas.errors import ServiceUnavailable
 from perfect_schemas.views import ClientView, FlowView
 
@@ -19,24 +19,24 @@ WITHIN_S = 2.0  # the read model gets to reach what was heard
 HELD = ["RUNNING", "CANCELLING"]
 
 
-async def files(asker: Asker) -> WorkflowFiles | None:
-    """What may be started; None while the launcher does not answer."""
-    try:
-        return await asker.command("launcher", "files", commands.ShowWorkflows(), WorkflowFiles)
-    except ServiceUnavailable:
-        return None
+async def files(asker: Asker) -> list[WorkflowFiles]:
+    """What may be started, on each host whose launcher answers."""
+
+    async def of(host: str) -> WorkflowFiles | None:
+        try:
+            return await hosts.files(asker, host)
+        except ServiceUnavailable:
+            return None
+
+    known = await launchers.seen(asker.bus)
+    found = await asyncio.gather(*(of(one.host) for one in known if one.presence is not None))
+    return [one for one in found if one is not None]
 
 
-async def processes(asker: Asker) -> list[dict[str, Any]] | None:
-    """The launcher's, by file; None while it does not answer."""
-    command = commands.ShowProcesses(log_lines=LOG_LINES)
-    try:
-        return [
-            shapes.plain(one)
-            for one in await asker.command("launcher", "status", command, list[ProcessStatus])
-        ]
-    except ServiceUnavailable:
-        return None
+async def processes(asker: Asker) -> list[dict[str, Any]]:
+    """The hosts by name, each with its processes; those that are away only if something should run there."""
+    found = await hosts.processes(asker, log_lines=LOG_LINES)
+    return [shapes.plain(one) for one in found if one.here or one.processes]
 
 
 async def workers(asker: Asker, seq: int = 0) -> dict[str, Any]:
@@ -83,7 +83,7 @@ async def workers(asker: Asker, seq: int = 0) -> dict[str, Any]:
 async def context(asker: Asker, seq: int = 0) -> dict[str, Any]:
     """What moves on `/clients`."""
     known, found = await asyncio.gather(processes(asker), workers(asker, seq))
-    return {"processes": known, "workers": found}
+    return {"hosts": known, "workers": found}
 
 
 async def drawn(asker: Asker, seq: int) -> str:

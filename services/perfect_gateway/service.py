@@ -6,7 +6,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import ClassVar
 
-from perfect_gateway import clients, limits, system
+from perfect_gateway import clients, glance, limits, system
 from perfect_gateway.app import create_app
 from perfect_gateway.ask import Asker
 from perfect_gateway.facts import FlowBook
@@ -46,11 +46,12 @@ class GatewayService(Service):
             Whole(
                 "clients",
                 0.5,
-                frozenset({"run", "client", "process", "output"}),
+                frozenset({"run", "client", "process", "output", "host"}),
                 partial(clients.drawn, asker),
             ),
             Whole("limits", 0.5, frozenset({"run", "limit"}), partial(limits.drawn, asker)),
             Whole("settings", 2.0, frozenset({"run", "log"}), partial(system.drawn, self.bus, self.settings)),
+            Whole("home", 1.0, frozenset({"run", "schedule", "service"}), partial(glance.drawn, self._parts)),
         ):
             self.hub.wholes.add(whole)
         self._app: Outermost | None = None

@@ -100,6 +100,11 @@ def line_number(seq: int, n: int) -> int:
     return seq * LINES_A_BATCH + n
 
 
+def line_place(number: int) -> tuple[int, int]:
+    """The sequence on LOGS and the place in its batch of the line with that number."""
+    return divmod(number, LINES_A_BATCH)
+
+
 def log_shape(line: LogView) -> dict[str, Any]:
     return numbered(plain(line))
 

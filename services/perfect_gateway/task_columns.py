@@ -3,13 +3,16 @@
 A row is named by its task key. What few rows have (a warning, an error, a name of its own) is a map from the row's place.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
 
 from perfect_gateway.facts import Usual
+from perfect_schemas.drawn import TaskColumnsView
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Told(Protocol):
@@ -42,26 +45,6 @@ class TaskLike(Protocol):
     def error(self) -> Told | None: ...
     @property
     def run_name(self) -> str | None: ...
-
-
-class TaskError(msgspec.Struct):
-    message: str = ""
-
-
-class TaskRow(msgspec.Struct):
-    """Of a task run, what is drawn: the rest of the answer is not decoded."""
-
-    task_key: str
-    task_id: str
-    name: str
-    state: str
-    start_time: datetime | None
-    end_time: datetime | None
-    duration_ms: int | None
-    attempt: int
-    performance_warning: dict[str, str] | None = None
-    error: TaskError | None = None
-    run_name: str | None = None
 
 
 class TimelineTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,12 +82,6 @@ class TimelineView(msgspec.Struct, frozen=True, kw_only=True):
     label: dict[int, str] = {}
 
 
-def first_moment(run_start: datetime | None, tasks: Iterable[TaskLike]) -> datetime | None:
-    """A task that was taken over may have begun before its run: everything is counted from the first of all."""
-    moments = [task.start_time for task in tasks if task.start_time is not None]
-    return min([*moments, *([run_start] if run_start is not None else [])], default=None)
-
-
 def columns(
     tasks: Sequence[TaskLike],
     usual: Mapping[str, Usual],
@@ -124,7 +101,7 @@ def columns(
     for row, task in enumerate(tasks):
         if task.task_id not in places:
             places[task.task_id] = len(named)
-            named.append(_named(task, usual.get(task.task_id)))
+            named.append(_named(task.task_id, task.name, usual.get(task.task_id)))
         view["key"].append(task.task_key)
         view["of"].append(places[task.task_id])
         view["state"].append(states.setdefault(task.state, len(states)))
@@ -152,12 +129,64 @@ def columns(
     )
 
 
-def _named(task: TaskLike, usual: Usual | None) -> TimelineTask:
+def ended(
+    pages: Sequence[TaskColumnsView],
+    usual: Mapping[str, Usual],
+    *,
+    seq: int | None,
+    start_time: datetime | None,
+    end_time: datetime | None,
+) -> TimelineView:
+    """Of a run that is final, as the read model has its task runs. start_time, end_time: the run's own. A task that was
+    taken over may have begun before its run: everything is counted from the first of all.
+    """
+    moments = [start for page in pages for start in page.start if start is not None]
+    moments += [] if start_time is None else [_micros(start_time)]
+    begin = min(moments, default=0)
+    places: dict[str, int] = {}
+    named: list[TimelineTask] = []
+    states: dict[str, int] = {}
+    view: dict[str, Any] = {name: [] for name in ("key", "of", "state", "start", "end", "took", "attempt")}
+    notes: dict[str, dict[int, str]] = {"warning": {}, "error": {}, "label": {}}
+    for page in pages:
+        done = len(view["key"])
+        for task_id, name in page.tasks:
+            if task_id not in places:
+                places[task_id] = len(named)
+                named.append(_named(task_id, name, usual.get(task_id)))
+        of = [places[task_id] for task_id, _ in page.tasks]
+        view["key"] += page.key
+        view["of"] += [of[place] for place in page.of]
+        view["state"] += [states.setdefault(state, len(states)) for state in page.state]
+        view["start"] += [None if start is None else round((start - begin) / 1000) for start in page.start]
+        view["end"] += [None if end is None else max(0, round((end - begin) / 1000)) for end in page.end]
+        view["took"] += page.took
+        view["attempt"] += page.attempt
+        notes["warning"] |= {done + row: text for row, text in page.warning.items()}
+        notes["error"] |= {done + row: text for row, (_, text) in page.error.items()}
+        notes["label"] |= {done + row: text for row, text in page.label.items()}
+    return TimelineView(
+        seq=seq,
+        start_time=_EPOCH + timedelta(microseconds=begin) if moments else None,
+        end_ms=None if end_time is None or not moments else max(0, round((_micros(end_time) - begin) / 1000)),
+        total=len(view["key"]),
+        tasks=named,
+        states=list(states),
+        **notes,
+        **view,
+    )
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _named(task_id: str, name: str, usual: Usual | None) -> TimelineTask:
     if usual is None:
-        return TimelineTask(id=task.task_id, name=task.name)
+        return TimelineTask(id=task_id, name=name)
     return TimelineTask(
-        id=task.task_id,
-        name=task.name,
+        id=task_id,
+        name=name,
         mean_ms=round(usual.avg_duration_ms, 2),
         std_ms=None if usual.std_dev_ms is None else round(usual.std_dev_ms, 2),
         samples=usual.sample_count,

@@ -1,10 +1,9 @@
 """What a client process says: its last lines in memory, and all of them in a file of bounded size."""
 
-import asyncio
 import contextlib
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
@@ -12,7 +11,6 @@ LINES = 1000
 LINE_BYTES = 8192
 FILE_BYTES = 8 * 1024 * 1024
 TAIL_BYTES = 256 * 1024
-DRAIN_S = 0.5
 
 
 class Output:
@@ -28,13 +26,24 @@ class Output:
         self._out: IO[bytes] | None = None
         self._size = 0
 
-    def add(self, line: bytes) -> None:
+    def add(self, line: bytes) -> str:
+        """Into memory and into the file. Returns it as text."""
         text = line.decode(errors="replace").rstrip("\r\n")
+        self.hear(text)
+        with contextlib.suppress(OSError):  # a full disk: what is in memory goes on
+            self._write(text.encode() + b"\n")
+        return text
+
+    def hear(self, text: str) -> None:
+        """A line that somebody else has written into the file."""
         self.lines.append(text)
         self._moved()
-        data = text.encode() + b"\n"
-        with contextlib.suppress(OSError):  # a full disk: what is in memory goes on
-            self._write(data)
+
+    def begin(self, lines: Iterable[str]) -> None:
+        """The last lines as somebody else knows them, in place of those known so far."""
+        self.lines.clear()
+        self.lines.extend(lines)
+        self._moved()
 
     def say(self, text: str) -> None:
         """A line of the launcher's own."""
@@ -42,6 +51,17 @@ class Output:
 
     def last(self, count: int) -> list[str]:
         return list(self.lines)[-count:] if count else []
+
+    def tail(self) -> list[str]:
+        """The last lines, at most 256 KiB of them."""
+        found: list[str] = []
+        left = TAIL_BYTES
+        for line in reversed(self.lines):
+            left -= len(line) + 1
+            if left < 0:
+                break
+            found.append(line)
+        return found[::-1]
 
     def close(self) -> None:
         if self._out is not None:
@@ -62,58 +82,26 @@ class Output:
         self._size += len(data)
 
 
-class Pipe(asyncio.Protocol):
-    """Cuts what comes through a pipe into lines. `await Pipe.open(each)`, give `write_fd` to a child, `sent()`, `end()`."""
+class Cutter:
+    """Cuts bytes into lines, long ones into pieces of 8 KiB."""
 
-    def __init__(self, each: Callable[[bytes], None]) -> None:
-        self.write_fd = -1
-        self._each = each
+    def __init__(self) -> None:
         self._rest = b""
-        self._transport: asyncio.BaseTransport | None = None
-        self._done = asyncio.Event()
 
-    @classmethod
-    async def open(cls, each: Callable[[bytes], None]) -> "Pipe":
-        read_fd, write_fd = os.pipe()
-        pipe = cls(each)
-        pipe.write_fd = write_fd
-        reader = os.fdopen(read_fd, "rb", buffering=0)
-        pipe._transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: pipe, reader)
-        return pipe
-
-    def sent(self) -> None:
-        """The child has its end: close ours, so that its death ends the pipe."""
-        if self.write_fd >= 0:
-            os.close(self.write_fd)
-            self.write_fd = -1
-
-    async def end(self) -> None:
-        """What the child said last is waited for; children of its own that still hold the pipe are not."""
-        self.sent()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_S):
-                await self._done.wait()
-        if self._transport is not None:
-            self._transport.close()
-        self._flush()
-
-    def data_received(self, data: bytes) -> None:
-        *lines, rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._each(line[:LINE_BYTES])
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that `data` completes."""
+        *whole, rest = (self._rest + data).split(b"\n")
+        lines = [line[:LINE_BYTES] for line in whole]
         while len(rest) > LINE_BYTES:
-            self._each(rest[:LINE_BYTES])
+            lines.append(rest[:LINE_BYTES])
             rest = rest[LINE_BYTES:]
         self._rest = rest
+        return lines
 
-    def connection_lost(self, _: Exception | None) -> None:
-        self._flush()
-        self._done.set()
-
-    def _flush(self) -> None:
-        if self._rest:
-            rest, self._rest = self._rest, b""
-            self._each(rest)
+    def end(self) -> list[bytes]:
+        """What was begun and will not be ended."""
+        rest, self._rest = self._rest, b""
+        return [rest] if rest else []
 
 
 def _tail(file: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""What is known of a client process, what may be asked of it and what is said of it: pure.
+"""What may be asked of a client process and what is said of it: pure. What is known of it is its fold.
 
 What should run follows from the events alone, so that a launcher that starts anew starts what should run:
 
@@ -6,44 +6,19 @@ What should run follows from the events alone, so that a launcher that starts an
     the launcher itself: started, exited (with when it starts again)
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from perfect_schemas.envelope import Event
 from perfect_schemas.errors import NotFound
 from perfect_schemas.events import ProcessExited, ProcessRequested, ProcessStarted, ProcessStopped
+from perfect_schemas.folds.process import Process
 
 SOURCE = "launcher"
 FIRST_PAUSE_S = 0.5
 LAST_PAUSE_S = 30.0
 STABLE_S = 10.0
-
-
-class Process(msgspec.Struct, frozen=True, kw_only=True):
-    """wanted: it is to run. pid: of the one that was started and has not been said to have exited.
-
-    starts: how many there were since the request. code: of the last exit, None when nobody saw it or there was none.
-    host: of the last start.
-    """
-
-    id: str
-    file: str
-    name: str
-    wanted: bool = True
-    pid: int | None = None
-    started_at: datetime | None = None
-    starts: int = 0
-    exited_at: datetime | None = None
-    code: int | None = None
-    restart_at: datetime | None = None
-    host: str = ""
-
-    @property
-    def restarts(self) -> int:
-        return max(self.starts - 1, 0)
 
 
 class Stamp(msgspec.Struct, frozen=True):
@@ -53,57 +28,16 @@ class Stamp(msgspec.Struct, frozen=True):
     now: datetime
 
 
-def evolve(process: Process | None, event: Event, _: int) -> Process | None:
-    apply = _APPLY.get(type(event))
-    if apply is None or (process is None and not isinstance(event, ProcessRequested)):
-        return process
-    return apply(process, event)
-
-
-def _requested(_: Process | None, event: ProcessRequested) -> Process:
-    return Process(id=event.process_id, file=event.file, name=event.name)
-
-
-def _started(process: Process, event: ProcessStarted) -> Process:
-    return msgspec.structs.replace(
-        process,
-        pid=event.pid,
-        started_at=event.at,
-        starts=process.starts + 1,
-        restart_at=None,
-        host=event.host,
-    )
-
-
-def _exited(process: Process, event: ProcessExited) -> Process:
-    return msgspec.structs.replace(
-        process, pid=None, exited_at=event.at, code=event.code, restart_at=event.restart_at
-    )
-
-
-def _stopped(process: Process, _: ProcessStopped) -> Process:
-    return msgspec.structs.replace(process, wanted=False, restart_at=None)
-
-
-_APPLY: dict[type[Event], Callable[..., Process]] = {
-    ProcessRequested: _requested,
-    ProcessStarted: _started,
-    ProcessExited: _exited,
-    ProcessStopped: _stopped,
-}
-
-
-# -- decisions
-
-
 def request(
-    process: Process | None, process_id: str, file: str, by: str, stamp: Stamp
+    process: Process | None, process_id: str, file: str, host: str, by: str, stamp: Stamp
 ) -> tuple[ProcessRequested, ...]:
     """Nothing when it is wanted already."""
     if process is not None and process.wanted:
         return ()
     name = file.removesuffix(".py")
-    return (ProcessRequested(**_envelope(stamp), process_id=process_id, file=file, name=name, by=by),)
+    return (
+        ProcessRequested(**_envelope(stamp), process_id=process_id, file=file, name=name, by=by, host=host),
+    )
 
 
 def stop(process: Process | None, file: str, by: str, stamp: Stamp) -> tuple[ProcessStopped, ...]:
@@ -136,7 +70,7 @@ def exited(
 
 
 def recover(process: Process | None, stamp: Stamp) -> tuple[ProcessExited, ...]:
-    """At the start of a launcher: what an earlier one had started died with it."""
+    """What an earlier launcher had started, or this one was disconnected from, and is not there any more."""
     if process is None or process.pid is None:
         return ()
     return exited(process, process.pid, None, None, stamp)
@@ -154,7 +88,7 @@ def ending(process: Process, now: datetime) -> str:
     if process.pid is not None or process.exited_at is None:
         return ""
     if process.code is None:
-        how = "ended with its launcher"
+        how = "ended while no launcher saw it"
     elif process.code < 0:
         how = f"ended by signal {-process.code}"
     else:

@@ -1,7 +1,6 @@
-"""The launcher's commands: `perfect.cmd.launcher.start`, `.stop`, `.status` and `.files`."""
+"""The launcher's commands: `perfect.cmd.launcher.start.<host>`, `.stop`, `.status` and `.files`."""
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,14 +24,14 @@ class Replies:
         self._bus = bus
         self._service = service
 
-    async def start(self) -> None:
+    async def start(self, host: str) -> None:
         for verb, answer in (
             ("start", self.begin),
             ("stop", self.end),
             ("status", self.show),
             ("files", self.files),
         ):
-            await self._bus.answer(subjects.command("launcher", verb), answer, queue="launcher")
+            await self._bus.answer(subjects.launcher(host, verb), answer)
 
     async def begin(self, data: bytes) -> Reply:
         command = _decode_start(data)
@@ -59,6 +58,6 @@ class Replies:
         names, complete = await asyncio.to_thread(workflows.files)
         return Reply.of(
             WorkflowFiles(
-                host=socket.gethostname(), folder=str(workflows.folder), files=names, complete=complete
+                host=self._service.host, folder=str(workflows.folder), files=names, complete=complete
             )
         )

@@ -6,32 +6,14 @@ a session of their own, so that Ctrl-C in a terminal reaches the parent alone, w
 
 import asyncio
 import contextlib
-import ctypes
-import os
 import signal
 import subprocess
-import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-def die_with_parent(sig: int) -> Callable[[], None] | None:
-    """What runs in the child between fork and exec. None where the kernel has no such thing."""
-    libc, parent = _libc, os.getpid()
-    if libc is None:
-        return None
-
-    def prepare() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, sig, 0, 0, 0)
-        if os.getppid() != parent:  # it died before the call above
-            os._exit(1)
-
-    return prepare
+from perfect_runtime.parent_death import die_with_parent
 
 
 def spawn(

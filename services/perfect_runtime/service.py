@@ -11,6 +11,7 @@ raises in the background calls `context.fail(error)`: the process ends with exit
 """
 
 import asyncio
+import contextlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
@@ -47,6 +48,18 @@ class Context:
         self.clock = clock
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._saying: set[asyncio.Task[None]] = set()
+
+    def say_health(self) -> None:
+        """Whoever shows the services' health asks for it now. Nobody waits for it: a bus that is away is no fault."""
+
+        async def say() -> None:
+            with contextlib.suppress(Exception):
+                await self.bus.nc.publish(subjects.live_services(), b"")
+
+        task = asyncio.get_running_loop().create_task(say())
+        self._saying.add(task)
+        task.add_done_callback(self._saying.discard)
 
     def fail(self, error: BaseException) -> None:
         """End the process: what happened cannot be mended from inside."""
@@ -85,8 +98,19 @@ class Service(ABC):
         self.settings = context.settings
         self.log = context.log.bind(service=self.name)
         self.clock = context.clock
-        self.status: str = "starting"
+        self._status = "starting"
         self.started_at = context.clock()
+
+    @property
+    def status(self) -> str:
+        """As `Health` has it. A change of it is said on the bus."""
+        return self._status
+
+    @status.setter
+    def status(self, status: str) -> None:
+        is_other, self._status = status != self._status, status
+        if is_other:
+            self.context.say_health()
 
     @abstractmethod
     async def start(self) -> None:

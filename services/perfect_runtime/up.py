@@ -53,7 +53,7 @@ class System:
         origin = origin if origin is not None else _said(settings)
         self.nats: NatsServer | None = None if settings.nats_url else NatsServer(self.settings)
         self.children = [
-            Keeper(names, self.settings, notice=notice, show_logs=show_logs, origin=origin)
+            Keeper(names, self.settings, notice=self._lost, show_logs=show_logs, origin=origin)
             for names in groups
         ]
         self.url = f"http://{_in_url(settings.host)}:{settings.port}"
@@ -62,6 +62,7 @@ class System:
         self._stopping = False
         self._keepers: list[asyncio.Task[None]] = []
         self._bus: Bus | None = None
+        self._saying: asyncio.Task[None] | None = None
         self._connection: Connection | None = None
 
     @property
@@ -140,6 +141,16 @@ class System:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    def _lost(self, text: str) -> None:
+        """A process of services ended. What is killed cannot say itself that it is gone."""
+        self._notice(text)
+        if self._bus is not None and not self._stopping:
+            self._saying = asyncio.create_task(self._say_health(self._bus))
+
+    async def _say_health(self, bus: Bus) -> None:
+        with contextlib.suppress(Exception):  # the bus is away: whoever comes back to it asks anew
+            await bus.nc.publish(subjects.live_services(), b"")
 
     async def _start_nats(self) -> None:
         if self.nats is not None:

@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.async_api import expect
 from running import FLOWS, Running
 
 PICTURES = Path(__file__).parents[2] / "artifacts" / "screenshots"
 FLOW = "<img src=x onerror='window.taken = 1'> flow"
 IMAGE = "<img src=x onerror='window.taken = 1'>"
+
+pytestmark = pytest.mark.shared_system
 
 
 async def test_no_script_of_a_run_ever_runs(visit: Any, system: Running) -> None:

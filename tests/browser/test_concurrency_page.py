@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
 from playwright.async_api import expect
 from running import FLOWS, Running
 from site_client import Site
@@ -13,7 +14,10 @@ PICTURES = Path(__file__).parents[2] / "artifacts" / "screenshots"
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 LIMIT = "flow:Gated steps"
 
+pytestmark = pytest.mark.shared_system
 
+
+@pytest.mark.usefixtures("own_system")
 async def test_a_limit_is_set_taken_waited_for_and_removed(system: Running, visit: Visit, gates) -> None:
     looking = await visit("/concurrency")
     await expect(looking.page.get_by_role("heading", name="No limits yet")).to_be_visible()
@@ -41,6 +45,7 @@ async def test_a_limit_is_set_taken_waited_for_and_removed(system: Running, visi
     assert looking.navigations == 1
 
 
+@pytest.mark.usefixtures("own_system")
 async def test_a_task_that_waits_for_a_slot(system: Running, visit: Visit, tmp_path: Path) -> None:
     await system.worker(FLOWS / "waiting.py", name="waiting")
     async with Site.of(system.system.url) as site:
@@ -86,11 +91,12 @@ async def test_pictures(system: Running, visit: Visit, gates) -> None:
             await site.http.put(f"/api/engine/limits/{name}", json=body)
     await system.trigger("Gated steps", folder=gates.folder, count=1)
     await system.trigger("Gated steps", folder=gates.folder, count=1)
+    visitor = await visit("/concurrency")
+    await visitor.live()
     for scheme, screen, viewport in (
         ("light", "desktop", DESKTOP), ("dark", "desktop", DESKTOP), ("light", "phone", PHONE), ("dark", "phone", PHONE)
     ):  # fmt: skip
-        visitor = await visit("/concurrency", scheme=scheme, viewport=viewport)
-        await visitor.live()
+        await visitor.appear(scheme, viewport)
         await expect(visitor.page.locator("#limits")).to_contain_text("1 of 1")
         assert await visitor.page.evaluate(TOO_WIDE) == 0, f"the limits on a {screen} are too wide"
         await visitor.page.screenshot(

@@ -11,6 +11,8 @@ from visitor import PHONE
 
 from perfect_ui.menu import MENU
 
+pytestmark = pytest.mark.shared_system
+
 
 async def test_keys_lead_to_every_page(visit):
     visitor = await visit("/")
@@ -23,6 +25,7 @@ async def test_keys_lead_to_every_page(visit):
         await expect(page.locator('nav[aria-label="Main"] [aria-current="page"]')).to_have_text(entry.label)
 
 
+@pytest.mark.usefixtures("own_system")
 async def test_search_and_rows_by_keys(visit, system):
     for n in range(3):
         await system.until_final(await system.trigger("Division", dividend=n))
@@ -138,11 +141,11 @@ async def test_themes_are_kept(visit):
 
 
 async def test_nothing_moves_for_who_wants_that(visit, system, gates):
-    await system.trigger("Gated steps", folder=gates.folder, count=1)
+    run_id = await system.trigger("Gated steps", folder=gates.folder, count=1)
     visitor = await visit("/")
     page = visitor.page
     await page.emulate_media(reduced_motion="reduce")
-    await expect(page.locator("#live-runs .run-card")).to_have_count(1)
+    await expect(page.locator(f"#live-runs #run-card-{run_id}")).to_be_visible()
     assert await page.evaluate("document.getAnimations().length") == 0
     await gates.open(0)
 
@@ -171,6 +174,7 @@ async def test_what_is_not_there(visit):
     await page.wait_for_url("**/runs?text=Division")
 
 
+@pytest.mark.usefixtures("own_system")
 async def test_a_service_that_does_not_answer(visit, system):
     visitor = await visit("/")
     visitor.expected.append("status of 503")
@@ -189,6 +193,7 @@ async def test_a_service_that_does_not_answer(visit, system):
     assert page.url.endswith("/runs?text=squares")
 
 
+@pytest.mark.usefixtures("own_system")
 @pytest.mark.parametrize("script", [True, False], ids=["with script", "without"])
 async def test_home_says_what_went_wrong_and_how_much_was_done(visit, system, script):
     await system.worker(FLOWS / "busy.py", name="w2")

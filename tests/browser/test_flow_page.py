@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually
-from measured import RUNS, serving, told
+from measured import RUNS, told
 from playwright.async_api import expect
 from running import FLOWS, Running
 from site_client import Site
@@ -21,6 +21,14 @@ INK = """(canvas) => {
   for (let n = 3; n < data.length; n += 4) if (data[n]) inked += 1;
   return inked;
 }"""
+
+
+pytestmark = pytest.mark.shared_system
+
+
+@pytest.fixture(scope="module")
+async def measured(shared_system: Running, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return await told(shared_system, tmp_path_factory.mktemp("measured"))
 
 
 async def known(site: Site, flow: str) -> bool:
@@ -64,10 +72,9 @@ async def test_the_library_lives(system: Running, visit: Visit) -> None:
 
 
 async def test_a_flow_is_drawn_with_its_outliers_and_goes_on_live(
-    system: Running, visit: Visit, tmp_path: Path
+    system: Running, visit: Visit, measured: str
 ) -> None:
-    flow = await told(system, tmp_path)
-    visitor = await visit(f"/flows/{flow}")
+    visitor = await visit(f"/flows/{measured}")
     page = visitor.page
     await visitor.live()
     runs = page.locator("#flow-chart-runs")
@@ -91,7 +98,7 @@ async def test_a_flow_is_drawn_with_its_outliers_and_goes_on_live(
     async with Site.of(system.system.url) as site:
         await site.finished((await site.trigger("Measured", ms=20))["id"])
         await expect(runs.locator(".words")).to_contain_text(f"The last {count + 1}:")
-        newest = (await site.get("/api/engine/runs", flow=flow, limit=1))[0]["id"]
+        newest = (await site.get("/api/engine/runs", flow=measured, limit=1))[0]["id"]
     assert visitor.navigations == 1
     await over.click(position=at_last)
     await page.wait_for_url(f"**/runs/{newest}")
@@ -110,7 +117,7 @@ async def test_a_chart_that_cannot_be_had_says_so(system: Running, visit: Visit)
 async def test_a_flow_that_never_ran_says_what_to_do(system: Running, visit: Visit) -> None:
     visitor = await visit("/")
     async with Site.of(system.system.url) as site:
-        flow = (await site.get("/api/engine/flows/Greeting"))["id"]
+        flow = (await site.get("/api/engine/flows/Gated steps"))["id"]
     await visitor.goto(f"/flows/{flow}")
     await expect(visitor.page.locator("#flow-chart-runs .words")).to_contain_text("Nothing has ended yet")
     await expect(visitor.page.locator("#flow-chart-runs canvas")).to_have_count(0)
@@ -118,13 +125,9 @@ async def test_a_flow_that_never_ran_says_what_to_do(system: Running, visit: Vis
 
 
 @pytest.mark.parametrize("script", [True, False])
-async def test_the_form_of_every_kind_of_parameter(
-    system: Running, visit: Visit, tmp_path: Path, script: bool
-) -> None:
+@pytest.mark.usefixtures("measured")
+async def test_the_form_of_every_kind_of_parameter(system: Running, visit: Visit, script: bool) -> None:
     """Numbers, choices, lists and nested objects as JSON, a tick; what is wrong is said at its field and stays typed."""
-    await serving(system, tmp_path)
-    async with Site.of(system.system.url) as site:
-        await eventually(lambda: known(site, "Measured"))
     visitor = await visit("/flows/Measured", script=script)
     page = visitor.page
     form = page.locator("#trigger-form")
@@ -159,15 +162,14 @@ async def test_the_form_of_every_kind_of_parameter(
     assert run["configuration"] == "debug"
 
 
-async def test_pictures(system: Running, visit: Visit, tmp_path: Path) -> None:
+async def test_pictures(visit: Visit, measured: str) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
-    flow = await told(system, tmp_path)
     for scheme, screen, viewport in (
         ("light", "desktop", DESKTOP), ("dark", "desktop", DESKTOP), ("light", "phone", PHONE), ("dark", "phone", PHONE)
     ):  # fmt: skip
         visitor = await visit("/flows", scheme=scheme, viewport=viewport)
         page = visitor.page
-        for name, path in (("flows", "/flows"), ("flow-history", f"/flows/{flow}")):
+        for name, path in (("flows", "/flows"), ("flow-history", f"/flows/{measured}")):
             await visitor.goto(path)
             if name == "flow-history":
                 await expect(page.locator("figure[data-state=drawn]")).to_have_count(3)

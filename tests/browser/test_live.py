@@ -5,10 +5,13 @@ import os
 import re
 import signal
 
+import pytest
 from playwright.async_api import expect
 
 GROWN = "before => Number(document.querySelector('.run-header .progress').dataset.progress) > before"
 RUN_URL = re.compile(r"/runs/[0-9a-f-]{36}$")
+
+pytestmark = pytest.mark.shared_system
 
 
 async def value(visitor) -> float:
@@ -27,6 +30,7 @@ def rows(visitor, of="COMPLETED"):
     return visitor.page.locator(f'#run-tasks tr[data-state="{of}"]')
 
 
+@pytest.mark.usefixtures("own_system")
 async def test_home_shows_the_library_and_what_runs(visit, system, gates):
     visitor = await visit("/")
     page = visitor.page
@@ -49,6 +53,7 @@ async def test_home_shows_the_library_and_what_runs(visit, system, gates):
     await expect(state(visitor)).to_have_text("completed")
 
 
+@pytest.mark.usefixtures("own_system")
 async def test_a_run_moves_without_a_reload(visit, system, gates):
     before = await system.trigger("Gated steps", folder=gates.folder, count=3)
     for n in range(3):
@@ -170,6 +175,7 @@ async def test_cancel(visit, system, gates):
     await expect(visitor.page.get_by_role("button", name="Cancel")).to_have_count(0)
 
 
+@pytest.mark.usefixtures("own_system")
 async def test_a_gateway_that_dies_comes_back_with_the_truth(visit, system, gates):
     run_id = await system.trigger("Gated steps", folder=gates.folder, count=3)
     visitor = await visit(f"/runs/{run_id}")
@@ -200,6 +206,7 @@ async def test_a_gateway_that_dies_comes_back_with_the_truth(visit, system, gate
     assert visitor.navigations == 1
 
 
+@pytest.mark.usefixtures("own_system")
 async def test_a_new_run_comes_into_the_list(visit, system):
     visitor = await visit("/runs")
     page = visitor.page
@@ -216,6 +223,7 @@ async def test_a_new_run_comes_into_the_list(visit, system):
     assert visitor.navigations == 1
 
 
+@pytest.mark.usefixtures("own_system")
 async def test_a_run_says_when_it_will_be_done(visit, system, gates):
     """Within what the runs before it took, and live: what was about to be done takes longer than they did."""
     for _ in range(3):

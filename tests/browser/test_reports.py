@@ -18,10 +18,13 @@ LOOK = """() => ({
 })"""
 
 
-@pytest.fixture
-async def runs(system) -> dict[str, str]:
-    await system.worker(FLOWS / "reported.py", name="reporter")
-    async with Site.of(system.system.url) as site:
+pytestmark = pytest.mark.shared_system
+
+
+@pytest.fixture(scope="module")
+async def runs(shared_system) -> dict[str, str]:
+    await shared_system.worker(FLOWS / "reported.py", name="reporter")
+    async with Site.of(shared_system.system.url) as site:
         ended = [await site.finished((await site.trigger("Reported", reads=2))["id"]) for _ in range(3)]
         slow = await site.trigger("Reported", reads=3, load_ms=200, fails=True)
         wide = await site.trigger("Wide", count=300)

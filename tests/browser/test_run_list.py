@@ -4,10 +4,13 @@ import re
 from datetime import datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from playwright.async_api import expect
 from running import FLOWS
 from site_client import Site
 from visitor import PHONE
+
+pytestmark = pytest.mark.shared_system
 
 
 def rows(page):
@@ -31,8 +34,13 @@ async def run_three(system) -> list[str]:
     return [run["id"] for run in runs]
 
 
-async def test_filters_are_in_the_address(visit, system):
-    failed, _, squares = await run_three(system)
+@pytest.fixture(scope="module")
+async def three(shared_system) -> list[str]:
+    return await run_three(shared_system)
+
+
+async def test_filters_are_in_the_address(visit, three):
+    failed, _, squares = three
     visitor = await visit("/runs")
     page = visitor.page
     await expect(rows(page)).to_have_count(3)
@@ -51,8 +59,7 @@ async def test_filters_are_in_the_address(visit, system):
     assert asked(page) == {"worker": "second", "text": "nothing at all"}
 
 
-async def test_times_are_asked_in_ones_own_zone(visit, system):
-    await run_three(system)
+async def test_times_are_asked_in_ones_own_zone(visit, three):
     visitor = await visit("/runs?since=2020-01-01T10:00")
     page = visitor.page
     since = page.get_by_label(re.compile("^Since"))
@@ -67,6 +74,7 @@ async def test_times_are_asked_in_ones_own_zone(visit, system):
                             timedelta(hours=2, seconds=later.second, microseconds=later.microsecond))  # fmt: skip
 
 
+@pytest.mark.usefixtures("own_system")
 async def test_without_a_script(visit, system):
     failed, done, squares = await run_three(system)
     visitor = await visit("/runs?until=2100-01-01T10:00", script=False)
@@ -93,8 +101,7 @@ async def test_without_a_script(visit, system):
     assert history.run is not None
 
 
-async def test_pages_follow_each_other(visit, system):
-    await run_three(system)
+async def test_pages_follow_each_other(visit, three):
     visitor = await visit("/runs?limit=2")
     page = visitor.page
     await expect(rows(page)).to_have_count(2)
@@ -106,6 +113,7 @@ async def test_pages_follow_each_other(visit, system):
     await expect(page.get_by_role("link", name="Newest")).to_have_count(0)
 
 
+@pytest.mark.usefixtures("own_system")
 async def test_many_are_cancelled_at_once_and_rows_move(visit, system, gates):
     runs = [await system.trigger("Gated steps", folder=gates.folder, count=1) for _ in range(2)]
     ended = await system.trigger("Division", dividend=1, divisor=1)
@@ -136,6 +144,7 @@ async def test_many_are_cancelled_at_once_and_rows_move(visit, system, gates):
         await expect(page.locator(f"#run-row-{run_id} .badge")).to_have_text(re.compile("cancell"))
 
 
+@pytest.mark.usefixtures("own_system")
 async def test_nobody_else_may_ask(system):
     run_id = await system.trigger("Division", dividend=1, divisor=0)
     await system.until_final(run_id)
@@ -151,8 +160,7 @@ async def test_nobody_else_may_ask(system):
             assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
 
 
-async def test_a_phone_reads_it(visit, system):
-    await run_three(system)
+async def test_a_phone_reads_it(visit, three):
     visitor = await visit("/runs", viewport=PHONE)
     page = visitor.page
     await expect(rows(page)).to_have_count(3)

@@ -23,12 +23,15 @@ NIGHTLY = {
 }
 TICKS = {"name": "ticks", "kind": "cron", "cron": "*/2 * * * * *", "parameters": GREETED}
 
+pytestmark = pytest.mark.shared_system
+
 
 async def made(system: Running, spec: dict, flow: str = "Greeting") -> str:
     async with Site.of(system.system.url) as site:
         return (await site.post("/api/schedules", {"flow": flow, "spec": spec}, status=201))["id"]
 
 
+@pytest.mark.usefixtures("own_system")
 async def test_a_schedule_is_made_changed_and_removed(system: Running, visit: Visit) -> None:
     visitor = await visit("/schedules")
     page = visitor.page
@@ -83,6 +86,7 @@ async def test_rows_live(system: Running, visit: Visit) -> None:
         await site.post(f"/api/schedules/{nightly}/resume", status=200)
         await expect(row.get_by_role("button", name="Pause")).to_be_visible()
         await site.http.delete(f"/api/schedules/{nightly}")
+        await site.http.delete(f"/api/schedules/{ticks}")
     await expect(row).to_have_count(0)
     assert visitor.navigations == before
 
@@ -109,7 +113,7 @@ async def test_the_page_of_one_lives_and_leads_to_its_runs(system: Running, visi
 
 
 async def test_a_backfill_is_shown_then_done(system: Running, visit: Visit) -> None:
-    nightly = await made(system, NIGHTLY)
+    nightly = await made(system, NIGHTLY | {"name": "to be filled"})
     visitor = await visit(f"/schedules/{nightly}")
     page = visitor.page
     await page.get_by_label("From").fill("2026-03-28T00:00")
@@ -126,37 +130,38 @@ async def test_a_backfill_is_shown_then_done(system: Running, visit: Visit) -> N
     await expect(page.get_by_role("alert")).to_contain_text("must be after since")
 
 
-@pytest.mark.parametrize("script", [True, False])
-async def test_pictures_and_reading_without_script(system: Running, visit: Visit, script: bool) -> None:
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    nightly = await made(system, NIGHTLY)
-    await made(
-        system,
-        {
-            "name": "often",
-            "kind": "interval",
-            "interval_ms": 900_000,
-            "active": False,
-            "parameters": {"folder": "x"},
-        },
-        "Gated steps",
-    )
-    async with Site.of(system.system.url) as site:
+@pytest.fixture(scope="module")
+async def shown(shared_system: Running) -> dict[str, str]:
+    nightly = await made(shared_system, NIGHTLY | {"name": "every night"})
+    often = {
+        "name": "often",
+        "kind": "interval",
+        "interval_ms": 900_000,
+        "active": False,
+        "parameters": {"folder": "x"},
+    }
+    await made(shared_system, often, "Gated steps")
+    async with Site.of(shared_system.system.url) as site:
         body = {"since": "2026-10-20T00:00:00Z", "until": "2026-10-27T00:00:00Z"}
         await site.post(f"/api/schedules/{nightly}/backfill", body, status=200)
         flow = (await site.get("/api/engine/flows/Greeting"))["id"]
-    pages = {
+    return {
         "schedules": "/schedules",
         "schedule": f"/schedules/{nightly}",
         "schedule-new": f"/schedules/new?flow={flow}",
         "schedule-edit": f"/schedules/{nightly}/edit",
         "flow-schedules": f"/flows/{flow}",
     }
+
+
+@pytest.mark.parametrize("script", [True, False])
+async def test_pictures_and_reading_without_script(visit: Visit, shown: dict[str, str], script: bool) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
     for scheme, screen, viewport in (
         ("light", "desktop", DESKTOP), ("dark", "desktop", DESKTOP), ("light", "phone", PHONE), ("dark", "phone", PHONE)
     ):  # fmt: skip
         visitor = await visit("/", scheme=scheme, viewport=viewport, script=script)
-        for name, path in pages.items():
+        for name, path in shown.items():
             await visitor.goto(path)
             await expect(visitor.page.locator("main")).to_contain_text("Greeting")
             if script:

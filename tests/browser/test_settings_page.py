@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
 from playwright.async_api import expect
 from running import Running
 from visitor import DESKTOP, PHONE, Visitor
@@ -10,6 +11,8 @@ from visitor import DESKTOP, PHONE, Visitor
 Visit = Callable[..., Awaitable[Visitor]]
 PICTURES = Path(__file__).parents[2] / "artifacts" / "screenshots"
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+pytestmark = pytest.mark.shared_system
 
 
 async def test_settings_sizes_and_versions(system: Running, visit: Visit) -> None:
@@ -33,11 +36,12 @@ async def test_settings_sizes_and_versions(system: Running, visit: Visit) -> Non
 
 async def test_pictures(system: Running, visit: Visit) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
+    visitor = await visit("/settings")
+    await visitor.live()
     for scheme, screen, viewport in (
         ("light", "desktop", DESKTOP), ("dark", "desktop", DESKTOP), ("light", "phone", PHONE), ("dark", "phone", PHONE)
     ):  # fmt: skip
-        visitor = await visit("/settings", scheme=scheme, viewport=viewport)
-        await visitor.live()
+        await visitor.appear(scheme, viewport)
         assert await visitor.page.evaluate(TOO_WIDE) == 0, f"the settings on a {screen} are too wide"
         shot = PICTURES / f"settings-{screen}-{scheme}.png"
         await visitor.page.screenshot(path=shot, animations="disabled", full_page=True)

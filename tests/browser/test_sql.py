@@ -9,9 +9,12 @@ PICTURES = Path(__file__).parents[2] / "artifacts" / "screenshots"
 QUERY = "SELECT flow || ' ' || row_number() OVER () AS run, duration_ms, start_time::DATE AS day, run_id FROM v_runs"
 
 
-@pytest.fixture
-async def ran(system, gates) -> None:
-    async with Site.of(system.system.url) as site:
+pytestmark = pytest.mark.shared_system
+
+
+@pytest.fixture(scope="module")
+async def ran(shared_system) -> None:
+    async with Site.of(shared_system.system.url) as site:
         for n in range(2):
             run = await site.trigger("Greeting", name=f"n{n}")
             await site.finished(run["id"])

@@ -17,7 +17,15 @@ PICTURES = Path(__file__).parents[2] / "artifacts" / "screenshots"
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 COMPLETIONS = 2 * len(RUNS) + 1
 
+pytestmark = pytest.mark.shared_system
 
+
+@pytest.fixture(scope="module")
+async def measured(shared_system: Running, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return await told(shared_system, tmp_path_factory.mktemp("measured"))
+
+
+@pytest.mark.usefixtures("own_system")
 async def test_nothing_yet_says_what_to_do(system: Running, visit: Visit) -> None:
     page = (await visit("/statistics")).page
     await expect(page.get_by_role("heading", name="No statistics yet")).to_be_visible()
@@ -34,12 +42,9 @@ async def test_a_task_that_there_is_not(system: Running, visit: Visit) -> None:
     await expect(visitor.page.locator("main")).to_contain_text("or it never ran to completion")
 
 
-async def test_tasks_are_sorted_and_lead_to_their_pages(
-    system: Running, visit: Visit, tmp_path: Path
-) -> None:
-    flow = await told(system, tmp_path)
+async def test_tasks_are_sorted_and_lead_to_their_pages(system: Running, visit: Visit, measured: str) -> None:
     async with Site.of(system.system.url) as site:
-        shown = await site.get("/api/statistics", flow=flow)
+        shown = await site.get("/api/statistics", flow=measured)
         task = {one["task_name"]: one for one in shown["tasks"]}["load"]
         history = await site.get(f"/api/statistics/tasks/{task['id']}", runs=5)
         of_flow = await site.get("/api/engine/flows/Measured/history", runs=5)
@@ -63,12 +68,9 @@ async def test_tasks_are_sorted_and_lead_to_their_pages(
 
 
 @pytest.mark.parametrize("script", [True, False])
-async def test_pictures_and_reading_without_script(
-    system: Running, visit: Visit, tmp_path: Path, script: bool
-) -> None:
+async def test_pictures_and_reading_without_script(visit: Visit, measured: str, script: bool) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
-    flow = await told(system, tmp_path)
-    task = ids.task_id(flow, "load")
+    task = ids.task_id(measured, "load")
     for scheme, screen, viewport in (
         ("light", "desktop", DESKTOP), ("dark", "desktop", DESKTOP), ("light", "phone", PHONE), ("dark", "phone", PHONE)
     ):  # fmt: skip

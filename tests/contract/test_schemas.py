@@ -17,7 +17,7 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from perfect_schemas import charts, codec, commands, errors, queries, views
+from perfect_schemas import charts, codec, commands, drawn, errors, queries, views
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.events import AnyEvent
 
@@ -42,7 +42,7 @@ EVENTS = sorted(AnyEvent.__args__, key=lambda one: one.__struct_config__.tag)
 UNIONS = {
     "events": EVENTS,
     "commands": [*structs_of(commands), errors.Problem],
-    "queries": [*structs_of(queries), *structs_of(views), *structs_of(charts)],
+    "queries": [*structs_of(queries), *structs_of(views), *structs_of(charts), *structs_of(drawn)],
 }
 
 

@@ -64,7 +64,7 @@ class Site:
             assert answer.status_code == 200, await answer.aread()
             yield _messages(answer)
 
-    async def finished(self, run_id: str, timeout_s: float = 30.0) -> dict[str, Any]:
+    async def finished(self, run_id: str, timeout_s: float = 60.0) -> dict[str, Any]:
         """The run once it is final, waited for on the event stream, which is read from its beginning."""
         async with (
             asyncio.timeout(timeout_s),
@@ -75,7 +75,7 @@ class Site:
                     break
         return await self.settled(run_id)
 
-    async def settled(self, run_id: str, timeout_s: float = 10.0) -> dict[str, Any]:
+    async def settled(self, run_id: str, timeout_s: float = 30.0) -> dict[str, Any]:
         """The run once the read model knows its end."""
         async with asyncio.timeout(timeout_s):
             while (run := await self.run(run_id))["state"] not in FINAL:

@@ -19,6 +19,7 @@ ARGUMENTS = (
 )
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
+PATIENCE_MS = 30_000.0  # for what a page does; only a page that never does it takes so long
 # What Chromium itself prints about answers and streams that a page handles.
 CHROMIUM_SAYS = (
     r"Failed to load resource: the server responded with a status of 422",
@@ -28,6 +29,13 @@ REPORT_VIOLATIONS = """
   addEventListener("securitypolicyviolation", (event) =>
     window.reportViolation(`${event.effectiveDirective}: ${event.blockedURI} ${event.sourceFile || ""}`));
 """
+# Two frames: in the first one, what observes the size of something hears of it. No colour is on its way to another one.
+PAINTED = """async () => {
+  const frame = () => new Promise((done) => requestAnimationFrame(done));
+  await frame();
+  await frame();
+  for (const one of document.getAnimations()) if (one instanceof CSSTransition) one.finish();
+}"""
 
 
 async def launch(playwright: Playwright) -> Browser:
@@ -75,7 +83,7 @@ class Visitor:
             timezone_id="Europe/Rome",
             java_script_enabled=script,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         page = await context.new_page()
         visitor = cls(context, page, url)
         await page.expose_function("reportViolation", lambda text: visitor._wrong.append(f"CSP: {text}"))
@@ -84,6 +92,12 @@ class Visitor:
 
     async def goto(self, path: str) -> None:
         await self.page.goto(self.url + path)
+
+    async def appear(self, scheme: Any, viewport: Any) -> None:
+        """The page as it stands in another theme and on another screen; it has been painted so when this returns."""
+        await self.page.emulate_media(color_scheme=scheme)
+        await self.page.set_viewport_size(viewport)
+        await self.page.evaluate(PAINTED)
 
     async def live(self) -> None:
         """Until the page hears the stream."""

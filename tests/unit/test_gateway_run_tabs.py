@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from perfect_gateway.api.moments import moments_of
 from perfect_gateway.facts import Usual
 from perfect_gateway.past import Past
-from perfect_gateway.task_columns import TaskError, TaskRow, columns, first_moment
+from perfect_gateway.task_columns import columns, ended
 from perfect_schemas.events import (
     RunCompleted,
     RunQueued,

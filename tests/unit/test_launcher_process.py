@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfect_launcher import process
-from perfect_launcher.output import FILE_BYTES, LINE_BYTES, LINES, Output, Pipe
-from perfect_launcher.process import Process, Stamp
+from perfect_launcher.output import FILE_BYTES, LINE_BYTES, LINES, TAIL_BYTES, Cutter, Output
+from perfect_launcher.process import Stamp
 from perfect_launcher.workflows import Workflows
 from perfect_schemas.envelope import Event
 from perfect_schemas.errors import InvalidInput, NotFound
+from perfect_schemas.folds.process import Process, evolve
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 STAMP = Stamp("e", NOW)
@@ -20,12 +21,12 @@ STAMP = Stamp("e", NOW)
 
 def fold(*events: Event, known: Process | None = None) -> Process | None:
     for seq, event in enumerate(events, 1):
-        known = process.evolve(known, event, seq)
+        known = evolve(known, event, seq)
     return known
 
 
 def wanted() -> Process:
-    known = fold(*process.request(None, "p", "a/b.py", "me", STAMP))
+    known = fold(*process.request(None, "p", "a/b.py", "here", "me", STAMP))
     assert known is not None
     return known
 
@@ -33,7 +34,7 @@ def wanted() -> Process:
 def test_requested_started_crashed_stopped() -> None:
     known = wanted()
     assert (known.wanted, known.name, known.pid) == (True, "a/b", None)
-    assert process.request(known, "p", "a/b.py", "you", STAMP) == ()
+    assert process.request(known, "p", "a/b.py", "here", "you", STAMP) == ()
     assert process.ending(known, NOW) == ""
     known = fold(*process.started(known, 7, "here", STAMP), known=known)
     assert (known.pid, known.started_at, known.restarts) == (7, NOW, 0)
@@ -49,23 +50,34 @@ def test_requested_started_crashed_stopped() -> None:
     assert process.stop(known, "a/b.py", "me", STAMP) == ()
     known = fold(*process.exited(known, 8, 0, 0.5, STAMP), known=known)
     assert (known.restart_at, process.ending(known, NOW)) == (None, "ended with exit code 0")
-    again = fold(*process.request(known, "p", "a/b.py", "me", STAMP), known=known)
+    again = fold(*process.request(known, "p", "a/b.py", "here", "me", STAMP), known=known)
     assert again == wanted()
 
 
-def test_what_an_earlier_launcher_started_died_with_it() -> None:
+def test_what_an_earlier_launcher_started_and_is_not_there_has_ended() -> None:
     known = wanted()
     assert process.recover(known, STAMP) == ()
     known = fold(*process.started(known, 7, "here", STAMP), known=known)
     known = fold(*process.recover(known, STAMP), known=known)
     assert (known.wanted, known.pid, known.code) == (True, None, None)
-    assert process.ending(known, NOW) == "ended with its launcher"
+    assert process.ending(known, NOW) == "ended while no launcher saw it"
     assert process.recover(None, STAMP) == ()
 
 
 def test_what_was_never_asked_for_cannot_be_stopped() -> None:
     with pytest.raises(NotFound, match="no client process was ever started"):
         process.stop(None, "x.py", "me", STAMP)
+
+
+def test_a_process_belongs_to_the_host_that_was_asked_or_started_it_first() -> None:
+    assert wanted().host == "here"
+    asked = fold(*process.request(None, "p", "a/b.py", "", "me", STAMP))
+    old = fold(*process.started(asked, 7, "before", STAMP), known=asked)  # of a version that knew one host only
+    assert old is not None
+    assert old.host == "before"
+    moved = fold(*process.started(old, 8, "elsewhere", STAMP), known=old)
+    assert moved is not None
+    assert moved.host == "before"
 
 
 def test_pauses_grow_to_half_a_minute_and_a_long_life_forgets_them() -> None:
@@ -83,7 +95,7 @@ def test_whatever_happens_only_request_and_stop_change_what_is_wanted(moves: lis
     for n, move in enumerate(moves, 1):
         events: tuple[Event, ...] = ()
         if move == "request":
-            events, is_wanted = process.request(known, "p", "f.py", "me", STAMP), True
+            events, is_wanted = process.request(known, "p", "f.py", "here", "me", STAMP), True
         elif move == "start":
             events = process.started(known, n, "here", STAMP)
         elif move == "exit" and known is not None and known.pid is not None:
@@ -131,12 +143,13 @@ def test_only_python_files_below_the_folder(tmp_path: Path) -> None:
 # -- what they say
 
 
-async def test_lines_come_whole_and_long_ones_in_pieces() -> None:
+def test_lines_come_whole_and_long_ones_in_pieces() -> None:
     lines: list[bytes] = []
-    pipe = Pipe(lines.append)
+    cutter = Cutter()
     for part in (b"a", b"b\nc\n", b"\nx" * 2, b"y" * (LINE_BYTES * 2)):
-        pipe.data_received(part)
-    pipe.connection_lost(None)
+        lines += cutter.feed(part)
+    lines += cutter.end()
+    assert cutter.end() == []
     assert lines[:4] == [b"ab", b"c", b"", b"x"]
     assert [len(line) for line in lines[4:]] == [LINE_BYTES, LINE_BYTES, 1]
 
@@ -150,6 +163,7 @@ def test_output_is_bounded_and_outlives_the_launcher(tmp_path: Path) -> None:
     assert len(output.lines) == LINES
     assert output.last(2) == [f"line {LINES + 4}", "\ufffd"]
     assert output.last(0) == []
+    assert output.tail() == list(output.lines)
     output.close()
     again = Output(file)
     assert list(again.lines) == list(output.lines)
@@ -157,5 +171,6 @@ def test_output_is_bounded_and_outlives_the_launcher(tmp_path: Path) -> None:
     for _ in range(FILE_BYTES // len(line) + 10):
         again.add(line)
     again.close()
+    assert sum(map(len, again.tail())) <= TAIL_BYTES
     assert file.stat().st_size < FILE_BYTES
     assert file.with_suffix(".log.1").stat().st_size <= FILE_BYTES

@@ -255,3 +255,72 @@ def test_callbacks():
 
     assert run_flow(main).state == "COMPLETED"
     assert called == [1]
+
+
+def test_a_call_that_waits_for_others_takes_none_of_the_threads():
+    opened = threading.Event()
+
+    @task
+    def gate() -> bool:
+        return opened.wait(30)
+
+    @task
+    def open_gate() -> None:
+        opened.set()
+
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=2))
+    def main() -> bool:
+        first = gate.submit()
+        after = [add.submit(n, wait_for=[first]) for n in range(3)]
+        open_gate.submit()
+        return first.result() and [one.result() for one in after] == [0, 1, 2]
+
+    assert run_flow(main).result is True
+
+
+async def test_an_async_call_that_waits_for_others_takes_no_place_of_a_limited_runner():
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=2))
+    async def main() -> int:
+        opened = asyncio.Event()
+
+        @task
+        async def gate() -> int:
+            async with asyncio.timeout(30):
+                await opened.wait()
+            return 1
+
+        @task
+        async def open_gate() -> None:
+            opened.set()
+
+        first = gate.submit()
+        after = async_add.submit(first, 1)
+        open_gate.submit()
+        return await after
+
+    assert (await run_flow_async(main)).result == 2
+
+
+def test_a_call_that_waits_for_others_is_not_begun_when_its_run_has_failed():
+    opened = threading.Event()
+    begun = []
+
+    @task
+    def gate() -> bool:
+        return opened.wait(30)
+
+    @task
+    def after(value: bool) -> bool:
+        begun.append(value)
+        return value
+
+    @flow
+    def main() -> None:
+        waiting = after.submit(after.submit(gate.submit()))
+        assert waiting.state.is_pending()
+        waiting.add_done_callback(lambda _: opened.set())
+        raise ValueError("enough")
+
+    assert run_flow(main).state == "FAILED"
+    assert opened.is_set()
+    assert begun == []

@@ -46,14 +46,42 @@ def test_what_still_runs_has_no_successor():
     assert {box.key: box.mark for box in graph.boxes} == {"a-0": "▸", "b-0": "✓"}
 
 
+def group(family: str, start: float, end: float | None, **states: int) -> dict:
+    began = 1767225600  # 2026-01-01
+    return {
+        "family": family,
+        "key": f"{family}-0",
+        "name": family.rpartition("/")[2],
+        "start": int((began + start) * 1e6),
+        "end": None if end is None else int((began + end) * 1e6),
+        "states": states,
+    }
+
+
 def test_many_are_grouped_by_task_and_the_worst_shows():
-    tasks = [task(f"square-{n}", 1, 2, "FAILED" if n == 7 else "COMPLETED") for n in range(5000)]
-    graph = run_graph([*tasks, task("total-0", 3, 4)], NOW)
+    groups = [
+        group("square", 1, 2, COMPLETED=4998, FAILED=1, CACHED=1),
+        group("square/part", 1.2, 1.4, COMPLETED=1),
+        group("total", 3, 4, COMPLETED=1),
+    ]
+    graph = run_graph([], NOW, {"groups": groups, "tasks": 5002, "left_out": 0})
     assert graph.grouped
-    assert [(box.label, box.tone) for box in graph.boxes] == [("square", "bad"), ("total", "good")]
-    assert "5\u202f000" in graph.boxes[0].note
-    assert "1 failed" in graph.boxes[0].note
-    assert len(graph.lines) == 1
+    assert [(box.label, box.tone) for box in graph.boxes] == [
+        ("square", "bad"),
+        ("part", "good"),
+        ("total", "good"),
+    ]
+    assert graph.boxes[0].note == "×5\u202f000, 1.0 s, 1 failed"
+    assert graph.boxes[1].note == "200 ms"
+    assert [line.calls for line in graph.lines] == [True, False]
+
+
+def test_a_group_of_which_some_run_ends_now():
+    graph = run_graph(
+        [], NOW, {"groups": [group("a", 50, None, COMPLETED=1, RUNNING=1)], "tasks": 2, "left_out": 3}
+    )
+    assert (graph.boxes[0].tone, graph.boxes[0].note) == ("run", "×2, 10.0 s")
+    assert graph.left_out == 3
 
 
 def test_a_bounded_number_of_boxes():

@@ -1,8 +1,11 @@
-"""ANSI colours of log lines as spans with classes: never a style attribute, never markup that a user wrote."""
+"""ANSI colours of log lines as spans with classes: never a style attribute, never markup that a user wrote. What was
+searched for is marked, whatever colours it has.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from markupsafe import Markup, escape
 
@@ -19,23 +22,54 @@ _PALETTE = (
 )  # fmt: skip
 
 
-def ansi(text: str) -> Markup:
-    """Escape `text` and turn its SGR colours into `<span class="ansi-…">`; other control sequences are dropped.
+def ansi(text: str, sought: str = "") -> Markup:
+    """Escape `text` and turn its SGR colours into `<span class="ansi-…">`; other control sequences are dropped. Where
+    `sought` stands in it, upper and lower case alike, is in `<mark>`.
 
     256 and true colours become the nearest of the 16 that the style sheet knows in both themes.
     """
-    if "\x1b" not in text:
+    if "\x1b" not in text and not sought:
         return escape(_CONTROL.sub("", text))
-    out: list[str] = []
+    pieces: list[tuple[str, str]] = []
     look = _Look()
     position = 0
     for match in _ESCAPE.finditer(text):
-        out.append(look.wrap(text[position : match.start()]))
+        pieces.append((_CONTROL.sub("", text[position : match.start()]), look.classes))
         position = match.end()
         if match["sgr"] is not None:
             look.apply(match["sgr"])
-    out.append(look.wrap(text[position:]))
-    return Markup("".join(out))  # noqa: S704  every piece is escaped in `wrap`
+    pieces.append((_CONTROL.sub("", text[position:]), look.classes))
+    html = "".join(_wrapped(*piece) for piece in _marked(pieces, sought))
+    return Markup(html)  # noqa: S704  every piece is escaped in `_wrapped`
+
+
+def plain(text: str) -> str:
+    """`text` without colours and other control sequences, as it is read."""
+    return _CONTROL.sub("", _ESCAPE.sub("", text) if "\x1b" in text else text)
+
+
+def _marked(pieces: list[tuple[str, str]], sought: str) -> Iterator[tuple[str, str, bool]]:
+    """The pieces, cut where what is sought begins and ends; whether each is a part of it."""
+    whole = "".join(text for text, _ in pieces)
+    found = re.finditer(re.escape(sought), whole, re.IGNORECASE) if sought else ()
+    edges = [edge for match in found for edge in match.span()]  # inside from each even one to the next
+    at = passed = 0
+    for text, classes in pieces:
+        end = at + len(text)
+        while at < end:
+            cut = min(edges[passed], end) if passed < len(edges) else end
+            if cut > at:
+                yield whole[at:cut], classes, passed % 2 == 1
+            at = cut
+            while passed < len(edges) and edges[passed] <= at:
+                passed += 1
+
+
+def _wrapped(text: str, classes: str, is_sought: bool) -> str:
+    safe = str(escape(text))
+    if is_sought:
+        safe = f"<mark>{safe}</mark>"
+    return f'<span class="{classes}">{safe}</span>' if classes else safe
 
 
 class _Look:
@@ -45,13 +79,11 @@ class _Look:
         self.flags: dict[str, None] = {}
         self.colours: dict[str, int] = {}
 
-    def wrap(self, text: str) -> str:
-        safe = escape(_CONTROL.sub("", text))
-        if not safe or not (self.flags or self.colours):
-            return str(safe)
+    @property
+    def classes(self) -> str:
         names = [f"ansi-{flag}" for flag in self.flags]
         names += [f"ansi-{ground}-{colour}" for ground, colour in self.colours.items()]
-        return f'<span class="{" ".join(names)}">{safe}</span>'
+        return " ".join(names)
 
     def apply(self, sequence: str) -> None:
         codes = [int(code) if code else 0 for code in re.split("[;:]", sequence)]

@@ -54,8 +54,10 @@ def percent(value: float | None) -> str:
     return f"{int(min(max(value, 0), 100))}%"
 
 
-def instant(text: str) -> datetime:
-    """An ISO 8601 string of the API as an aware datetime in UTC."""
+def instant(text: str | datetime) -> datetime:
+    """An ISO 8601 string of the API as an aware datetime in UTC; such a one as it is."""
+    if isinstance(text, datetime):
+        return text
     parsed = datetime.fromisoformat(text)
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 

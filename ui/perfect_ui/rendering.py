@@ -45,10 +45,16 @@ _OPTIONAL: dict[str, Any] = {
     "made_by": None,
     "tab": "overview",
     "is_large": False,
+    "groups": None,
+    "drawn": None,
     "moment": None,
     "first": True,
     "following": None,
     "task": "",
+    "sought": "",
+    "skipped": 0,
+    "log_topic": "",
+    "known": 0,
     "told": "",
     "failed": (),
     "services": (),
@@ -78,8 +84,13 @@ def render(template: str, **context: Any) -> str:
 
 def task_window(tasks: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
     """At most `limit` task runs in their order: what is unfinished or failed first of all, then the newest."""
+    return [tasks[place] for place in window(tasks, limit)]
+
+
+def window(tasks: list[dict[str, Any]], limit: int) -> list[int]:
+    """The places of those in `task_window`."""
     if len(tasks) <= limit:
-        return tasks
+        return list(range(len(tasks)))
     notable = [place for place, task in enumerate(tasks) if tone(task["state"]) not in {"good", "mute"}][
         -limit:
     ]
@@ -88,7 +99,7 @@ def task_window(tasks: list[dict[str, Any]], limit: int) -> list[dict[str, Any]]
         if len(kept) >= limit:
             break
         kept.add(place)
-    return [tasks[place] for place in sorted(kept)]
+    return sorted(kept)
 
 
 def schedule_text(schedule: Any) -> str:

@@ -2,7 +2,7 @@
 
 What a task took from another one is not recorded; in what order they ran, and which was called within which, is. In a
 scope, a line leads to a task from those that were the last to end before it began (the Hasse diagram of the intervals).
-Above `GROUP_ABOVE` task runs, one box stands for all of a name in its scope.
+Above `GROUP_ABOVE` task runs, one box stands for all of a name in its scope: they come as groups.
 """
 
 from __future__ import annotations
@@ -58,28 +58,36 @@ class Graph:
 
 @dataclass(slots=True, kw_only=True)
 class _Node:
-    """start, end: seconds since 1970. within: the name of the node that called it, in `nodes`."""
+    """start, end: seconds since 1970. within: the name of the node that called it, in `nodes`. tones: how many of each."""
 
     key: str
     name: str
     within: str
     start: float
     end: float
-    tones: list[str]
-    spent_ms: float | None = None
+    tones: dict[str, int]
+    spent_ms: float
     layer: int = 0
     reach: int = 0  # the last layer of what it called
 
 
-def run_graph(tasks: list[dict[str, Any]], now: str, *, group_above: int = GROUP_ABOVE) -> Graph:
-    """`tasks`: task runs of the API in any order; those that have not started are left out."""
-    started = sorted((task for task in tasks if task["start_time"]), key=lambda task: task["start_time"])
-    grouped = len(started) > group_above
+def run_graph(
+    tasks: list[dict[str, Any]], now: str, groups: dict[str, Any] | None = None, *, most: int = MOST_BOXES
+) -> Graph:
+    """`tasks`: task runs of the API in any order; those that have not started are left out. groups: what stands for
+    them when they are many, as `perfect_schemas.drawn.TaskGroupsView`.
+    """
     nodes: dict[str, _Node] = {}
-    for task in started:
-        _add(nodes, task, instant(now).timestamp(), grouped=grouped)
-    left_out = max(0, len(nodes) - MOST_BOXES)
-    nodes = dict(list(nodes.items())[:MOST_BOXES])
+    end = instant(now).timestamp()
+    if groups is None:
+        started = sorted((task for task in tasks if task["start_time"]), key=lambda task: task["start_time"])
+        for task in started[:most]:
+            nodes[task["task_key"]] = _task(task, nodes, end)
+        left_out = len(started) - len(nodes)
+    else:
+        for group in groups["groups"][:most]:
+            nodes[group["family"]] = _group(group, nodes, end)
+        left_out = len(groups["groups"]) - len(nodes) + groups["left_out"]
     links = _layered(nodes)
     places = _placed(nodes)
     lines = [Line(path=_path(places[a], places[b]), calls=nodes[b].within == a and a != "") for a, b in links]
@@ -88,45 +96,49 @@ def run_graph(tasks: list[dict[str, Any]], now: str, *, group_above: int = GROUP
     return Graph(
         width=across + BOX_WIDTH + _EDGE,
         height=down + BOX_HEIGHT + _EDGE,
-        grouped=grouped,
+        grouped=groups is not None,
         boxes=tuple(_box(node, *places[name]) for name, node in nodes.items()),
         lines=tuple(lines),
         left_out=left_out,
     )
 
 
-def _family(key: str) -> str:
-    """A key without the numbers: `load-3/parse-12` → `load/parse`."""
-    parts = []
-    for part in key.split("/"):
-        head, _, tail = part.rpartition("-")
-        parts.append(head if head and tail.isdecimal() else part)
-    return "/".join(parts)
+def _within(name: str, nodes: dict[str, _Node]) -> str:
+    caller = name.rpartition("/")[0]
+    return caller if caller in nodes else ""
 
 
-def _add(nodes: dict[str, _Node], task: dict[str, Any], now: float, *, grouped: bool) -> None:
+def _task(task: dict[str, Any], nodes: dict[str, _Node], now: float) -> _Node:
     key = task["task_key"]
-    name = _family(key) if grouped else key
     start = instant(task["start_time"]).timestamp()
     end = instant(task["end_time"]).timestamp() if task["end_time"] else max(now, start)
-    node = nodes.get(name)
-    if node is None:
-        within = name.rpartition("/")[0]
-        label = task["name"]
-        if not grouped and task_number(key) > 1:
-            label = f"{label} #{task_number(key)}"
-        nodes[name] = _Node(
-            key=key,
-            name=task.get("run_name") or label if not grouped else label,
-            within=within if within in nodes else "",
-            start=start,
-            end=end,
-            tones=[tone(task["state"])],
-            spent_ms=task["duration_ms"] if task["duration_ms"] is not None else (end - start) * 1000,
-        )
-        return
-    node.end = max(node.end, end)
-    node.tones.append(tone(task["state"]))
+    count = task_number(key)
+    return _Node(
+        key=key,
+        name=task.get("run_name") or (f"{task['name']} #{count}" if count > 1 else task["name"]),
+        within=_within(key, nodes),
+        start=start,
+        end=end,
+        tones={tone(task["state"]): 1},
+        spent_ms=task["duration_ms"] if task["duration_ms"] is not None else (end - start) * 1000,
+    )
+
+
+def _group(group: dict[str, Any], nodes: dict[str, _Node], now: float) -> _Node:
+    start = group["start"] / 1e6
+    end = max(now, start) if group["end"] is None else group["end"] / 1e6
+    tones: dict[str, int] = {}
+    for state, count in group["states"].items():
+        tones[tone(state)] = tones.get(tone(state), 0) + count
+    return _Node(
+        key=group["key"],
+        name=group["name"],
+        within=_within(group["family"], nodes),
+        start=start,
+        end=end,
+        tones=tones,
+        spent_ms=(end - start) * 1000,
+    )
 
 
 def _layered(nodes: dict[str, _Node]) -> list[tuple[str, str]]:
@@ -180,10 +192,9 @@ def _path(a: tuple[int, int], b: tuple[int, int]) -> str:
 
 def _box(node: _Node, x: int, y: int) -> Box:
     worst = next(kind for kind in _WORST_FIRST if kind in node.tones)
-    many = len(node.tones)
-    spent = node.spent_ms if many == 1 else (node.end - node.start) * 1000
-    note = duration(spent) if many == 1 else f"×{number(many)}, {duration(spent)}"
-    failed = node.tones.count("bad")
+    many = sum(node.tones.values())
+    note = duration(node.spent_ms) if many == 1 else f"×{number(many)}, {duration(node.spent_ms)}"
+    failed = node.tones.get("bad", 0)
     if failed and many > 1:
         note = f"{note}, {number(failed)} failed"
     label = node.name if len(node.name) <= _LABEL else f"{node.name[: _LABEL - 1]}…"

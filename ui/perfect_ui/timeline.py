@@ -7,9 +7,12 @@ page changes the view box. Above `GROUP_ABOVE` task runs, one row stands for all
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfect_ui.formats import duration, instant, is_final, task_number, tone
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 GROUP_ABOVE = 200
 _COLUMNS = 400  # how many pieces of time a grouped row tells apart
@@ -49,7 +52,7 @@ class Timeline:
 def timeline(
     run: dict[str, Any], tasks: list[dict[str, Any]], now: str, *, group_above: int = GROUP_ABOVE
 ) -> Timeline:
-    """Lay out `tasks` of `run` as of `now` (ISO)."""
+    """Lay out `tasks` of `run` as of `now` (ISO). Of those that are grouped, times may be datetimes."""
     started = [task for task in tasks if task["start_time"]]
     starts = [task["start_time"] for task in started]
     starts += [run["start_time"]] if run["start_time"] else []
@@ -66,7 +69,12 @@ def timeline(
         _groups(started, start, span) if grouped else [_row(task, start, span, live=live) for task in started]
     )
     return Timeline(
-        span_ms=span, start=start, live=live, grouped=grouped, rows=tuple(rows), ticks=tuple(ticks(span))
+        span_ms=span,
+        start=start if isinstance(start, str) else start.isoformat(),
+        live=live,
+        grouped=grouped,
+        rows=tuple(rows),
+        ticks=tuple(ticks(span)),
     )
 
 
@@ -96,7 +104,7 @@ def tick_label(ms: float) -> str:
     return f"{int(seconds // 3600)}h" + (f" {int(seconds % 3600 // 60)}m" if seconds % 3600 else "")
 
 
-def _offset(start: str, moment: str) -> float:
+def _offset(start: str | datetime, moment: str | datetime) -> float:
     return max(0.0, (instant(moment) - instant(start)).total_seconds() * 1000)
 
 
@@ -131,16 +139,17 @@ def _groups(started: list[dict[str, Any]], start: str, span: float) -> list[Row]
     return [_group(name, tasks, start, span) for name, tasks in by_name.items()]
 
 
-def _group(name: str, tasks: list[dict[str, Any]], start: str, span: float) -> Row:
+def _group(name: str, tasks: list[dict[str, Any]], start: str | datetime, span: float) -> Row:
     """One row for all task runs of a name: each column of time shows the worst of what ran in it."""
     columns: list[int | None] = [None] * _COLUMNS
+    begin = instant(start)
     counts: dict[str, int] = {}
     for task in tasks:
         kind = tone(task["state"])
         counts[kind] = counts.get(kind, 0) + 1
         rank = _WORST_FIRST.index(kind)
-        end = span if task["end_time"] is None else _offset(start, task["end_time"])
-        first = min(_COLUMNS - 1, int(_offset(start, task["start_time"]) / span * _COLUMNS))
+        end = span if task["end_time"] is None else _offset(begin, task["end_time"])
+        first = min(_COLUMNS - 1, int(_offset(begin, task["start_time"]) / span * _COLUMNS))
         last = min(_COLUMNS - 1, int(end / span * _COLUMNS))
         for column in range(first, last + 1):
             known = columns[column]

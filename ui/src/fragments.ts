@@ -13,7 +13,7 @@ export async function applyFragments(html: string): Promise<void> {
   holder.innerHTML = html;
   for (const fragment of [...holder.content.children]) {
     if (!(fragment instanceof HTMLTemplateElement)) await put(fragment);
-    else if (fragment.dataset.append) appendLogs(fragment.dataset.append, fragment.content);
+    else if (fragment.dataset.append) appendLogs(fragment.dataset.append, fragment.content, Number(fragment.dataset.skipped ?? 0));
     else for (const row of [...fragment.content.children]) await put(row);
   }
   const now = serverNow();

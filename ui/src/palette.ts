@@ -109,6 +109,9 @@ function here(): Choice[] {
   const pages = [...document.querySelectorAll<HTMLAnchorElement>("[data-go]")].map(
     (link): Choice => ({ kind: "page", text: link.textContent?.trim() ?? "", note: `g ${link.dataset.go}`, go: () => link.click() }),
   );
+  const further = [...document.querySelectorAll<HTMLAnchorElement>("[data-page]")].map(
+    (link): Choice => ({ kind: "page", text: link.textContent?.trim() ?? "", note: new URL(link.href).pathname, go: () => link.click() }),
+  );
   const buttons = [...document.querySelectorAll<HTMLButtonElement>('main form[method="post"] button[type="submit"]')]
     .filter((button) => button.checkVisibility() && !button.disabled)
     .map((button): Choice => ({
@@ -119,6 +122,7 @@ function here(): Choice[] {
     }));
   return [
     ...pages,
+    ...further,
     ...buttons.filter((one) => one.text),
     { kind: "action", text: "Next theme", note: "t", go: nextTheme },
     { kind: "action", text: "Show the keys", note: "?", go: openHelp },

@@ -35,6 +35,7 @@ from perfect_schemas.commands.limit import (
     Spent,
 )
 from perfect_schemas.commands.process import (
+    LauncherPresence,
     ProcessStatus,
     ShowProcesses,
     ShowWorkflows,
@@ -114,6 +115,7 @@ __all__ = [
     "HandOver",
     "Health",
     "Holder",
+    "LauncherPresence",
     "LimitView",
     "LiveRuns",
     "LoadSecret",

@@ -1,18 +1,23 @@
 """Client processes that the launcher runs. Subject: `perfect.evt.process.<process_id>` on DEFS.
 
-What should run follows from `requested` and `stopped` alone; `started` and `exited` say what became of it.
+What should run follows from `requested` and `stopped` alone; `started` and `exited` say what became of it. A process
+belongs to one host for good.
 """
 
 from perfect_schemas.envelope import Event, Instant
 
 
 class ProcessRequested(Event, frozen=True, kw_only=True, omit_defaults=True, tag="process.requested"):
-    """Somebody wants the file to run from now on. file: relative to the workflows folder, with forward slashes."""
+    """Somebody wants the file to run from now on. file: relative to the workflows folder, with forward slashes.
+
+    host: the name of the launcher that is to run it.
+    """
 
     process_id: str
     file: str
     name: str
     by: str
+    host: str = ""
 
 
 class ProcessStarted(Event, frozen=True, kw_only=True, omit_defaults=True, tag="process.started"):

@@ -7,27 +7,29 @@ import msgspec
 from litestar import Response, get, post
 
 from perfect_bus.append import check_size
+from perfect_gateway.log_filter import level_number
 from perfect_gateway.parts import Parts
 from perfect_gateway.runs import require
 from perfect_gateway.wire import AnyRequest, aware, body, json, page, query, run_id
 from perfect_schemas import codec, ids, queries, subjects
 from perfect_schemas.errors import FieldError, InvalidInput, NotFound
 from perfect_schemas.events.log import LogBatch, LogLine
-from perfect_schemas.views import LEVELS, LogView
+from perfect_schemas.views import LogView
 
 LINES_A_BATCH = 1000
 STORE_S = 10.0
-_NUMBERS = {name: number for number, name in LEVELS.items()} | {"WARN": 30, "FATAL": 50}
 
 
 class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
     """level: the lowest one shown, as a name or Python's number. text: that the line has in it, upper and lower case
-    alike. task_run_id: only this task run's lines. tail: the last lines instead of the first.
+    alike. task_run_id: only this task run's lines. task: only lines of the task run with that key, or of all of a task by
+    the key without its number. tail: the last lines instead of the first.
     """
 
     level: str | None = None
     text: str | None = None
     task_run_id: str | None = None
+    task: str | None = None
     tail: bool = False
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
     cursor: str | None = None
@@ -62,17 +64,6 @@ class _Page(msgspec.Struct):
 
 
 _decode_page = msgspec.json.Decoder(_Page).decode
-
-
-def level_number(level: str | int) -> int:
-    """Raises InvalidInput."""
-    number = level if isinstance(level, int) else _NUMBERS.get(level.upper())
-    if number is None and str(level).isdecimal():
-        number = int(level)
-    if number is None or not 0 <= number <= 100:
-        message = f"{level!r} is no level; there are {', '.join(LEVELS.values())} and the numbers 0-100"
-        raise InvalidInput(f"level: {message}", [FieldError("level", message)])
-    return number
 
 
 def lines_of(wanted: LogBody, now: datetime) -> list[LogLine]:
@@ -127,6 +118,7 @@ def routes(parts: Parts) -> list[Any]:
             level=level,
             text=wanted.text,
             task_run_id=wanted.task_run_id,
+            task=wanted.task,
             tail=wanted.tail,
         )
         reply = await parts.asker.of_run("logs", asked, wanted_id)

@@ -1,34 +1,22 @@
 """The task runs of a run as columns, for whoever draws them all."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from litestar import Response, get
 
+from perfect_gateway.drawn import task_columns
 from perfect_gateway.folded import read_history, task_of
 from perfect_gateway.parts import Parts
-from perfect_gateway.task_columns import TaskRow, TimelineView, columns, first_moment
+from perfect_gateway.task_columns import TimelineView, columns, ended
 from perfect_gateway.wire import AnyRequest, json, query, run_id
 from perfect_schemas import queries
 from perfect_schemas.errors import NotFound
 from perfect_schemas.folds.history import History
 from perfect_schemas.states import FINAL_RUN_STATES
 from perfect_schemas.views import RunView, TaskRunView
-
-ROWS_A_PAGE = 10_000
-MOST_ROWS = 100_000
-
-
-class _Rows(msgspec.Struct):
-    task_runs: list[TaskRow]
-    next: str | None = None
-
-
-_decode_rows = msgspec.json.Decoder(_Rows).decode
-
 
 class ChangedQuery(msgspec.Struct, frozen=True, kw_only=True):
     """after: only what has changed since this EVENTS sequence, the `seq` of an answer before; while the run is live."""
@@ -50,15 +38,10 @@ async def timeline(parts: Parts, wanted: str, after: int = 0) -> TimelineView:
         history = await read_history(parts.bus, wanted)
         if history.run is not None:
             return await _folded(parts, history, after)
-    facts, tasks = await asyncio.gather(parts.flows.facts(run.flow_id), rows(parts, wanted))
-    return columns(
-        tasks,
-        facts.usual,
-        seq=reply.seq,
-        begin=first_moment(run.start_time, tasks),
-        end_time=run.end_time,
-        total=len(tasks),
+    facts, pages = await asyncio.gather(
+        parts.flows.facts(run.flow_id), task_columns(parts.asker, wanted)
     )
+    return ended(pages, facts.usual, seq=reply.seq, start_time=run.start_time, end_time=run.end_time)
 
 
 def _kept(parts: Parts, wanted: str) -> History | None:
@@ -88,29 +71,6 @@ async def _folded(parts: Parts, history: History, after: int) -> TimelineView:
 
 def _by_start(task: TaskRunView) -> tuple[bool, datetime | None, str]:
     return task.start_time is None, task.start_time, task.task_key
-
-
-class TaskPage(Protocol):
-    """A page of task runs, of which only what is needed has been decoded."""
-
-    task_runs: list[Any]
-    next: str | None
-
-
-async def rows(
-    parts: Parts, wanted: str, most: int = MOST_ROWS, decode: Callable[[bytes], TaskPage] = _decode_rows
-) -> list[Any]:
-    """The run's task runs in order of their start, from the read model, as `decode` makes them."""
-    found: list[Any] = []
-    cursor: str | None = None
-    while True:
-        asked = queries.TaskRunPage(run_id=wanted, limit=min(ROWS_A_PAGE, most), cursor=cursor)
-        reply = await parts.asker.query("task_runs", asked)
-        page = decode(bytes(reply.value))
-        found += page.task_runs
-        cursor = page.next
-        if cursor is None or len(found) >= most:
-            return found
 
 
 def routes(parts: Parts) -> list[Any]:

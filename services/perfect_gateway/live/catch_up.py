@@ -14,8 +14,10 @@ from perfect_gateway.ask import Asker
 from perfect_gateway.facts import FlowBook
 from perfect_gateway.live import fragments, schedules
 from perfect_gateway.live.board import Board
-from perfect_gateway.live.log_tail import log_messages
+from perfect_gateway.live.log_tail import decode, log_messages
 from perfect_gateway.live.position import Position
+from perfect_gateway.live.topics import part
+from perfect_gateway.log_filter import LogFilter
 from perfect_gateway.reasons import explain
 from perfect_schemas import codec, queries, subjects
 from perfect_schemas.codec import UnknownEvent
@@ -61,14 +63,15 @@ class CatchUp:
                 html.append(await schedules.whole(self._asker, name))
             elif kind == "flow":
                 html.append(await schedules.flow_schedules(self._asker, name))
-        frames = [perfect_ui.frame(part, id=str(since)) for part in html]
+        frames = [perfect_ui.frame(one, id=str(since)) for one in html]
         if html:
             frames[-1] = perfect_ui.frame(html[-1], id=str(Position(until.events, since.logs)))
-        logs = [topic.partition(":")[2] for topic in topics if topic.startswith("logs:")]
-        for run_id in logs:
-            for part, through in await self._logs(run_id, since.logs, until.logs):
-                done = Position(until.events, through if len(logs) == 1 else since.logs)
-                frames.append(perfect_ui.frame(part, id=str(done)))
+        logs = [topic for topic in topics if topic.startswith("logs:")]
+        for topic in logs:
+            messages = await self._logs(topic, since.logs, until.logs)
+            for n, message in enumerate(messages, 1):
+                reached = until.logs if len(logs) == 1 and n == len(messages) else since.logs
+                frames.append(perfect_ui.frame(message, id=str(Position(until.events, reached))))
         return frames
 
     async def _overview(self, topics: set[str], since: int, until: int) -> list[str]:
@@ -147,7 +150,9 @@ class CatchUp:
         timeline = fragments.run_timeline(shape, fragments.task_dicts(history.tasks.values(), facts))
         return [fragments.run_header(await explain(self._bus, shape)) + rows + timeline]
 
-    async def _logs(self, run_id: str, since: int, until: int) -> list[tuple[str, int]]:
+    async def _logs(self, topic: str, since: int, until: int) -> list[str]:
+        base, query = part(topic)
+        run_id = base.partition(":")[2]
         if since > until:
             raise Lost
         if since == until:
@@ -157,4 +162,4 @@ class CatchUp:
         batches = await self._bus.read_raw(subjects.log(run_id), after=since, until=until, stream="LOGS")
         if len(batches) > MOST_BATCHES:
             raise Lost
-        return list(log_messages([(seq, data) for seq, _, data in batches]))
+        return log_messages(decode((seq, data) for seq, _, data in batches), LogFilter.parse(query))

@@ -14,7 +14,7 @@ from perfect_schemas.shown import artifact_view
 from perfect_schemas.views import FlowView, LogView, SummaryView
 
 ROWS = 300  # task rows a message; a page keeps no more
-LINES = 500  # about so many log lines a message
+LINES = 500  # so many log lines a message, at most
 
 
 def run_dict(history: History, facts: FlowFacts) -> dict[str, Any] | None:
@@ -74,5 +74,7 @@ def summary(view: SummaryView) -> str:
     )
 
 
-def log_lines(lines: list[LogView]) -> str:
-    return perfect_ui.render("parts/log_lines.html", logs=[shapes.log_shape(line) for line in lines])
+def log_lines(lines: list[LogView], *, sought: str = "", skipped: int = 0) -> str:
+    """sought: is marked in them. skipped: how many before them are not sent."""
+    shown = [shapes.log_shape(line) for line in lines]
+    return perfect_ui.render("parts/log_lines.html", logs=shown, sought=sought, skipped=skipped)

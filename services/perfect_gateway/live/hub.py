@@ -95,6 +95,7 @@ class Hub:
     def _tell_pages(self, frame: bytes) -> None:
         for page in self._pages:
             page.push(frame)
+        self.wholes.moved("service")
 
     async def _missed(
         self, topics: frozenset[str], since: Position | None, until: Position, *, unknown: bool

@@ -1,17 +1,22 @@
-"""Log lines on their way to the pages that show them: every line, in few messages."""
+"""Log lines on their way to the pages that show them, in few messages: to each page those that its filter keeps, and of a
+flood the newest ones, as many as a page holds.
+"""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from perfect_gateway.folded import lines_of
 from perfect_gateway.live import fragments
 from perfect_gateway.live.outlet import Outlet
 from perfect_gateway.live.pace import Pacer
+from perfect_gateway.live.topics import part
+from perfect_gateway.log_filter import LogFilter
 from perfect_schemas import codec
 from perfect_schemas.events import LogBatch
 from perfect_schemas.views import LogView
 
 LOGS_S = 0.25
-MOST_BYTES = 4 * 1024 * 1024  # more of one run than this between two drawings: the page is told to reload
+MOST_LINES = 2000  # a drawing; a page keeps no more
+MOST_BYTES = 32 * 1024 * 1024  # more of one run than this between two drawings: the page is told to reload
 
 
 class LogTail:
@@ -36,25 +41,39 @@ class LogTail:
 
     def draw(self, run_id: str) -> None:
         batches = self._waiting.pop(run_id, [])
-        topic = f"logs:{run_id}"
+        topics = self._outlet.audience.parts(f"logs:{run_id}")
         if sum(len(data) for _, data in batches) > MOST_BYTES:
-            self._outlet.resync(topic)
-        else:
-            for html, through in log_messages(batches):
-                self._outlet.pending_logs[run_id] = through + 1
+            for topic in topics:
+                self._outlet.resync(topic)
+            self._outlet.pending_logs.pop(run_id, None)
+            return
+        decoded = decode(batches)
+        drawn = {topic: log_messages(decoded, LogFilter.parse(part(topic)[1])) for topic in topics}
+        for topic, messages in drawn.items():
+            for html in messages[:-1]:
                 self._outlet.send(topic, html)
-        self._outlet.pending_logs.pop(run_id, None)
+        self._outlet.pending_logs.pop(run_id, None)  # what follows brings a page up to here
+        for topic, messages in drawn.items():
+            for html in messages[-1:]:
+                self._outlet.send(topic, html)
 
 
-def log_messages(batches: list[tuple[int, bytes]]) -> Iterator[tuple[str, int]]:
-    """The rendered fragments of messages on LOGS, about 500 lines each (but whole batches), each with the sequence
-    through which it goes.
-    """
+def decode(batches: Iterable[tuple[int, bytes]]) -> list[tuple[int, LogBatch]]:
+    found = [(seq, codec.decode(data)) for seq, data in batches]
+    return [(seq, event) for seq, event in found if isinstance(event, LogBatch)]
+
+
+def log_messages(batches: Iterable[tuple[int, LogBatch]], wanted: LogFilter) -> list[str]:
+    """The fragments of messages on LOGS, newest lines last: none, when the filter keeps none."""
     lines: list[LogView] = []
-    for n, (seq, data) in enumerate(batches):
-        event = codec.decode(data)
-        if isinstance(event, LogBatch):
-            lines += lines_of(seq, event)
-        if lines and (len(lines) >= fragments.LINES or n == len(batches) - 1):
-            yield fragments.log_lines(lines), seq
-            lines = []
+    for seq, event in batches:
+        views = lines_of(seq, event)
+        lines += [view for line, view in zip(event.lines, views, strict=True) if wanted.keeps(line)]
+    skipped = max(len(lines) - MOST_LINES, 0)
+    lines = lines[skipped:]
+    return [
+        fragments.log_lines(
+            lines[start : start + fragments.LINES], sought=wanted.text, skipped=0 if start else skipped
+        )
+        for start in range(0, len(lines), fragments.LINES)
+    ]

@@ -1,4 +1,4 @@
-"""Pages whose moving part is drawn whole when something of it moves: clients, limits, sizes.
+"""Pages whose moving part is drawn whole when something of it moves: clients, limits, sizes, home at a glance.
 
 What they show is asked of the services that know it, while somebody looks and never else. A page that comes back gets it
 as it is, whatever it missed.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 import perfect_ui
-from perfect_bus import Bus
+from perfect_bus import Bus, launchers
 from perfect_gateway.live.chores import Chores
 from perfect_gateway.live.follower import Follower
 from perfect_gateway.live.pace import Pacer
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 RUN = b'{"type":"run.'
 SETTLED_S = 0.4  # from what is said until everybody who is asked has heard it, too
-Moved = Literal["run", "log", "client", "process", "output", "limit"]
+Moved = Literal["run", "log", "client", "process", "output", "limit", "host", "schedule", "service"]
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -59,11 +59,16 @@ class Wholes:
         async def limits(_: Any) -> None:
             self.moved("limit")
 
+        async def services(_: Any) -> None:
+            self.moved("service")
+
         for subject, heard in (
+            (subjects.live_services(), services),
             (subjects.ALL_LIVE_PROCESSES, output),
             (subjects.live_limits(), limits),
         ):
             self._subscriptions.append(await bus.nc.subscribe(subject, cb=heard))
+        self._chores.begin("hosts of launchers", self._watch_hosts(bus))
 
     def close(self) -> None:
         self._pacer.close()
@@ -80,7 +85,7 @@ class Wholes:
         self.moved("log")
 
     def on_definition(self, kind: str, _data: bytes, /) -> None:
-        if kind in ("client", "process", "limit"):
+        if kind in ("client", "process", "limit", "schedule"):
             self.moved(kind)  # type: ignore[arg-type]
         if kind in ("client", "process", "flow"):
             self._again_soon()
@@ -97,6 +102,10 @@ class Wholes:
 
     async def _drawn(self, whole: Whole) -> str:
         return await whole.draw(self._follower.position.events)
+
+    async def _watch_hosts(self, bus: Bus) -> None:
+        async for _ in launchers.watch(bus):
+            self.moved("host")
 
     def _again_soon(self) -> None:
         if self._later is None:

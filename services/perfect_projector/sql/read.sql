@@ -197,7 +197,15 @@ run_id = $run_id::UUID
 level >= $level
 
 -- name: logs.where.text
-contains(lower(message), lower($text))
+contains(lower(CASE WHEN contains(message, chr(27))
+  THEN regexp_replace(message, '\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]?', '', 'g')
+  ELSE message END), lower($text))
+
+-- name: logs.where.task
+(task_key = $task OR (starts_with(task_key, $task || '-') AND regexp_full_match(task_key[length($task) + 2:], '[0-9]+')))
+
+-- name: log_tasks
+SELECT DISTINCT task_key FROM logs WHERE run_id = $run_id::UUID AND task_key IS NOT NULL ORDER BY task_key LIMIT $limit;
 
 -- name: logs.where.task_run_id
 task_run_id = $task_run_id::UUID

@@ -12,7 +12,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = subparsers.add_parser(
         "service",
         help="run one or several services in this process",
-        description="Run services (registry, engine, projector, gateway) in this process until SIGTERM or SIGINT.",
+        description="Run services (registry, engine, launcher, projector, gateway) in this process until SIGTERM or SIGINT. On "
+        "another host, `perfect service launcher` lets client processes run there: --nats says where the system is.",
     )
     parser.add_argument("names", nargs="+", metavar="NAME")
     parser.add_argument(
@@ -22,12 +23,16 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="nats://USER:PASSWORD@HOST:PORT (default: the running system)",
     )
     parser.add_argument("--data-dir", type=Path, help="folder of the local system's data (default .perfect)")
+    parser.add_argument("--workflows-dir", type=Path, help="folder with the workflow files, for the launcher")
+    parser.add_argument(
+        "--launcher-host", metavar="NAME", help="name of this host, for the launcher (default: the machine's)"
+    )
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"])
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    names = ("nats_url", "data_dir", "log_level")
+    names = ("nats_url", "data_dir", "workflows_dir", "launcher_host", "log_level")
     try:
         settings = Settings.load(overrides={name: getattr(arguments, name) for name in names})
     except InvalidInput as error:

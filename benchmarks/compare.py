@@ -1,0 +1,188 @@
+"""Perfect and its peers on the same work in the same call: Perfect, peer, Perfect, peer, so that the ratio holds on a
+machine that is not quiet. Medians and ratios.
+
+    python benchmarks/compare.py [prefect | prefect-batches | dbos | restate]… [--only W1 W4] [--tasks 1000]
+
+What a peer does not have, or does not do within a minute, is said and left out; a peer that cannot be installed does not
+stop the others.
+"""
+
+import argparse
+import contextlib
+import json
+import statistics
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import machine
+from figures import number
+from peers.dbos import Dbos
+from peers.perfect import Perfect
+from peers.prefect import Prefect, PrefectInBatches
+from peers.restate import Restate
+from peers.side import FIGURES, WORKLOADS, NotDone, NotInstalled, Side
+
+PEERS: dict[str, type[Any]] = {
+    "prefect": Prefect,
+    "prefect-batches": PrefectInBatches,
+    "dbos": Dbos,
+    "restate": Restate,
+}
+SIZES = {
+    "sequential": 1000,
+    "many_runs": 200,
+    "first_line": 50,
+    "fan_out": 1000,
+    "log_lines": 10_000,
+    "kill": 100,
+    "run_list": 200,
+}
+IDS = {
+    "sequential": "W1",
+    "many_runs": "W2",
+    "first_line": "W3",
+    "fan_out": "W4",
+    "log_lines": "W6",
+    "kill": "W7",
+    "run_list": "W8",
+}
+ROUNDS = 2
+Each = dict[str, list[float]]
+
+
+class Measured:
+    """each: figure → what each round gave. said: workload → why there is no figure."""
+
+    def __init__(self, side: Side) -> None:
+        self.side = side
+        self.each: Each = {}
+        self.said: dict[str, str] = {}
+
+    def add(self, figures: dict[str, float]) -> None:
+        for name, value in figures.items():
+            self.each.setdefault(name, []).append(round(value, 4))
+
+    def run(self, workload: str, sizes: dict[str, int]) -> None:
+        if IDS[workload] in self.said:
+            return
+        count = min(self.side.sizes.get(workload, sizes[workload]), sizes[workload])
+        try:
+            self.add(getattr(self.side, workload)(count))
+        except (NotDone, TimeoutError) as error:
+            self.said[IDS[workload]] = str(error)
+
+    def median(self, name: str) -> float | None:
+        return statistics.median(self.each[name]) if self.each.get(name) else None
+
+
+def compare(peer: Side, sizes: dict[str, int], only: list[str], rounds: int) -> dict[str, Any]:
+    versions = peer.install()
+    ours, theirs = Measured(Perfect()), Measured(peer)
+    versions |= ours.side.install()
+    sides = (ours, theirs)
+    starts = rounds if "W5" in only else 1
+    with contextlib.ExitStack() as ending:
+        for started in range(starts):
+            for one in sides:
+                folder = ending.enter_context(
+                    tempfile.TemporaryDirectory(prefix="perfect-compare-", ignore_cleanup_errors=True)
+                )
+                ending.callback(one.side.stop)
+                one.add(one.side.start(Path(folder)))
+                if started < starts - 1:
+                    one.side.stop()
+        for workload in WORKLOADS:
+            if IDS[workload] in only:
+                for _ in range(rounds):
+                    for one in sides:
+                        one.run(workload, sizes)
+                        print(f"  {IDS[workload]} {one.side.title}", file=sys.stderr, flush=True)
+    return {
+        "peer": peer.title,
+        "versions": versions,
+        "notes": peer.notes,
+        "sizes": {name: sizes[name] for name in sizes},
+        "peer_sizes": peer.sizes,
+        "rows": rows(ours, theirs, only),
+    }
+
+
+def rows(ours: Measured, theirs: Measured, only: list[str]) -> list[dict[str, Any]]:
+    """One a figure of the peer's or of both; `ahead` is how many times better Perfect is."""
+    found = []
+    for name, kind in FIGURES.items():
+        mine, its = ours.median(name), theirs.median(name)
+        why = theirs.said.get(kind.workload)
+        if kind.workload not in only or (its is None and (mine is None or why is None)):
+            continue
+        ahead = None
+        if mine and its:
+            ahead = mine / its if kind.is_more_better else its / mine
+        found.append(
+            {
+                "figure": name,
+                "workload": kind.workload,
+                "label": kind.label,
+                "unit": kind.unit,
+                "perfect": mine,
+                "perfect_each": ours.each.get(name, []),
+                "peer": its,
+                "peer_each": theirs.each.get(name, []),
+                "ahead": ahead,
+                "why": why if its is None else None,
+            }
+        )
+    return found
+
+
+def say(result: dict[str, Any]) -> None:
+    print(json.dumps(result))
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    print(f"Perfect and {result['peer']} ({versions}):")
+    for row in result["rows"]:
+        mine, its = (number(value) if value is not None else "–" for value in (row["perfect"], row["peer"]))
+        ahead = f"{number(row['ahead'])} ×" if row["ahead"] else row["why"] or ""
+        print(
+            f"  {row['workload']} {row['label']}: Perfect {mine}, {result['peer']} {its} {row['unit']}  {ahead}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("peers", nargs="*", metavar="PEER", help=f"{', '.join(PEERS)} (default: all)")
+    parser.add_argument("--only", nargs="+", default=[f"W{n}" for n in range(1, 9)], metavar="W1")
+    parser.add_argument(
+        "--divide", type=int, default=1, metavar="N", help="do an N-th of the work, to try it out"
+    )
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--out", type=Path, help="folder for the results, a file a peer")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.peers) - set(PEERS):
+        parser.error(f"{', '.join(unknown)}: no such peer; there are {', '.join(PEERS)}")
+    sizes = {name: max(size // arguments.divide, 8) for name, size in SIZES.items()}
+    for name in arguments.peers or PEERS:
+        only = arguments.only
+        if name == "prefect-batches":  # the others do not depend on it
+            only = [one for one in only if one in ("W1", "W4")]
+        begin = datetime.now(UTC)
+        try:
+            result = compare(PEERS[name](), sizes, only, arguments.rounds)
+        except (NotInstalled, NotDone, TimeoutError) as error:
+            result = {"peer": PEERS[name].title, "not_measured": str(error), "rows": []}
+            print(f"{PEERS[name].title} was not measured: {error}")
+        else:
+            say(result)
+        result |= {
+            "at": begin.isoformat(timespec="seconds"),
+            "machine": machine.described(Path(tempfile.gettempdir())),
+        }
+        if arguments.out:
+            arguments.out.mkdir(parents=True, exist_ok=True)
+            (arguments.out / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

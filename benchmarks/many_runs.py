@@ -1,0 +1,21 @@
+"""W2: 200 runs of five no-op tasks on one worker that takes 20 at a time, until the API shows all of them as completed."""
+
+from figures import Workload, alone, median_of
+from harness import System
+from throughput import many_runs
+
+GOAL_PER_S = 400
+
+
+def measure(running: System, count: int = 200, rounds: int = 3) -> Workload:
+    many_runs(running.api, max(count // 10, 1))
+    each = [count / many_runs(running.api, count) for _ in range(rounds)]
+    return Workload(
+        id="W2",
+        done=f"{count:,} runs of 5 tasks, concurrency 20, until all are shown",
+        figures=[median_of(each, name="rate", unit="runs/s", goal=GOAL_PER_S, is_more_better=True)],
+    )
+
+
+if __name__ == "__main__":
+    alone(measure)

@@ -1,0 +1,254 @@
+"""Guard rails for speed that hold on a noisy machine: ratios, never times.
+
+What the machine can do at the moment is measured beside what Perfect does with it, in turn (A B A B …), with the same
+client and the same data; the median of the ratios of neighbours is held against a limit that is a third of what an idle
+and a busy machine give, or less. A failure means that something was added to the path of every task, or of every event:
+another round trip, a query for each row, a lock that is waited for. It never means that the machine is slow. How fast
+Perfect is in figures, `benchmarks/` says.
+"""
+
+import asyncio
+import contextlib
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import msgspec
+import pytest
+import structlog
+from worker_process import Eyes, Workers
+
+from perfect_bus import Bus
+from perfect_bus.bus import Connection
+from perfect_bus.settings import Settings
+from perfect_engine.service import EngineService
+from perfect_projector.batch import Message
+from perfect_projector.continuity import FILE
+from perfect_projector.disk import DiskGuard
+from perfect_projector.duck import Duck
+from perfect_projector.project import Projection
+from perfect_projector.write_loop import WriteLoop
+from perfect_registry.service import RegistryService
+from perfect_runtime.service import Context
+from perfect_schemas import codec, ids, subjects
+from perfect_schemas import events as e
+from perfect_schemas.envelope import StoredValue, utc_now
+
+FLOWS = Path(__file__).parent.parent / "flows" / "plain.py"
+ROUNDS = 9
+TASKS = 200
+RUNS, RUN_TASKS = 5, 100  # of a round of projecting
+
+LEAST_TASKS_A_PUBLISH = 0.1
+LEAST_PROJECTED_AN_APPENDED = 0.02
+
+
+# -- tasks of a run, each recorded before the next begins, against publishing with acknowledgement
+
+
+@pytest.fixture
+def workers(connection: Connection, settings: Settings, tmp_path: Path) -> Iterator[Workers]:
+    made = Workers(connection, settings, tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+async def eyes(bus: Bus, start_service: Any, workers: Workers) -> Eyes:
+    await start_service(RegistryService)
+    await start_service(EngineService)
+    workers.start(FLOWS, processes=1)
+    eyes = Eyes(bus, workers)
+    await eyes.connected()
+    return eyes
+
+
+async def test_tasks_committed_against_acknowledged_publishes(eyes: Eyes, bus: Bus) -> None:
+    await tasks_per_s(eyes, bus)  # what is loaded once is loaded
+    await published_per_s(bus)
+    ratios = []
+    for _ in range(ROUNDS):
+        raw, ours = await published_per_s(bus), await tasks_per_s(eyes, bus)
+        ratios.append(ours / raw)
+    print(f"tasks to publishes: {ratios}")
+    assert statistics.median(ratios) >= LEAST_TASKS_A_PUBLISH, ratios
+
+
+async def published_per_s(bus: Bus) -> float:
+    """Messages of the size of a task's, one after another, each acknowledged by the server."""
+    run_id = ids.uuid7()
+    subject = subjects.task(run_id)
+    _, data = next(said_task(run_id, 0))
+    begin = time.perf_counter()
+    for _ in range(TASKS):
+        await bus.js.publish(subject, data)
+    return TASKS / (time.perf_counter() - begin)
+
+
+async def tasks_per_s(eyes: Eyes, bus: Bus) -> float:
+    """By the server's clock: from when it stored the first task's end until the last one's."""
+    run_id = await eyes.trigger("plain", count=TASKS)
+    history = await eyes.until_final(run_id)
+    assert history.run.state == "COMPLETED", history.run.error
+    ended = [task.end_time for task in history.tasks.values()]
+    assert len(ended) == TASKS
+    return (TASKS - 1) / ((max(ended) - min(ended)) / timedelta(seconds=1))
+
+
+# -- events into the read model, against appending the same rows to a table
+
+
+class Told:
+    """A journal whose messages are all there: `WriteLoop` takes them in batches of the size that it asks for."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        self._more = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._messages)
+
+    def put(self, messages: list[Message]) -> None:
+        self._messages += messages
+        self._more.set()
+
+    async def take(self, limit: int, _gather_s: float) -> list[Message]:
+        while not self._messages:
+            self._more.clear()
+            await self._more.wait()
+        taken, self._messages = self._messages[:limit], self._messages[limit:]
+        return taken
+
+
+class Projecting:
+    """The write loop of the projector, over a file of its own."""
+
+    def __init__(self, bus: Bus, settings: Settings) -> None:
+        self.settings = settings
+        self.duck = Duck(settings.data_dir / FILE)
+        guard = DiskGuard(settings.data_dir, min_free_bytes=0, say=print, clear=lambda: None)
+        context = Context(bus=bus, settings=settings, log=structlog.get_logger())
+        self.loop = WriteLoop(context, self.duck, Projection(), guard)
+        self.loop.committed = {"DEFS": 0, "EVENTS": 0, "LOGS": 0}
+        self.loop.heard = self._heard
+        self._told = Told()
+        self._end = 0
+        self._done = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @contextlib.asynccontextmanager
+    async def under_way(self) -> AsyncIterator[None]:
+        self._task = asyncio.create_task(self.loop.run(self._told))  # type: ignore[arg-type]
+        yield
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        self.loop.quiet()
+        await asyncio.to_thread(self.loop.close)
+        self.duck.close()
+
+    async def rows_per_s(self, messages: list[Message]) -> float:
+        assert self._task is not None
+        self._end = messages[-1].seq
+        self._done.clear()
+        begin = time.perf_counter()
+        self._told.put(messages)
+        done = asyncio.create_task(self._done.wait())
+        await asyncio.wait([done, self._task], return_when=asyncio.FIRST_COMPLETED)
+        done.cancel()
+        if self._task.done():
+            self._task.result()
+        return len(messages) / (time.perf_counter() - begin)
+
+    def _heard(self, _: Any) -> None:
+        if self.loop.committed["EVENTS"] >= self._end:
+            self._done.set()
+
+
+async def test_events_projected_against_rows_appended(bus: Bus, settings: Settings, tmp_path: Path) -> None:
+    projecting = Projecting(bus, settings)
+    raw = duckdb.connect(str(tmp_path / "raw.duckdb"), config={"threads": 2})
+    raw.execute(
+        "CREATE TABLE events (stream VARCHAR, seq UBIGINT, ts TIMESTAMP, type VARCHAR, run_id UUID, payload JSON)"
+    )
+    ratios = []
+    async with projecting.under_way():
+        for n in range(ROUNDS + 1):
+            messages = said(n)
+            appended = await asyncio.to_thread(appended_per_s, raw, messages, settings.batch_events)
+            projected = await projecting.rows_per_s(messages)
+            if n:  # the first round warms up
+                ratios.append(projected / appended)
+        assert projecting.loop.figures.failed == 0
+        [(runs, tasks)] = projecting.duck.connection.execute(
+            "SELECT (SELECT count(*) FROM runs WHERE state = 'COMPLETED'), "
+            "(SELECT count(*) FROM task_runs WHERE state = 'COMPLETED')"
+        ).fetchall()
+    raw.close()
+    assert (runs, tasks) == ((ROUNDS + 1) * RUNS, (ROUNDS + 1) * RUNS * RUN_TASKS)
+    print(f"projected to appended: {ratios}")
+    assert statistics.median(ratios) >= LEAST_PROJECTED_AN_APPENDED, ratios
+
+
+def appended_per_s(raw: duckdb.DuckDBPyConnection, messages: list[Message], at_once: int) -> float:
+    """The log's own columns, in transactions of as many rows as the projector's."""
+    begin = time.perf_counter()
+    for first in range(0, len(messages), at_once):
+        some = messages[first : first + at_once]
+        columns = [
+            [one.stream for one in some],
+            [one.seq for one in some],
+            [one.stored_ns // 1000 for one in some],
+            ["task.completed"] * len(some),
+            [one.subject.rpartition(".")[2] for one in some],
+            [one.data.decode() for one in some],
+        ]
+        raw.execute(
+            "INSERT INTO events SELECT unnest($1::VARCHAR[]), unnest($2::UBIGINT[]), make_timestamp(unnest($3::BIGINT[])), "
+            "unnest($4::VARCHAR[]), unnest($5::VARCHAR[])::UUID, unnest($6::VARCHAR[])::JSON",
+            columns,
+        )
+    return len(messages) / (time.perf_counter() - begin)
+
+
+# -- what is said
+
+
+def said(round_number: int) -> list[Message]:
+    """The messages of whole runs, one run after another, as they stand on the stream."""
+    flow_id = ids.flow_id("plain")
+    rows: list[tuple[str, bytes]] = []
+    for _ in range(RUNS):
+        run_id = ids.uuid7()
+        run = subjects.run(run_id)
+        base = {"source": "test", "run_id": run_id}
+        rows.append((run, encoded(e.RunScheduled, **base, flow_id=flow_id, flow_name="plain")))
+        rows.append((run, encoded(e.RunQueued, **base)))
+        rows.append((run, encoded(e.RunStarted, **base, epoch=1, client_id=flow_id, client_name="w")))
+        for n in range(RUN_TASKS):
+            rows += said_task(run_id, n)
+        rows.append((run, encoded(e.RunCompleted, **base, epoch=1, duration_ms=100)))
+    first = round_number * len(rows) + 1
+    now = time.time_ns()
+    return [Message("EVENTS", first + n, subject, data, now) for n, (subject, data) in enumerate(rows)]
+
+
+def said_task(run_id: str, n: int) -> Iterator[tuple[str, bytes]]:
+    key = f"nothing-{n}"
+    task = {
+        "source": "test", "run_id": run_id, "task_run_id": ids.task_run_id(run_id, key), "task_key": key,
+        "task_id": ids.task_id(ids.flow_id("plain"), "nothing"), "name": "nothing", "ordinal": n, "epoch": 1,
+    }  # fmt: skip
+    subject = subjects.task(run_id)
+    yield subject, encoded(e.TaskStarted, **task)
+    result = StoredValue(value=msgspec.Raw(b"1"), size_bytes=1)
+    yield subject, encoded(e.TaskCompleted, **task, duration_ms=1, result=result)
+
+
+def encoded(kind: type[Any], **fields: Any) -> bytes:
+    return codec.encode(kind(id=ids.uuid7(), at=utc_now(), **fields))
