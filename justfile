@@ -44,10 +44,20 @@ e2e *args:
 chaos *args:
     PERFECT_CHAOS_KILLS="${PERFECT_CHAOS_KILLS:-100}" pytest -s tests/chaos {{ args }}
 
-# Measurements, one JSON line each
-bench name="":
-    for file in benchmarks/{{ if name == "" { "*" } else { name } }}.py; do \
-      if grep -q __main__ "$file"; then python "$file"; fi; done
+# The workloads W1 to W8 and the table of their goals, 3 minutes; or one script of benchmarks/ by its name
+bench name="table" *args:
+    python benchmarks/{{ name }}.py {{ if name == "table" { "--out artifacts/benchmarks/perfect.json" } else { "" } }} {{ args }}
+
+# Perfect beside Prefect, DBOS and Restate (`just bench-peers restate`), installed into the user's cache folder
+bench-peers *peers:
+    python benchmarks/compare.py {{ peers }} --out artifacts/benchmarks/peers
+
+# Everything measured on this machine, and docs/benchmarks.md made from it: half an hour on a quiet machine
+bench-all: bench bench-peers bench-page
+
+# docs/benchmarks.md from the last measurements
+bench-page:
+    python benchmarks/page.py artifacts/benchmarks/perfect.json artifacts/benchmarks/peers/*.json
 
 # Bring generated pages up to date
 docs:

@@ -1,7 +1,7 @@
 """Perfect and its peers on the same work in the same call: Perfect, peer, Perfect, peer, so that the ratio holds on a
-machine that is not quiet. Medians and ratios.
+machine that is not quiet. Medians and ratios. W1 to W4 are done by a Perfect with strict durability, too.
 
-    python benchmarks/compare.py [prefect | prefect-batches | dbos | restate]… [--only W1 W4] [--tasks 1000]
+    python benchmarks/compare.py [prefect | prefect-batches | dbos | dbos-postgres | restate]… [--only W1 W4] [--tasks 1000]
 
 What a peer does not have, or does not do within a minute, is said and left out; a peer that cannot be installed does not
 stop the others.
@@ -10,6 +10,7 @@ stop the others.
 import argparse
 import contextlib
 import json
+import signal
 import statistics
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from typing import Any
 
 import machine
 from figures import number
-from peers.dbos import Dbos
+from peers.dbos import Dbos, DbosOnPostgres
 from peers.perfect import Perfect
 from peers.prefect import Prefect, PrefectInBatches
 from peers.restate import Restate
@@ -29,6 +30,7 @@ PEERS: dict[str, type[Any]] = {
     "prefect": Prefect,
     "prefect-batches": PrefectInBatches,
     "dbos": Dbos,
+    "dbos-postgres": DbosOnPostgres,
     "restate": Restate,
 }
 SIZES = {
@@ -49,6 +51,8 @@ IDS = {
     "kill": "W7",
     "run_list": "W8",
 }
+LEAST = {"kill": 50}
+WITH_STRICT = ("W1", "W2", "W3", "W4")
 ROUNDS = 2
 Each = dict[str, list[float]]
 
@@ -80,38 +84,44 @@ class Measured:
 
 def compare(peer: Side, sizes: dict[str, int], only: list[str], rounds: int) -> dict[str, Any]:
     versions = peer.install()
-    ours, theirs = Measured(Perfect()), Measured(peer)
+    ours, theirs, strict = Measured(Perfect()), Measured(peer), Measured(Perfect("strict"))
     versions |= ours.side.install()
     sides = (ours, theirs)
     starts = rounds if "W5" in only else 1
     with contextlib.ExitStack() as ending:
+
+        def start(one: Measured) -> None:
+            folder = tempfile.TemporaryDirectory(prefix="perfect-compare-", ignore_cleanup_errors=True)
+            ending.callback(one.side.stop)
+            one.add(one.side.start(Path(ending.enter_context(folder))))
+
         for started in range(starts):
             for one in sides:
-                folder = ending.enter_context(
-                    tempfile.TemporaryDirectory(prefix="perfect-compare-", ignore_cleanup_errors=True)
-                )
-                ending.callback(one.side.stop)
-                one.add(one.side.start(Path(folder)))
+                start(one)
                 if started < starts - 1:
                     one.side.stop()
+        if set(only) & set(WITH_STRICT):
+            start(strict)
         for workload in WORKLOADS:
-            if IDS[workload] in only:
+            if (id_ := IDS[workload]) in only:
                 for _ in range(rounds):
-                    for one in sides:
+                    for one in (ours, strict, theirs) if id_ in WITH_STRICT else sides:
+                        print(f"  {id_} {one.side.title}", file=sys.stderr, flush=True)
                         one.run(workload, sizes)
-                        print(f"  {IDS[workload]} {one.side.title}", file=sys.stderr, flush=True)
     return {
         "peer": peer.title,
         "versions": versions,
         "notes": peer.notes,
         "sizes": {name: sizes[name] for name in sizes},
         "peer_sizes": peer.sizes,
-        "rows": rows(ours, theirs, only),
+        "rows": rows(ours, strict, theirs, only, sizes),
     }
 
 
-def rows(ours: Measured, theirs: Measured, only: list[str]) -> list[dict[str, Any]]:
-    """One a figure of the peer's or of both; `ahead` is how many times better Perfect is."""
+def rows(
+    ours: Measured, strict: Measured, theirs: Measured, only: list[str], sizes: dict[str, int]
+) -> list[dict[str, Any]]:
+    """One a figure of the peer's or of both; `ahead` is how many times better Perfect is, at its default durability."""
     found = []
     for name, kind in FIGURES.items():
         mine, its = ours.median(name), theirs.median(name)
@@ -125,10 +135,11 @@ def rows(ours: Measured, theirs: Measured, only: list[str]) -> list[dict[str, An
             {
                 "figure": name,
                 "workload": kind.workload,
-                "label": kind.label,
+                "label": kind.label.format(**{name: f"{size:,}" for name, size in sizes.items()}),
                 "unit": kind.unit,
                 "perfect": mine,
                 "perfect_each": ours.each.get(name, []),
+                "perfect_strict": strict.median(name) if kind.workload in WITH_STRICT else None,
                 "peer": its,
                 "peer_each": theirs.each.get(name, []),
                 "ahead": ahead,
@@ -143,14 +154,19 @@ def say(result: dict[str, Any]) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     print(f"Perfect and {result['peer']} ({versions}):")
     for row in result["rows"]:
-        mine, its = (number(value) if value is not None else "–" for value in (row["perfect"], row["peer"]))
+        mine, strict, its = (
+            number(value) if value is not None else "–"
+            for value in (row["perfect"], row["perfect_strict"], row["peer"])
+        )
         ahead = f"{number(row['ahead'])} ×" if row["ahead"] else row["why"] or ""
         print(
-            f"  {row['workload']} {row['label']}: Perfect {mine}, {result['peer']} {its} {row['unit']}  {ahead}"
+            f"  {row['workload']} {row['label']}: Perfect {mine} (strict {strict}), "
+            f"{result['peer']} {its} {row['unit']}  {ahead}"
         )
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("peers", nargs="*", metavar="PEER", help=f"{', '.join(PEERS)} (default: all)")
     parser.add_argument("--only", nargs="+", default=[f"W{n}" for n in range(1, 9)], metavar="W1")
@@ -162,7 +178,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if unknown := set(arguments.peers) - set(PEERS):
         parser.error(f"{', '.join(unknown)}: no such peer; there are {', '.join(PEERS)}")
-    sizes = {name: max(size // arguments.divide, 8) for name, size in SIZES.items()}
+    sizes = {name: max(size // arguments.divide, LEAST.get(name, 8)) for name, size in SIZES.items()}
     for name in arguments.peers or PEERS:
         only = arguments.only
         if name == "prefect-batches":  # the others do not depend on it

@@ -1,8 +1,9 @@
 """How fast the pages of a large run are: its tabs, the run as it was at an event, and the list of runs.
 
-For each page: what the server takes for the first answer and for those that follow, what a first visit transfers with an
-empty cache (everything, packed), when headless Chromium paints the first content, and the longest time for which its main
-thread is held up while the page comes and is scrolled. Milliseconds.
+For each page: what the server takes for the first answer and for those that follow, and of that the processor time of
+gateway and projector, which a busy machine does not blur; what a first visit transfers with an empty cache (everything,
+packed), when headless Chromium paints the first content, and the longest time for which its main thread is held up while
+the page comes and is scrolled. Milliseconds.
 
     python benchmarks/pages.py [--tasks 10000] [--folder FOLDER]
 
@@ -12,21 +13,21 @@ A folder is one that `scale.py` filled; runs are added to it, so give a copy.
 import argparse
 import http.client
 import random
-import shutil
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from chromium import ARGUMENTS, executable
 from harness import Api, percentile, report, system
 from playwright.sync_api import Browser, sync_playwright
+from scale import processor_ms
 
 REQUESTS = 40
 VISITS = 3
 TABS = ("overview", "timeline", "graph", "tasks", "logs", "events")
 GOALS = {"p95_ms": 60.0, "first_ms": 60.0, "fcp_ms": 500.0, "transferred_kb": 150.0, "longest_task_ms": 100.0}
-ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking", "--no-first-run"]
 WATCH = """
   window.longest = 0;
   new PerformanceObserver((list) => {
@@ -61,14 +62,15 @@ class Reader:
 
 
 def main(tasks: int, folder: Path | None) -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        raise SystemExit("Chromium is missing: apt-get install --no-install-recommends chromium")
+    chromium = executable()
     with system(folder=folder) as running:
         run_id = running.api.trigger("bench fan out", count=tasks)
         running.api.wait(run_id)
         pages = pages_of(running.api, run_id)
         figures = {name: answers(Reader(running.port), path) for name, path in pages.items()}
+        pids = [running.process("gateway"), running.process("projector")]
+        for name, path in pages.items():
+            figures[name]["cpu_ms"] = processor_ms(running.api, path, pids)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
             visit(browser, running.port, "/settings")  # what Chromium itself does once

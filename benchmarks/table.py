@@ -9,6 +9,7 @@ all of it works; its figures mean nothing.
 import argparse
 import functools
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import fan_out
-import first_line
 import idle
 import kill
 import log_lines
@@ -25,6 +25,7 @@ import many_runs
 import msgspec
 import run_list
 import sequential
+import trigger_latency
 from figures import Figure, Workload, beside, number
 from harness import System, system
 
@@ -33,7 +34,7 @@ Measure = Callable[[System], Workload]
 FULL: dict[str, Measure] = {
     "W1": sequential.measure,
     "W2": many_runs.measure,
-    "W3": first_line.measure,
+    "W3": trigger_latency.measure,
     "W4": fan_out.measure,
     "W5": idle.measure,
     "W6": log_lines.measure,
@@ -42,7 +43,7 @@ FULL: dict[str, Measure] = {
 TINY: dict[str, Measure] = {
     "W1": functools.partial(sequential.measure, count=5, rounds=1),
     "W2": functools.partial(many_runs.measure, count=5, rounds=1),
-    "W3": functools.partial(first_line.measure, count=5, warm=1),
+    "W3": functools.partial(trigger_latency.measure, count=5, warm=1),
     "W4": functools.partial(fan_out.measure, count=5, rounds=1),
     "W5": functools.partial(idle.measure, seconds=0.2, settle_s=0),
     "W6": functools.partial(log_lines.measure, count=5, rounds=1),
@@ -113,6 +114,7 @@ def row(workload: Workload, figure: Figure) -> tuple[str, str, str, str, str]:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended on the way out
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, help="a file for the results, as JSON")
     parser.add_argument(

@@ -1,31 +1,37 @@
-"""From `POST /api/engine/trigger/{flow}` to the first line of user code, on an idle system with a warm worker."""
+"""W3: from `POST /api/engine/trigger/{flow}` to the first line of user code, on an idle system with a warm worker."""
 
 import time
 
-from harness import percentile, report, system
+from figures import Figure, Workload, alone
+from harness import System, percentile
 
-ROUNDS = 100
+GOAL_P50_MS = 3.0
+GOAL_P95_MS = 6.0
+PAUSE_S = 0.05  # idle again between two triggers
 
 
-def main() -> None:
-    with system() as running:
-        api = running.api
-        for _ in range(10):
-            api.wait(api.trigger("bench first line"))
-        times = []
-        for _ in range(ROUNDS):
-            before = time.time_ns()
-            run = api.wait(api.trigger("bench first line"))
-            times.append((run["result"] - before) / 1e6)
-            time.sleep(0.05)
-    p50, p95 = percentile(times, 50), percentile(times, 95)
-    report(
-        "trigger_latency",
-        f"p50 {p50:.2f} ms, p95 {p95:.2f} ms over {ROUNDS} triggers",
-        p50_ms=p50,
-        p95_ms=p95,
+def measure(running: System, count: int = 100, warm: int = 10) -> Workload:
+    took_ms = latencies(running, warm + count)[warm:]
+    return Workload(
+        id="W3",
+        done=f"trigger over HTTP to the first line of user code, idle, {count} times",
+        figures=[
+            Figure(name="p50", unit="ms", value=percentile(took_ms, 50), goal=GOAL_P50_MS),
+            Figure(name="p95", unit="ms", value=percentile(took_ms, 95), goal=GOAL_P95_MS),
+        ],
     )
 
 
+def latencies(running: System, count: int) -> list[float]:
+    """Of one trigger after another, ms. The flow returns the instant of its first line."""
+    api, took_ms = running.api, []
+    for _ in range(count):
+        before = time.time_ns()
+        run = api.wait(api.trigger("bench first line"))
+        took_ms.append((run["result"] - before) / 1e6)
+        time.sleep(PAUSE_S)
+    return took_ms
+
+
 if __name__ == "__main__":
-    main()
+    alone(measure)

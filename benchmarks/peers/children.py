@@ -15,9 +15,15 @@ class Children:
         self._started: list[subprocess.Popen[str]] = []
 
     def start(
-        self, command: list[str], environment: dict[str, str], log: Path, *, is_asked: bool = False
+        self,
+        command: list[str],
+        environment: dict[str, str],
+        log: Path,
+        *,
+        is_asked: bool = False,
+        user: str | None = None,
     ) -> subprocess.Popen[str]:
-        """is_asked: with pipes to talk to it, a line each way."""
+        """is_asked: with pipes to talk to it, a line each way. user: None = whoever runs this."""
         pipe = subprocess.PIPE if is_asked else subprocess.DEVNULL
         with log.open("a") as out:
             process = subprocess.Popen(
@@ -28,6 +34,8 @@ class Children:
                 stderr=out,
                 text=True,
                 cwd=log.parent,
+                user=user,
+                extra_groups=[] if user else None,
             )
         self._started.append(process)
         return process
@@ -61,6 +69,8 @@ def tree(pid: int) -> list[int]:
 
 def at_rest(pids: list[int], seconds: float) -> tuple[float, float]:
     """(memory in MB, PSS; processor time, % of one core) over `seconds`."""
+    if not pids:
+        return 0.0, 0.0
     before = cpu_seconds(pids)
     time.sleep(seconds)
     return sum(map(pss_mb, pids)), (cpu_seconds(pids) - before) / seconds * 100

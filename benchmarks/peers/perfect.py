@@ -9,9 +9,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import first_line
 import log_lines
 import throughput
+import trigger_latency
 from harness import Api, percentile, system
 
 from peers import steps
@@ -20,25 +20,29 @@ from peers.side import PATIENCE_S, Figures
 
 REST_S = 5.0
 WRITERS = 8
+WARM = 20
 
 
 class Perfect:
     title = "Perfect"
     sizes: dict[str, int] = {}
-    notes = ["default durability: a power cut can cost the last 250 ms, the end of any process nothing"]
+    notes: list[str] = []
 
-    def __init__(self) -> None:
+    def __init__(self, durability: str = "default") -> None:
+        self._durability = durability
         self._open = contextlib.ExitStack()
 
     def install(self) -> dict[str, str]:
         return {"perfect": importlib.metadata.version("perfect-flow")}
 
     def start(self, folder: Path) -> Figures:
-        self._running = self._open.enter_context(system(folder=folder))
+        self._running = self._open.enter_context(system(folder=folder, durability=self._durability))
         self._api = self._running.api
         time.sleep(2)
         server_mb, server_percent = at_rest(self._running.processes(), REST_S)
         worker_mb, worker_percent = at_rest(self._running.worker_processes(), REST_S)
+        self.sequential(WARM)
+        self.first_line(WARM)
         return {
             "cold_start_s": self._running.ready_s,
             "server_mb": server_mb,
@@ -56,7 +60,7 @@ class Perfect:
         return {"runs_per_s": count / throughput.many_runs(self._api, count)}
 
     def first_line(self, count: int) -> Figures:
-        took_ms = first_line.latencies(self._running, count)
+        took_ms = trigger_latency.latencies(self._running, count)
         return {"first_line_p50_ms": percentile(took_ms, 50), "first_line_p95_ms": percentile(took_ms, 95)}
 
     def fan_out(self, count: int) -> Figures:
@@ -72,7 +76,7 @@ class Perfect:
             pid = steps.reached(said, count // 5)[-1][1]
             killed_ns = time.time_ns()
             os.kill(pid, signal.SIGKILL)
-            resumed_s = steps.after(said, killed_ns, PATIENCE_S)
+            resumed_s = steps.resumed_after_s(said, pid, killed_ns, PATIENCE_S)
             self._api.wait(run_id)
         return {"resumed_s": resumed_s}
 

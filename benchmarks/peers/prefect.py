@@ -67,6 +67,7 @@ class Prefect:
         time.sleep(2)
         server_mb, server_percent = at_rest(tree(server.pid), REST_S)
         worker_mb, worker_percent = at_rest(tree(served.pid), REST_S)
+        self._until_final(self._trigger("five", 5)[0])  # warm
         return {
             "cold_start_s": cold_s,
             "server_mb": server_mb,
@@ -121,7 +122,7 @@ class Prefect:
         os.kill(pid, signal.SIGKILL)
         killed_ns = time.time_ns()
         try:
-            return {"resumed_s": steps.after(said, killed_ns, STAYS_AWAY_S)}
+            return {"resumed_s": steps.resumed_after_s(said, pid, killed_ns, STAYS_AWAY_S)}
         except NotDone as error:
             state = self._api.get(f"/api/flow_runs/{run}")["state_type"].capitalize()
             raise NotDone(f"{error}; the run is {state}") from None

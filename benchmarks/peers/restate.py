@@ -21,6 +21,7 @@ PACKAGE = "@restatedev/restate-server"
 REST_S = 5.0
 CLIENTS = 20
 PAUSE_S = 0.05
+WARM = 20
 
 
 class Restate:
@@ -74,6 +75,8 @@ class Restate:
         time.sleep(2)
         server_mb, server_percent = at_rest(tree(server.pid), REST_S)
         worker_mb, worker_percent = at_rest(tree(self._service.pid), REST_S)
+        self.sequential(WARM)
+        self.first_line(WARM)
         return {
             "cold_start_s": cold_s,
             "server_mb": server_mb,
@@ -121,7 +124,7 @@ class Restate:
         killed_ns = time.time_ns()
         os.kill(pid, signal.SIGKILL)
         self._serve()
-        resumed_s = steps.after(said, killed_ns, 30)
+        resumed_s = steps.resumed_after_s(said, pid, killed_ns, 30)
         steps.reached(said, count)
         return {"resumed_s": resumed_s}
 

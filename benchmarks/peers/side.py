@@ -23,6 +23,8 @@ class NotDone(Exception):
 
 
 class Kind(msgspec.Struct, frozen=True):
+    """label: with the size of its workload in braces."""
+
     workload: str
     label: str
     unit: str
@@ -30,19 +32,19 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 FIGURES = {
-    "sequential_shown_s": Kind("W1", "1,000 sequential tasks, until all are shown", "s"),
+    "sequential_shown_s": Kind("W1", "{sequential} sequential tasks, until all are shown", "s"),
     "sequential_code_s": Kind("W1", "… until the flow's code has ended", "s"),
     "runs_per_s": Kind("W2", "runs of 5 tasks, concurrency 20", "runs/s", True),
     "first_line_p50_ms": Kind("W3", "trigger to first line of user code, p50", "ms"),
     "first_line_p95_ms": Kind("W3", "… p95", "ms"),
     "in_process_p50_ms": Kind("W3", "… started within the worker's own process, p50", "ms"),
-    "fan_out_shown_s": Kind("W4", "fan-out of 1,000 tasks, until all are shown", "s"),
+    "fan_out_shown_s": Kind("W4", "fan-out of {fan_out} tasks, until all are shown", "s"),
     "fan_out_code_s": Kind("W4", "… until the flow's code has ended", "s"),
     "cold_start_s": Kind("W5", "cold start to healthy, nothing there before", "s"),
     "server_mb": Kind("W5", "memory of the server parts, idle (PSS)", "MB"),
     "worker_mb": Kind("W5", "memory of a worker, idle (PSS)", "MB"),
     "idle_percent": Kind("W5", "processor, idle, server and worker", "% of a core"),
-    "log_lines_s": Kind("W6", "10,000 log lines of a run, until the API shows all", "s"),
+    "log_lines_s": Kind("W6", "{log_lines} log lines of a run, until the API shows all", "s"),
     "resumed_s": Kind("W7", "kill -9 of the process that runs the code, until it goes on", "s"),
     "list_p95_ms": Kind("W8", "list of 50 runs over the API, p95", "ms"),
     "refused_percent": Kind("W8", "writes refused, 8 writers at once", "%"),

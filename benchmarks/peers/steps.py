@@ -17,10 +17,10 @@ def reached(said: Path, count: int) -> list[Step]:
     return until(f"{count} steps", lambda: found if len(found := read(said)) >= count else None)
 
 
-def after(said: Path, killed_ns: int, patience_s: float) -> float:
-    """Seconds from the kill until the code went on. Raises NotDone."""
+def resumed_after_s(said: Path, killed: int, killed_ns: int, patience_s: float) -> float:
+    """From the kill of the process `killed` until the code went on in another. Raises NotDone."""
 
     def went_on() -> float | None:
-        return next(((at - killed_ns) / 1e9 for _, _, at in read(said) if at > killed_ns), None)
+        return next(((at - killed_ns) / 1e9 for _, pid, at in read(said) if pid != killed), None)
 
     return until("user code did not go on after the kill", went_on, patience_s)

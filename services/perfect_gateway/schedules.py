@@ -3,6 +3,7 @@ decided; in words, too.
 """
 
 import asyncio
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
@@ -13,13 +14,14 @@ from perfect_gateway import shapes
 from perfect_gateway.ask import Asker
 from perfect_schemas import commands, queries, subjects
 from perfect_schemas.commands import Backfilled, ScheduleView
-from perfect_schemas.errors import NotFound
+from perfect_schemas.errors import FieldError, InvalidInput, NotFound
 from perfect_schemas.ids import is_id
 from perfect_schemas.queries import ScheduleDecisions, ScheduledInstant
 from perfect_schemas.schedule import ScheduleSpec
 from perfect_schemas.schedule_decision import ScheduleDecisionView
 from perfect_schemas.schedule_words import words
 
+A_PAGE = 100
 LATE_MS = 60_000
 MOST_LATE = 200
 BACKFILL_S = 60.0  # up to 1,000 runs are started; a repeat of the command waits for the first
@@ -54,6 +56,40 @@ async def all_shown(asker: Asker, flow: str | None = None) -> list[ShownSchedule
     )
     last = {one.schedule_id: one for one in decided.decisions}
     return [shown(view, last.get(view.id)) for view in views]
+
+
+class SchedulePage(msgspec.Struct, frozen=True):
+    """schedules: by flow and name. following: what the next page comes after, None on the last one. known: how many there
+    are in all.
+    """
+
+    schedules: list[ShownSchedule]
+    following: str | None
+    known: int
+
+
+def place(one: ScheduleView) -> tuple[str, str, str]:
+    return one.flow_name, one.name, one.id
+
+
+def paged(found: list[ShownSchedule], after: str | None, limit: int = A_PAGE) -> SchedulePage:
+    """Pure. after: `following` of the page before: where a schedule stood, which may be gone. Raises InvalidInput."""
+    rows = sorted(found, key=place)
+    if after:
+        begins = place_after(after)
+        rows = [one for one in rows if place(one) > begins]
+    shown_rows, more = rows[:limit], len(rows) > limit
+    following = json.dumps(place(shown_rows[-1]), ensure_ascii=False) if more else None
+    return SchedulePage(shown_rows, following, len(found))
+
+
+def place_after(text: str) -> tuple[str, str, str]:
+    """Raises InvalidInput for what `paged` did not make."""
+    try:
+        return msgspec.json.decode(text, type=tuple[str, str, str])
+    except (msgspec.DecodeError, UnicodeError) as error:
+        detail = "after is not where a page ended: leave it out to begin with the first"
+        raise InvalidInput(detail, [FieldError("after", detail)]) from error
 
 
 async def one_shown(

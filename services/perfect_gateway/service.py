@@ -6,6 +6,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import ClassVar
 
+import perfect_ui
 from perfect_gateway import clients, glance, limits, system
 from perfect_gateway.app import create_app
 from perfect_gateway.ask import Asker
@@ -17,6 +18,8 @@ from perfect_gateway.outermost import Outermost
 from perfect_gateway.parts import Parts
 from perfect_gateway.server import HttpServer
 from perfect_runtime.service import Context, Service
+
+COMPILE_PAUSE_S = 0.01  # between two templates, for those who ask for something meanwhile
 
 
 class GatewayService(Service):
@@ -68,6 +71,7 @@ class GatewayService(Service):
         await self._server.listening()
         self.status = "ready"
         self.log.info("listening", url=f"http://{self._server.host}:{self._server.port}")
+        self.context.spawn(_compile_templates(), "templates")
 
     async def stop(self) -> None:
         self.status = "stopping"
@@ -93,6 +97,11 @@ class GatewayService(Service):
         await server.serve()
         if self.status != "stopping":
             raise RuntimeError("the HTTP server ended by itself")
+
+
+async def _compile_templates() -> None:
+    for _ in perfect_ui.compiled():
+        await asyncio.sleep(COMPILE_PAUSE_S)
 
 
 def _version() -> str:

@@ -5,46 +5,15 @@ A row is named by its task key. What few rows have (a warning, an error, a name 
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from perfect_gateway.facts import Usual
 from perfect_schemas.drawn import TaskColumnsView
+from perfect_schemas.views import TaskRunView
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Told(Protocol):
-    @property
-    def message(self) -> str: ...
-
-
-class TaskLike(Protocol):
-    """A task run as the API says it, or as much of it as is drawn."""
-
-    @property
-    def task_key(self) -> str: ...
-    @property
-    def task_id(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def start_time(self) -> datetime | None: ...
-    @property
-    def end_time(self) -> datetime | None: ...
-    @property
-    def duration_ms(self) -> int | None: ...
-    @property
-    def attempt(self) -> int: ...
-    @property
-    def performance_warning(self) -> dict[str, str] | None: ...
-    @property
-    def error(self) -> Told | None: ...
-    @property
-    def run_name(self) -> str | None: ...
 
 
 class TimelineTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +52,7 @@ class TimelineView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def columns(
-    tasks: Sequence[TaskLike],
+    tasks: Sequence[TaskRunView],
     usual: Mapping[str, Usual],
     *,
     seq: int | None,

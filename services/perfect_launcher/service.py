@@ -42,6 +42,7 @@ class LauncherService(Service):
         self._replies = Replies(self.bus, self)
         self._hold: Hold | None = None
         self._is_holding = False
+        self._renewing: asyncio.Task[None] | None = None
         self._waits_for: LauncherPresence | None = None
 
     async def start(self) -> None:
@@ -70,6 +71,9 @@ class LauncherService(Service):
                 await asyncio.wait(self._keepers.values(), timeout=0.5)
         if self._is_holding and self._hold is not None:
             self._is_holding = False
+            if self._renewing is not None:
+                self._renewing.cancel()
+                await asyncio.wait({self._renewing}, timeout=0.2)
             with contextlib.suppress(PerfectError):
                 await self._hold.give_back()
 
@@ -165,7 +169,7 @@ class LauncherService(Service):
 
     async def _serve(self, hold: Hold) -> None:
         self._is_holding = True
-        self.context.spawn(self._hold_on(hold), "presence of the launcher")
+        self._renewing = self.context.spawn(self._hold_on(hold), "presence of the launcher")
         aggregates: dict[str, Aggregate[Process]] = {}
         for seq, subject, data in await self.bus.read_raw(subjects.ALL_PROCESSES, stream=STREAM):
             aggregate = aggregates.setdefault(subject, Aggregate(subject, evolve))

@@ -24,7 +24,9 @@ async def system(settings: Settings, tmp_path: Path) -> AsyncIterator[Running]:
     (folder / "more").mkdir(parents=True)
     (folder / "good.py").write_text((FLOWS / "gated.py").read_text() + "\nprint('good is read')\n")
     (folder / "more" / "broken.py").write_text(BROKEN)
-    async with running(msgspec.structs.replace(settings, workflows_dir=folder), groups=GROUPS) as system:
+    async with running(
+        msgspec.structs.replace(settings, workflows_dir=folder, launcher_host="here"), groups=GROUPS
+    ) as system:
         yield system
 
 

@@ -10,7 +10,7 @@ from perfect_projector.batch import Batch
 from perfect_projector.changing import UPDATES
 from perfect_projector.duck import Duck
 from perfect_projector.sql import statements
-from perfect_schemas import charts, ids, queries
+from perfect_schemas import charts, drawn, ids, queries
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.errors import NotFound
 
@@ -137,6 +137,10 @@ def test_what_there_is_not_is_not_found(duck: Duck) -> None:
         ("task_history", charts.TaskHistory(task=ids.uuid7())),
         ("task_history", charts.TaskHistory(task="nope")),
         ("task_runs", queries.TaskRunPage(run_id=run_id)),
+        ("run_moment", drawn.RunMoment(run_id=run_id)),
+        ("run_moment", drawn.RunMoment(run_id="no id", n=3)),
+        ("task_columns", drawn.TaskColumns(run_id="no id")),
+        ("task_groups", drawn.TaskGroups(run_id="no id")),
         ("logs", log_page),
         ("logs", queries.LogPage(run_id=run_id)),
         ("events", queries.EventPage(run_id=run_id)),

@@ -10,21 +10,22 @@ from litestar.exceptions import NotFoundException, ValidationException
 
 from perfect_gateway import metrics, shapes
 from perfect_gateway.api.health import system_health
-from perfect_gateway.api.logs import LogBody, level_number, lines_of
+from perfect_gateway.api.logs import LogBody, lines_of
 from perfect_gateway.api.runs import TriggerBody, states
 from perfect_gateway.facts import facts_of
 from perfect_gateway.folded import active_of, run_of
 from perfect_gateway.live import topics
 from perfect_gateway.live.board import LiveRun
 from perfect_gateway.live.feed import frame
-from perfect_gateway.live.log_tail import log_messages
+from perfect_gateway.live.log_tail import MOST_LINES, log_messages
 from perfect_gateway.live.pace import GATHER_S, Pace, Pacer
 from perfect_gateway.live.position import Position
 from perfect_gateway.live.subscriber import Subscriber
+from perfect_gateway.log_filter import LogFilter, level_number
 from perfect_gateway.outermost import foreign, host_name
 from perfect_gateway.pages.flows import form_problems, submitted_tags
 from perfect_gateway.problems import invalid, problem_of
-from perfect_schemas import codec, events
+from perfect_schemas import events
 from perfect_schemas.commands import Health
 from perfect_schemas.errors import FieldError, InvalidInput, ServiceUnavailable
 from perfect_schemas.folds.history import fold
@@ -118,24 +119,87 @@ def test_frames_are_one_line() -> None:
     assert frame(b'{"a":\n 1}', Position(1, 2)) == b'id: 1.2\ndata: {"a":  1}\n\n'
 
 
-def test_log_messages_go_through_whole_batches() -> None:
-    def batch(count: int) -> bytes:
-        line = events.LogLine(at=NOW, level=20, message="x")
-        return codec.encode(events.LogBatch(id="1", at=NOW, source="t", run_id=RUN, lines=[line] * count))
+def batch(count: int, **line: object) -> events.LogBatch:
+    one = events.LogLine(at=NOW, **{"level": 20, "message": "x", **line})
+    return events.LogBatch(id="1", at=NOW, source="t", run_id=RUN, lines=[one] * count)
 
-    found = list(log_messages([(seq, batch(200)) for seq in range(1, 8)]))
-    assert [through for _, through in found] == [3, 6, 7]
-    assert sum(html.count("data-seq=") for html, _ in found) == 1400
-    assert list(log_messages([])) == []
+
+def test_log_messages_are_bounded_and_of_a_flood_the_newest() -> None:
+    found = log_messages([(seq, batch(200)) for seq in range(1, 8)], LogFilter())
+    assert [html.count("data-seq=") for html in found] == [500, 500, 400]
+    flood = log_messages([(seq, batch(1000)) for seq in range(1, 6)], LogFilter())
+    assert sum(html.count("data-seq=") for html in flood) == MOST_LINES
+    assert 'data-skipped="3000"' in flood[0]
+    assert "data-skipped" not in "".join(flood[1:])
+    assert log_messages([], LogFilter()) == []
+
+
+def test_log_messages_have_what_the_filter_keeps() -> None:
+    batches = [(1, batch(2)), (2, batch(3, level=40, message="the Disk", task_key="copy-2"))]
+    (html,) = log_messages(batches, LogFilter.of("WARNING", "disk", "copy"))
+    assert html.count("data-seq=") == 3
+    assert html.count("<mark>Disk</mark>") == 3
+    assert log_messages(batches, LogFilter(text="nothing of it")) == []
 
 
 @pytest.mark.parametrize(
-    "text", ["", "nothing", "run:", "run:1", "flow:../x", ",".join(["runs"] + ["x"] * 30)]
+    ("wanted", "line", "kept"),
+    [
+        (LogFilter(level=30), {"level": 29}, False),
+        (LogFilter(level=30), {"level": 30}, True),
+        (LogFilter(text="ERROR"), {"message": "\x1b[31mer\x1b[1mror\x1b[0m"}, True),
+        (LogFilter(text="31m"), {"message": "\x1b[31mer"}, False),
+        (LogFilter(text=".*"), {"message": "anything"}, False),
+        (LogFilter(task="a-1"), {"task_key": "a-1"}, True),
+        (LogFilter(task="a"), {"task_key": "a-1"}, True),
+        (LogFilter(task="a-1"), {"task_key": "a-10"}, False),
+        (LogFilter(task="a"), {"task_key": "a-b-1"}, False),
+        (LogFilter(task="a"), {}, False),
+    ],
+)
+def test_a_log_filter(wanted: LogFilter, line: dict[str, object], kept: bool) -> None:
+    assert wanted.keeps(batch(1, **line).lines[0]) is kept
+
+
+def test_a_log_filter_travels_in_its_topic() -> None:
+    wanted = LogFilter.of("warn", "a, b & c", "copy-2")
+    topic = wanted.topic(RUN)
+    assert topics.parse(f"run:{RUN},{topic}") == {f"run:{RUN}", topic}
+    assert LogFilter.parse(topics.part(topic)[1]) == wanted
+    assert LogFilter().topic(RUN) == f"logs:{RUN}"
+
+
+def test_who_hears_a_part_of_a_topic_hears_the_topic() -> None:
+    audience = topics.Audience()
+    reader = Subscriber(ping=b"", overflow=None)
+    heard = frozenset({f"logs:{RUN}?q=x", "schedules"})
+    audience.add(reader, heard)
+    assert audience.has(f"logs:{RUN}")
+    assert audience.parts(f"logs:{RUN}") == [f"logs:{RUN}?q=x"]
+    assert audience.parts("schedules") == ["schedules"]
+    audience.remove(reader, heard)
+    assert not audience.has(f"logs:{RUN}")
+    assert audience.parts("schedules") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nothing",
+        "run:",
+        "run:1",
+        "flow:../x",
+        "runs?q=x",
+        f"logs:{RUN}?level=loud",
+        "schedules?after=x",
+        ",".join(["runs"] + ["x"] * 30),
+    ],
 )
 def test_topics_that_there_are_not(text: str) -> None:
     with pytest.raises(InvalidInput) as error:
         topics.parse(text)
-    assert error.value.errors[0].field == "topics"
+    assert error.value.errors[0].field in ("topics", "level", "after")
 
 
 def test_topics() -> None:
@@ -224,18 +288,36 @@ def test_a_live_run() -> None:
 
 def test_the_end_of_every_open_row_is_drawn() -> None:
     run = LiveRun()
-    run.history = history(*(task(events.TaskStarted, f"a-{n}") for n in range(1000)))
+    run.history = history(*(task(events.TaskStarted, f"a-{n}") for n in range(500)))
     run.changed = set(run.history.tasks)
-    assert [life.key for life in run.take_changed()] == [f"a-{n}" for n in range(700, 1000)]
-    for n in range(1000):
-        run.changed |= {
-            life.key
-            for life in run.history.apply(task(events.TaskCompleted, f"a-{n}", duration_ms=1), 2000 + 999 - n)
-        }
+    assert [life.key for life in run.take_changed()] == [f"a-{n}" for n in range(200, 500)]
+    end_backwards(run, 500)
     drawn = {life.key for life in run.take_changed()}
-    assert drawn == {f"a-{n}" for n in (*range(300), *range(700, 1000))}
+    assert drawn == {f"a-{n}" for n in (*range(300), *range(200, 500))}
     assert run.open == set()
     assert run.take_changed() == []
+
+
+def test_of_a_large_run_few_rows_are_drawn() -> None:
+    """Those that pages list, and the newest; and the end of each that was drawn unfinished."""
+    run = LiveRun()
+    run.history = history(*(task(events.TaskStarted, f"a-{n}") for n in range(2000)))
+    run.begin()
+    assert run.open == {f"a-{n}" for n in range(500)}
+    run.changed = {f"a-{n}" for n in range(400, 2000)}
+    assert {life.key for life in run.take_changed()} == {
+        f"a-{n}" for n in (*range(400, 500), *range(1950, 2000))
+    }
+    end_backwards(run, 2000)
+    drawn = {life.key for life in run.take_changed()}
+    assert drawn == {f"a-{n}" for n in (*range(500), *range(1950, 2000))}
+    assert run.open == set()
+
+
+def end_backwards(run: LiveRun, count: int) -> None:
+    for n in range(count):
+        ended = task(events.TaskCompleted, f"a-{n}", duration_ms=1)
+        run.changed |= {life.key for life in run.history.apply(ended, 5000 + count - n)}
 
 
 def test_shapes() -> None:

@@ -224,7 +224,7 @@ class Policy(HTMLParser):
         for name, value in attrs:
             if name == "style" or name.startswith("on"):
                 self.faults.append(f"{tag} {name}")
-            if name in {"src", "href", "action", "hx-post"} and not re.match(r"(/(?!/)|#)", value or ""):
+            if name in {"src", "href", "action", "hx-post"} and not re.match(r"(/(?!/)|#|\?)", value or ""):
                 self.faults.append(f"{tag} {name}={value}")
         if "id" in given:
             self.ids.append(given["id"])

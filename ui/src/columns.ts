@@ -55,6 +55,8 @@ export function sigmas(task: Task): number | null {
   return (task.took - task.mean) / task.std;
 }
 
+const ROWS_AT_ONCE = 2000;
+
 export class Columns {
   tasks: Task[] = [];
   begin: number | null = null; // ms since 1970
@@ -87,7 +89,9 @@ export class Columns {
     }
     this.end = answer.end_ms;
     this.seq = answer.seq ?? this.seq;
-    answer.key.forEach((key, row) => {
+    for (let row = 0; row < answer.key.length; row++) {
+      if (row % ROWS_AT_ONCE === ROWS_AT_ONCE - 1) await rest();
+      const key = answer.key[row] ?? "";
       const of = answer.tasks[answer.of[row] ?? 0];
       const fresh: Task = {
         key, name: of?.name ?? key, label: answer.label[row] ?? labelOf(key, of?.name ?? key),
@@ -101,9 +105,14 @@ export class Columns {
         this.byKey.set(key, fresh);
         this.tasks.push(fresh);
       }
-    });
+    }
     this.tasks.sort((a, b) => (a.start ?? Infinity) - (b.start ?? Infinity) || 0);
   }
+}
+
+/** Lets the page answer to who uses it. */
+function rest(): Promise<void> {
+  return new Promise((done) => setTimeout(done));
 }
 
 function labelOf(key: string, name: string): string {

@@ -1,7 +1,7 @@
 // Paints a timeline on a canvas: only the rows that are in view. The state is told by mark and pattern, too.
 import { isFinal, MARKS, toneOf, type Task } from "./columns";
 import { duration, tickLabel } from "./format";
-import { byWeight, worst, type Row } from "./gantt-rows";
+import type { Row } from "./gantt-rows";
 import { tickStep } from "./timeline";
 
 export const ROW = 24;
@@ -77,7 +77,7 @@ function ticks(context: CanvasRenderingContext2D, view: View, colours: Palette):
 }
 
 function paintRow(context: CanvasRenderingContext2D, view: View, row: Row, y: number, hovered: boolean, colours: Palette): void {
-  const tone = worst(row.tasks);
+  const { tone } = row;
   const middle = y + ROW / 2;
   if (hovered) {
     context.fillStyle = colours.hover ?? "";
@@ -87,7 +87,7 @@ function paintRow(context: CanvasRenderingContext2D, view: View, row: Row, y: nu
   context.beginPath();
   context.rect(view.label, y, view.width - view.label - view.took, ROW);
   context.clip();
-  for (const task of row.group ? byWeight(row.tasks) : row.tasks) bar(context, view, task, middle - BAR / 2, colours);
+  bars(context, view, row.tasks, middle - BAR / 2, colours);
   context.restore();
   const [only] = row.tasks;
   if (!row.group && only) elsewhere(context, view, only, middle, colours);
@@ -116,21 +116,29 @@ function elsewhere(context: CanvasRenderingContext2D, view: View, task: Task, mi
   context.fillText(before ? "◂" : "▸", before ? view.label + 4 : view.width - view.took - 4, middle);
 }
 
-export function noteOf(row: Row, now: number): string {
+function noteOf(row: Row, now: number): string {
   const [task] = row.tasks;
-  if (!row.group && task) return duration(task.took ?? (task.end ?? now) - (task.start ?? now));
-  const failed = row.tasks.filter((one) => toneOf(one.state) === "bad").length;
-  const done = row.tasks.filter(isFinal).length;
-  return failed ? `${failed} failed` : done === row.tasks.length ? `${done} done` : `${done} of ${row.tasks.length}`;
+  return row.group || !task ? row.note : duration(task.took ?? (task.end ?? now) - (task.start ?? now));
 }
 
-function bar(context: CanvasRenderingContext2D, view: View, task: Task, y: number, colours: Palette): void {
-  const start = task.start ?? 0;
-  const end = task.end ?? (isFinal(task) ? start : Math.max(view.now, start));
-  if (end < view.from || start > view.to) return;
-  const x = Math.max(placeOf(view, start), view.label - 4);
-  const width = Math.max(Math.min(placeOf(view, end), view.width) - x, 2);
-  const tone = toneOf(task.state);
+/** Of thousands of short ones, many would lie on one pixel: what is drawn already is not drawn again. */
+function bars(context: CanvasRenderingContext2D, view: View, tasks: Task[], y: number, colours: Palette): void {
+  let drawn = { tone: "", from: 0, to: 0 };
+  for (const task of tasks) {
+    const start = task.start ?? 0;
+    const end = task.end ?? (isFinal(task) ? start : Math.max(view.now, start));
+    if (end < view.from || start > view.to) continue;
+    const x = Math.max(placeOf(view, start), view.label - 4);
+    const width = Math.max(Math.min(placeOf(view, end), view.width) - x, 2);
+    const tone = toneOf(task.state);
+    const isCovered = tone === drawn.tone && x >= drawn.from && x + width <= drawn.to + 0.5;
+    if (isCovered) continue;
+    bar(context, x, y, width, tone, colours);
+    drawn = tone === drawn.tone && x <= drawn.to ? { tone, from: drawn.from, to: Math.max(drawn.to, x + width) } : { tone, from: x, to: x + width };
+  }
+}
+
+function bar(context: CanvasRenderingContext2D, x: number, y: number, width: number, tone: string, colours: Palette): void {
   const colour = colours[tone] ?? "";
   context.fillStyle = colour;
   if (tone === "mute") {

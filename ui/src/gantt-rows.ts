@@ -7,6 +7,8 @@ export interface Row {
   group: boolean;
   within: boolean; // below the row of its group, which is open
   open: boolean;
+  tone: string; // of the worst of them
+  note: string; // of a group: how far it is
 }
 
 export const GROUP_ABOVE = 200;
@@ -28,14 +30,15 @@ export function rowsOf(tasks: Task[], choice: string, open: ReadonlySet<string>)
       rows.push(single(members[0], false));
       continue;
     }
-    rows.push({ label: name, tasks: members, group: true, within: false, open: open.has(name) });
+    const note = noteOf(members);
+    rows.push({ label: name, tasks: byWeight(members), group: true, within: false, open: open.has(name), tone: worst(members), note });
     if (open.has(name)) rows.push(...members.map((task) => single(task, true)));
   }
   return rows;
 }
 
 function single(task: Task, within: boolean): Row {
-  return { label: task.label, tasks: [task], group: false, within, open: false };
+  return { label: task.label, tasks: [task], group: false, within, open: false, tone: toneOf(task.state), note: "" };
 }
 
 export function worst(tasks: Task[]): string {
@@ -43,9 +46,17 @@ export function worst(tasks: Task[]): string {
   return WORST_FIRST.find((tone) => tones.has(tone)) ?? "mute";
 }
 
-/** The tasks so that what is drawn later, over the others, is what matters more. */
+/** The tasks so that what is drawn later, over the others, is what matters more; else in their order. */
 export function byWeight(tasks: Task[]): Task[] {
-  return [...tasks].sort((a, b) => WORST_FIRST.indexOf(toneOf(b.state)) - WORST_FIRST.indexOf(toneOf(a.state)));
+  const found = new Map<string, Task[]>(WORST_FIRST.map((tone) => [tone, []]));
+  for (const task of tasks) found.get(toneOf(task.state))?.push(task);
+  return [...found.values()].reverse().flat();
+}
+
+function noteOf(tasks: Task[]): string {
+  const failed = tasks.filter((one) => toneOf(one.state) === "bad").length;
+  const done = tasks.filter(isFinal).length;
+  return failed ? `${failed} failed` : done === tasks.length ? `${done} done` : `${done} of ${tasks.length}`;
 }
 
 export function anyLive(tasks: Task[]): boolean {

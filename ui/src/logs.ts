@@ -71,7 +71,8 @@ class Panel {
 
   private show(): void {
     const { list } = this;
-    if (this.hasGap) list.replaceChildren();
+    const { hasGap } = this;
+    if (hasGap) list.replaceChildren();
     const lines = document.createDocumentFragment();
     const shown = this.lastShown();
     lines.append(...this.held.filter((line) => Number(line.dataset.seq) > shown));
@@ -85,8 +86,8 @@ class Panel {
       range.setStartBefore(list.children[0]!);
       range.setEndAfter(list.children[beyond - 1]!);
       range.deleteContents();
-      this.showEarlier();
     }
+    if (hasGap || beyond > 0) this.showEarlier();
     this.toEnd();
   }
 

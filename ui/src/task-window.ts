@@ -91,6 +91,13 @@ class TaskWindow {
     row.setAttribute("aria-rowindex", String(at + 2));
     const note = task.error || task.warning;
     const name = cell("name", element("span", "title", task.label), ...(note ? [element("span", task.error ? "note bad" : "note warned-text", note)] : []));
+    const lines = document.createElement("a");
+    lines.className = "lines";
+    lines.href = `?tab=logs&task=${encodeURIComponent(task.key)}`;
+    lines.title = "Its log lines";
+    lines.ariaLabel = `Log lines of ${task.key}`;
+    lines.textContent = "≡";
+    name.querySelector(".title")?.after(" ", lines);
     name.title = [task.key, task.error, task.warning].filter(Boolean).join("\n");
     const badge = element("span", `badge tone-${toneOf(task.state)}`);
     badge.append(element("i", "dot"), task.state.toLowerCase());

@@ -18,6 +18,7 @@ from perfect_schemas.folds.history import History
 from perfect_schemas.states import FINAL_RUN_STATES
 from perfect_schemas.views import RunView, TaskRunView
 
+
 class ChangedQuery(msgspec.Struct, frozen=True, kw_only=True):
     """after: only what has changed since this EVENTS sequence, the `seq` of an answer before; while the run is live."""
 
@@ -38,9 +39,7 @@ async def timeline(parts: Parts, wanted: str, after: int = 0) -> TimelineView:
         history = await read_history(parts.bus, wanted)
         if history.run is not None:
             return await _folded(parts, history, after)
-    facts, pages = await asyncio.gather(
-        parts.flows.facts(run.flow_id), task_columns(parts.asker, wanted)
-    )
+    facts, pages = await asyncio.gather(parts.flows.facts(run.flow_id), task_columns(parts.asker, wanted))
     return ended(pages, facts.usual, seq=reply.seq, start_time=run.start_time, end_time=run.end_time)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Hashable
+from itertools import islice
 
 from perfect_bus import Bus
 from perfect_gateway.ask import Asker
@@ -26,11 +27,15 @@ from perfect_schemas.events import ArtifactSaved, RunScheduled
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import FINAL_TASK_STATES, RunState
 
-RUN_S = 0.25
+RUN_S = 0.1  # what somebody waits for shows within it; a run that is large is drawn the more rarely
 PRESENCE_S = 0.3  # from a client's announcement until everybody has seen that it is there
 TIMELINE_S = 1.0
 CROWD_S = 0.002  # added to the interval of a run for each thing that waits to be drawn
 LARGE = 1000  # from so many tasks on, a run is drawn the more rarely the more it has
+LISTED = (
+    500  # of a run with more tasks, pages list some of the first so many, and draw the timeline themselves
+)
+NEWEST = 50  # rows of such a run that are drawn although no page may have them yet
 
 
 class LiveRun:
@@ -51,12 +56,26 @@ class LiveRun:
     def slowness(self) -> float:
         return max(1.0, len(self.history.tasks) / LARGE)
 
+    @property
+    def is_large(self) -> bool:
+        return len(self.history.tasks) > LISTED
+
+    def begin(self) -> None:
+        """Its past is read: what a page that is loaded now may show as unfinished is open."""
+        unfinished = (key for key, task in self.history.tasks.items() if task.state not in FINAL_TASK_STATES)
+        self.open = set(unfinished) & self.listed() if self.is_large else set(unfinished)
+
+    def listed(self) -> set[str]:
+        """The keys of the first tasks, in the order in which they began."""
+        return set(islice(self.history.tasks, LISTED))
+
     def take_changed(self) -> list[TaskLife]:
         """The tasks to draw, oldest change first: no more rows than a page keeps, and all that it shows unfinished."""
         tasks = sorted((self.history.tasks[key] for key in self.changed), key=lambda task: task.last_seq)
         self.changed = set()
-        newest = len(tasks) - fragments.ROWS
-        drawn = [task for n, task in enumerate(tasks) if n >= newest or task.key in self.open]
+        newest = len(tasks) - (NEWEST if self.is_large else fragments.ROWS)
+        shown = self.open | self.listed() if self.is_large else self.open
+        drawn = [task for n, task in enumerate(tasks) if n >= newest or task.key in shown]
         for task in drawn:
             if task.state in FINAL_TASK_STATES:
                 self.open.discard(task.key)
@@ -148,7 +167,7 @@ class Board:
 
     def _touch(self, run_id: str, run: LiveRun, seq: int) -> None:
         self._pending.setdefault(run_id, seq)
-        if self.audience.has(f"run:{run_id}"):
+        if self.audience.has(f"timeline:{run_id}"):
             self._pending.setdefault(("timeline", run_id), seq)
         self._pacer.ask(run_id, RUN_S * run.slowness + CROWD_S * len(self._pending))
 
@@ -187,7 +206,7 @@ class Board:
         waiting, run.waiting = run.waiting or [], None
         if self.runs.get(run_id) is not run:
             return
-        run.open = {key for key, task in history.tasks.items() if task.state not in FINAL_TASK_STATES}
+        run.begin()
         if draw:
             run.changed.update(history.tasks)
             run.artifacts.update(history.artifacts)
@@ -217,25 +236,32 @@ class Board:
 
     def _draw_run(self, run_id: str) -> None:
         run = self.runs.get(run_id)
-        self._pending.pop(run_id, None)
         if run is None or run.history.run is None or run.waiting is not None:
+            self._pending.pop(run_id, None)
             return
         life = run.history.run
         facts = self._flows.known(life.flow_id) or NO_FACTS
         shape = fragments.run_dict(run.history, facts)
+        if self.audience.has(f"run:{run_id}") and shape is not None:
+            # The position is held until the last of these: what it is the id of has then been sent.
+            changed = run.take_changed()
+            if changed and self.audience.has(f"tasks:{run_id}"):
+                rows = fragments.task_rows(fragments.task_dicts(changed, facts))
+                self._outlet.send(f"tasks:{run_id}", rows)
+            if life.state.is_final:
+                self._pacer.drop(("timeline", run_id))
+                self._draw_timeline(run_id)
+            elif self.audience.has(f"timeline:{run_id}"):
+                self._pacer.ask(("timeline", run_id), TIMELINE_S * run.slowness)
+            else:
+                self._pending.pop(("timeline", run_id), None)
+        self._pending.pop(run_id, None)
         if shape is None:
             return
         if self.audience.has(f"run:{run_id}"):
             html = fragments.run_header(shape)
-            html += fragments.task_rows(fragments.task_dicts(run.take_changed(), facts))
             html += fragments.artifacts(run.history.artifacts[one] for one in run.artifacts)
             run.artifacts = set()
-            if life.state.is_final:
-                self._pacer.drop(("timeline", run_id))
-                self._pending.pop(("timeline", run_id), None)
-                html += fragments.run_timeline(shape, fragments.task_dicts(run.history.tasks.values(), facts))
-            else:
-                self._pacer.ask(("timeline", run_id), TIMELINE_S * run.slowness)
             self._outlet.send(f"run:{run_id}", html)
             if life.state is RunState.PENDING:
                 self._chores.begin(("reason", run_id), self._explain(run_id))
@@ -265,10 +291,14 @@ class Board:
     def _draw_timeline(self, run_id: str) -> None:
         run = self.runs.get(run_id)
         self._pending.pop(("timeline", run_id), None)
-        if run is None or run.history.run is None or not self.audience.has(f"run:{run_id}"):
+        topic = f"timeline:{run_id}"
+        if run is None or run.history.run is None or not self.audience.has(topic):
+            return
+        if run.is_large:  # it has grown while somebody looked: a page of a large run draws it in the browser
+            self._outlet.resync(topic)
             return
         facts = self._flows.known(run.history.run.flow_id) or NO_FACTS
         shape = fragments.run_dict(run.history, facts)
         if shape is not None:
             tasks = fragments.task_dicts(run.history.tasks.values(), facts)
-            self._outlet.send(f"run:{run_id}", fragments.run_timeline(shape, tasks))
+            self._outlet.send(topic, fragments.run_timeline(shape, tasks))

@@ -53,12 +53,11 @@ class CatchUp:
             html += await self._flow_cards(since.events)
         for topic in topics:
             kind, _, name = topic.partition(":")
-            if kind == "run" and name:
-                html += await self._run(name, since.events, until.events)
-            elif (
-                topic == "schedules"
-            ):  # DEFS speaks of them, not EVENTS: this is how they are, whatever was said
-                html.append(await schedules.table(self._asker))
+            if kind in ("run", "tasks", "timeline"):
+                html += await self._run(kind, name, since.events, until.events)
+            elif part(topic)[0] == "schedules":
+                # DEFS speaks of them, not EVENTS: this is how they are, whatever was said
+                html.append(await schedules.table(self._asker, part(topic)[1]))
             elif kind == "schedule":
                 html.append(await schedules.whole(self._asker, name))
             elif kind == "flow":
@@ -128,7 +127,8 @@ class CatchUp:
                 return event.at
         return datetime.min.replace(tzinfo=UTC) + MARGIN
 
-    async def _run(self, run_id: str, since: int, until: int) -> list[str]:
+    async def _run(self, kind: str, run_id: str, since: int, until: int) -> list[str]:
+        """The part of the run's page that the topic of this kind moves."""
         live = await self._board.load(run_id)
         history = live.history
         if history.run is None:
@@ -141,14 +141,21 @@ class CatchUp:
         shape = fragments.run_dict(history, facts)
         if shape is None:
             return []
+        if kind == "run":
+            return [fragments.run_header(await explain(self._bus, shape))]
+        if kind == "timeline":
+            if live.is_large:
+                raise Lost  # the page is of a smaller run
+            return [fragments.run_timeline(shape, fragments.task_dicts(history.tasks.values(), facts))]
+        listed = live.listed() if live.is_large else history.tasks.keys()
         changed = [
-            task for task in history.tasks.values() if task.last_seq > since or task.performance_warning
+            task
+            for key, task in history.tasks.items()
+            if key in listed and (task.last_seq > since or task.performance_warning)
         ]
         if len(changed) > fragments.ROWS:
             raise Lost
-        rows = fragments.task_rows(fragments.task_dicts(changed, facts))
-        timeline = fragments.run_timeline(shape, fragments.task_dicts(history.tasks.values(), facts))
-        return [fragments.run_header(await explain(self._bus, shape)) + rows + timeline]
+        return [fragments.task_rows(fragments.task_dicts(changed, facts))] if changed else []
 
     async def _logs(self, topic: str, since: int, until: int) -> list[str]:
         base, query = part(topic)

@@ -2,6 +2,8 @@
 them.
 """
 
+from urllib.parse import parse_qsl, urlencode
+
 import perfect_ui
 from perfect_gateway import schedules
 from perfect_gateway.ask import Asker
@@ -24,9 +26,16 @@ async def flow_schedules(asker: Asker, flow_id: str) -> str:
     return perfect_ui.render("parts/flow_schedules.html", flow_id=flow_id, schedules=found)
 
 
-async def table(asker: Asker) -> str:
-    found = [schedules.shape(one) for one in await schedules.all_shown(asker)]
-    return perfect_ui.render("parts/schedules_table.html", schedules=found)
+def topic(after: str | None) -> str:
+    """Of the page of the list that comes after there."""
+    return f"schedules?{urlencode({'after': after})}" if after else "schedules"
+
+
+async def table(asker: Asker, query: str) -> str:
+    """The page of the list whose topic has that query."""
+    page = schedules.paged(await schedules.all_shown(asker), dict(parse_qsl(query)).get("after"))
+    found = [schedules.shape(one) for one in page.schedules]
+    return perfect_ui.render("parts/schedules_table.html", schedules=found, following=page.following)
 
 
 async def whole(asker: Asker, schedule_id: str) -> str:
@@ -78,17 +87,21 @@ class Schedules:
     async def _draw(self, schedule_id: str) -> None:
         decided = self._heard.pop(schedule_id, [])
         send, has = self._outlet.send, self._outlet.audience.has
+        lists = self._outlet.audience.parts("schedules")
         try:
             found = await schedules.one_shown(self._asker, schedule_id, decided[-1] if decided else None)
         except NotFound:
-            send("schedules", perfect_ui.render("parts/schedule_row_gone.html", id=schedule_id))
+            for one in lists:
+                send(one, perfect_ui.render("parts/schedule_row_gone.html", id=schedule_id))
             send(f"schedule:{schedule_id}", perfect_ui.render("parts/schedule_gone.html", id=schedule_id))
             for flow_id in self._outlet.audience.flows():
                 send(f"flow:{flow_id}", await flow_schedules(self._asker, flow_id))
             return
         shape = schedules.shape(found)
-        if has("schedules"):
-            send("schedules", perfect_ui.render("parts/schedule_row.html", schedule=shape))
+        if lists:
+            row = perfect_ui.render("parts/schedule_row.html", schedule=shape)
+            for one in lists:
+                send(one, row)
         if has(f"flow:{found.flow_id}"):
             send(f"flow:{found.flow_id}", await flow_schedules(self._asker, found.flow_id))
         if has(f"schedule:{schedule_id}"):

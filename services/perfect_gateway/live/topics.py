@@ -1,21 +1,26 @@
-"""Who listens to what: `runs`, `flows`, `flow:<id>`, `run:<id>`, `logs:<id>`, `schedules`, `schedule:<id>`, `clients`,
-`limits`, `settings`, `home`.
+"""Who listens to what: `runs`, `flows`, `flow:<id>`, `run:<id>` (its header), `tasks:<id>` (its task rows),
+`timeline:<id>` (as the server draws it), `logs:<id>`, `schedules`, `schedule:<id>`, `clients`, `limits`, `settings`, `home`.
 
 A topic may say which part of it a page shows, as a query: `logs:<id>?level=WARNING&q=disk`, `schedules?after=…`. Such a
 variant is a topic of its own, drawn once for all who look at the same.
 """
 
 from collections import defaultdict
+from urllib.parse import parse_qsl
 
 from perfect_gateway.live.subscriber import Subscriber
 from perfect_gateway.log_filter import LogFilter
+from perfect_gateway.schedules import place_after
 from perfect_schemas.errors import FieldError, InvalidInput
 from perfect_schemas.ids import is_id
 
 MOST_TOPICS = 20
-THERE_ARE = "runs, flows, flow:<id>, run:<id>, logs:<id>, schedules, schedule:<id>, clients, limits, settings and home"
+THERE_ARE = (
+    "runs, flows, flow:<id>, run:<id>, tasks:<id>, timeline:<id>, logs:<id>, schedules, schedule:<id>, clients, limits, "
+    "settings and home"
+)
 _PLAIN = frozenset({"runs", "flows", "schedules", "clients", "limits", "settings", "home"})
-_OF_ONE = frozenset({"flow", "run", "logs", "schedule"})
+_OF_ONE = frozenset({"flow", "run", "tasks", "timeline", "logs", "schedule"})
 _IN_PART = frozenset({"logs", "schedules"})
 
 
@@ -40,6 +45,8 @@ def parse(text: str) -> frozenset[str]:
             raise InvalidInput(message, [FieldError("topics", message)])
         if query and kind == "logs":
             LogFilter.parse(query)
+        elif query:
+            place_after(dict(parse_qsl(query)).get("after", ""))
     return topics
 
 

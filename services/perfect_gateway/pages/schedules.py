@@ -3,15 +3,16 @@
 import asyncio
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from litestar import Response, get, post
 
 from perfect_gateway import schedules, shapes
 from perfect_gateway.api import schedules as api
+from perfect_gateway.live import schedules as live
 from perfect_gateway.live.schedules import COMING, DECIDED
 from perfect_gateway.pages.page import form, html, position, see
 from perfect_gateway.parts import Parts
-from perfect_gateway.schedules import ScheduleState
 from perfect_gateway.wire import AnyRequest, query
 from perfect_runtime.occurrence import zone
 from perfect_schemas import commands, queries
@@ -27,13 +28,26 @@ async def now_seq(parts: Parts) -> str | None:
     return position(as_of)
 
 
-async def list_context(parts: Parts, flow: str | None, state: ScheduleState | None) -> dict[str, Any]:
-    seq, found = await asyncio.gather(now_seq(parts), schedules.all_shown(parts.asker, flow))
-    kept = [schedules.shape(one) for one in found if state in (None, one.state)]
+class ScheduleListQuery(api.ScheduleQuery, frozen=True, kw_only=True):
+    """after: where the page before ended."""
+
+    after: str | None = None
+
+
+async def list_context(parts: Parts, wanted: ScheduleListQuery) -> dict[str, Any]:
+    seq, found = await asyncio.gather(now_seq(parts), schedules.all_shown(parts.asker, wanted.flow))
+    page = schedules.paged([one for one in found if wanted.state in (None, one.state)], wanted.after)
+    filters = {"flow": wanted.flow or "", "state": wanted.state or ""}
+    kept = {name: text for name, text in filters.items() if text}
     return {
-        "seq": seq if flow is None and state is None else None,
-        "schedules": kept,
-        "filters": {"flow": flow or "", "state": state or ""},
+        "seq": None if kept else seq,
+        "topic": live.topic(wanted.after),
+        "schedules": [schedules.shape(one) for one in page.schedules],
+        "known": page.known,
+        "first": not wanted.after,
+        "following": page.following,
+        "next_page": f"/schedules?{urlencode({**kept, 'after': page.following})}" if page.following else None,
+        "filters": filters,
         "version": parts.version,
     }
 
@@ -82,9 +96,8 @@ def _id(request: AnyRequest) -> str:
 def routes(parts: Parts) -> list[Any]:
     @get("/schedules")
     async def all_schedules(request: AnyRequest) -> Response[bytes]:
-        """`?flow=`, `?state=`: just those."""
-        wanted = query(request, api.ScheduleQuery)
-        return html("pages/schedules.html", **await list_context(parts, wanted.flow, wanted.state))
+        """`?flow=`, `?state=`: just those. `?after=`: the page that begins there."""
+        return html("pages/schedules.html", **await list_context(parts, query(request, ScheduleListQuery)))
 
     @get("/schedules/{schedule_id:str}")
     async def one(request: AnyRequest) -> Response[bytes]:
