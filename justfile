@@ -32,9 +32,9 @@ types:
 check: lint
     pytest -q tests/unit tests/contract
 
-# All tests, shared by two processes
+# All tests, shared by two processes, each of which takes whole files
 test *args:
-    pytest -n 2 --dist loadgroup {{ args }}
+    pytest -n 2 --dist loadfile {{ args }}
 
 # Whole-system tests only
 e2e *args:
@@ -57,7 +57,7 @@ bench-all: bench bench-peers bench-page
 
 # docs/benchmarks.md from the last measurements
 bench-page:
-    python benchmarks/page.py artifacts/benchmarks/perfect.json artifacts/benchmarks/peers/*.json
+    shopt -s nullglob; python benchmarks/page.py artifacts/benchmarks/perfect.json artifacts/benchmarks/peers/*.json
 
 # Bring generated pages up to date
 docs:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 IDLE_S = 2.0
 
 
@@ -23,6 +24,7 @@ class Api:
     """One keep-alive connection to the gateway; a new one after a pause, when the server may have closed it."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         self._used = 0.0
 
@@ -68,7 +70,7 @@ class Api:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             run = self.get(f"/api/engine/runs/{run_id}")
-            if run["state"] in ("COMPLETED", "FAILED", "CANCELLED", "CRASHED"):
+            if run["state"] in ENDED:
                 return run
             time.sleep(0.002)
         raise TimeoutError(f"run {run_id} is {run['state']} after {timeout_s} s")

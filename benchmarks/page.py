@@ -130,6 +130,7 @@ def compared(result: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--to", type=Path, default=PAGE, help="another page than docs/benchmarks.md")
     arguments = parser.parse_args()
     results = [json.loads(file.read_text()) for file in arguments.files]
     parts = [HEAD, *(own(one) for one in results if "workloads" in one)]
@@ -141,8 +142,8 @@ def main() -> None:
         )
         parts += ["\n\n".join([intro.rstrip(), *(one.rstrip() for one in peers)]) + "\n"]
     parts += [SETTINGS, NOT_COMPARABLE]
-    PAGE.write_text("\n".join(parts))
-    print(f"{PAGE.name}: {len(results)} measurements")
+    arguments.to.write_text("\n".join(parts))
+    print(f"{arguments.to.name}: {len(results)} measurements")
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ class Table:
             for id_ in (*WITH_STRICT, "W6"):
                 self.add(id_, lambda id_=id_: FULL[id_](running))
         with system(durability="strict") as running:
-            for id_ in WITH_STRICT:
+            for id_ in (one for one in WITH_STRICT if one in self.found):
                 self.add(id_, lambda id_=id_: FULL[id_](running))
         with system(workers=2) as running:
             self.add("W7", lambda: FULL["W7"](running))
@@ -96,6 +96,15 @@ class Table:
 
     def workloads(self) -> list[Workload]:
         return [self.found[id_] for id_ in sorted(self.found)]
+
+    def say(self) -> None:
+        print()
+        for workload in self.workloads():
+            for figure in workload.figures:
+                what, name, goal, measured, strict = row(workload, figure)
+                print(f"{what[:72]:72}  {name:22}  {goal:18}  {measured:20}  {strict}")
+        for id_, why in self.failed.items():
+            print(f"{id_}: not measured: {why}")
 
 
 def row(workload: Workload, figure: Figure) -> tuple[str, str, str, str, str]:
@@ -125,24 +134,20 @@ def main() -> int:
     begin = datetime.now(UTC)
     before = machine.described(Path(tempfile.gettempdir()))
     table = Table()
-    table.tiny() if arguments.tiny else table.everything(arguments.runs)
-    print()
-    for workload in table.workloads():
-        for figure in workload.figures:
-            what, name, goal, measured, strict = row(workload, figure)
-            print(f"{what[:72]:72}  {name:22}  {goal:18}  {measured:20}  {strict}")
-    for id_, why in table.failed.items():
-        print(f"{id_}: not measured: {why}")
-    if arguments.out:
-        result = {
-            "at": begin.isoformat(timespec="seconds"),
-            "machine": before,
-            "versions": machine.versions(),
-            "workloads": msgspec.to_builtins(table.workloads()),
-            "failed": table.failed,
-        }
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    try:
+        table.tiny() if arguments.tiny else table.everything(arguments.runs)
+    finally:  # what was measured stays, also when the rest is interrupted
+        table.say()
+        if arguments.out:
+            result = {
+                "at": begin.isoformat(timespec="seconds"),
+                "machine": before,
+                "versions": machine.versions(),
+                "workloads": msgspec.to_builtins(table.workloads()),
+                "failed": table.failed,
+            }
+            arguments.out.parent.mkdir(parents=True, exist_ok=True)
+            arguments.out.write_text(json.dumps(result, indent=1) + "\n")
     return 1 if table.failed else 0
 
 

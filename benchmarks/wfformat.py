@@ -119,31 +119,39 @@ def said(
         "ideal_s": round(ideal_s, 3),
         "overhead_percent": round((makespan_s / ideal_s - 1) * 100, 1),
         "overhead_ms_a_task": round((makespan_s - ideal_s) * 1000 / len(dag.steps), 2),
-        "progress_error": round(progress_error(last), 3),
-        "progress_error_first": round(progress_error(rounds[0]), 3),
+        "progress_error": progress_error(last),
+        "progress_error_first": progress_error(rounds[0]),
+        "looks": len(last.looks),
         "progress_falls": sum(falls(one) for one in rounds),
         "eta_error": eta_error(last),
         "until_shown_s": round(statistics.median(one.shown_s for one in rounds), 3),
         "peak_mb": peaks,
     }
-    eta = figures["eta_error"]
     report(
         dag.name,
         f"{figures['tasks']:,} tasks, {dag.depth} deep: {makespan_s:.2f} s where {ideal_s:.2f} s were possible "
         f"({figures['overhead_percent']:+.1f} %, critical path {figures['critical_path_s']:.2f} s); shown after "
-        f"{figures['until_shown_s']:.2f} s; progress {figures['progress_error'] * 100:.0f} points off "
-        f"(first run {figures['progress_error_first'] * 100:.0f}), its end "
-        f"{'not forecast' if eta is None else f'{eta * 100:.0f} % off'}; "
+        f"{figures['until_shown_s']:.2f} s; progress {percent(figures['progress_error'])} off "
+        f"(first run {percent(figures['progress_error_first'])}), its end "
+        f"{percent(figures['eta_error'])} off; "
         f"peak {', '.join(f'{name} {size:.0f} MB' for name, size in peaks.items())}",
         **figures,
     )
 
 
-def progress_error(one: Replay) -> float:
-    """The mean of how far the progress shown was from the share of the time that had passed; both 0–1."""
+def progress_error(one: Replay) -> float | None:
+    """The mean of how far the API's progress was from the share of the time that had passed; both 0–1.
+
+    The API counts what is done; a page adds what follows from time alone. So tasks that run side by side and end together
+    are half a run off here, and a run shorter than a second hardly gets looks.
+    """
     begin, end = span(one.run)
     off = [abs(look.progress - (look.at - begin) / (end - begin)) for look in one.looks if look.at < end]
-    return statistics.fmean(off) if off else 0.0
+    return round(statistics.fmean(off), 3) if off else None
+
+
+def percent(share: float | None) -> str:
+    return "unknown how far" if share is None else f"{share * 100:.0f} %"
 
 
 def falls(one: Replay) -> int:
@@ -152,7 +160,7 @@ def falls(one: Replay) -> int:
 
 
 def eta_error(one: Replay) -> float | None:
-    """The median of how far the forecast end was from the end, as a share of the run's duration; None without any."""
+    """The median of how far the forecast end was from the end, as a share of the run's duration; None without."""
     begin, end = span(one.run)
     off = [abs((look.eta - end) / (end - begin)) for look in one.looks if look.eta is not None]
     return round(statistics.median(off), 3) if off else None

@@ -246,4 +246,5 @@ def _set_level() -> None:
     """The root logger lets through what any active run wants (the handler judges for each run by itself)."""
     global _our_level
     _our_level = min(_root_level or logging.WARNING, *(session.level for session in _active))
-    logging.root.setLevel(_our_level)
+    if logging.root.level != _our_level:  # setting it empties what every logger remembers of levels
+        logging.root.setLevel(_our_level)

@@ -4,6 +4,7 @@ Every step of every run passes through here several times, in each process; nats
 server does. What is rare (a full buffer, a connection that is away, push consumers of its own) is left to it.
 """
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -23,10 +24,13 @@ Take = Callable[[Heard], None]
 
 
 class Client(NatsClient):
+    """awaited: answers that come some other way than to a request, which are lost with the connection like those."""
+
     def __init__(self) -> None:
         super().__init__()
         self._ps: Any = Parser(self)
         self._takers: dict[int, Take] = {}
+        self.awaited: set[asyncio.Future[Any]] = set()
 
     # -- reading
 
@@ -137,7 +141,7 @@ class Client(NatsClient):
         """
         self._pending = []
         self._pending_data_size = 0
-        for answer in list(self._resp_map.values()):
+        for answer in [*self._resp_map.values(), *self.awaited]:
             if not answer.done():
                 answer.set_exception(NatsTimeout())
 

@@ -144,10 +144,12 @@ class Reading:
 
         inbox = self.nc.new_inbox()
         sub = await self.nc.listen(inbox, each)
+        self.nc.awaited.add(end)
         try:
             await self.nc.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(request).encode(), reply=inbox)
             headers = await _while_it_grows(end, found)
         finally:
+            self.nc.awaited.discard(end)
             await sub.unsubscribe()
         status = headers["Status"]
         if status in ("204", "404"):

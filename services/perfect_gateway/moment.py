@@ -15,6 +15,7 @@ from perfect_schemas.drawn import RunMoment, RunMomentView
 from perfect_schemas.envelope import Event
 from perfect_schemas.errors import NotFound
 
+_LAST = (1 << 63) - 1  # beyond every sequence
 CUT_BESIDE = 20_000  # task runs: cutting more of them takes a thread
 
 
@@ -40,7 +41,7 @@ class MomentReader:
 
     async def at(self, run_id: str, seq: int) -> Moment:
         """At the last event up to `seq`. Raises NotFound."""
-        found = await self._projected(RunMoment(run_id=run_id, seq=max(seq, 0)))
+        found = await self._projected(RunMoment(run_id=run_id, seq=min(max(seq, 0), _LAST)))
         if found is None:
             past = await self._past.read(run_id, seq)
             return await asyncio.to_thread(_folded, past, past.place(seq))
@@ -61,7 +62,7 @@ class MomentReader:
 
     async def seq_of(self, run_id: str, n: int) -> int:
         """The sequence of the run's n-th event, from 0; of its last one when there are fewer. Raises NotFound."""
-        found = await self._projected(RunMoment(run_id=run_id, n=max(n, 0)))
+        found = await self._projected(RunMoment(run_id=run_id, n=min(max(n, 0), _LAST)))
         if found is not None:
             return found.seq
         past = await self._past.read(run_id)

@@ -34,11 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "shared_system: the test is content with the system of its file")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == HERE:
-            item.add_marker(pytest.mark.xdist_group(f"{HERE.name}/{item.path.stem}"))
             if item.get_closest_marker("asyncio"):
                 item.add_marker(pytest.mark.asyncio(loop_scope="module"), append=False)
             if not item.get_closest_marker("timeout"):

@@ -1,26 +1,35 @@
 """The logs of a run: searched on the server, followed live, paused, linked and taken away as a file."""
 
 import re
+from itertools import count
 from pathlib import Path
 
 import pytest
+from eventually import eventually
 from playwright.async_api import expect
 from running import FLOWS
 from site_client import Site
 
 PICTURES = Path(__file__).parents[2] / "artifacts" / "screenshots"
 LINES = 1700  # more than one page of them
+NUMBERS = count(1)
 
 
-@pytest.fixture
-async def talkative(system) -> str:
+pytestmark = pytest.mark.shared_system
+
+
+@pytest.fixture(scope="module")
+async def talkative(shared_system) -> str:
     """A run that wrote `line 0` to `line 1699`."""
-    await system.worker(FLOWS / "busy.py", name="busy")
-    async with Site.of(system.system.url) as site:
+    await shared_system.worker(FLOWS / "busy.py", name="busy")
+    async with Site.of(shared_system.system.url) as site:
         run = await site.trigger("Talkative", lines=LINES)
         await site.finished(run["id"])
-        while len(await site.all(f"/api/engine/runs/{run['id']}/logs")) < LINES:
-            pass
+
+        async def are_read() -> bool:
+            return len(await site.all(f"/api/engine/runs/{run['id']}/logs")) == LINES
+
+        await eventually(are_read)
     return run["id"]
 
 
@@ -28,8 +37,8 @@ async def talkative(system) -> str:
 async def paper(system) -> str:
     """A run without a worker, to whose log programs write."""
     async with Site.of(system.system.url) as site:
-        await site.post("/api/engine/register", {"name": "Paper"}, status=201)
-        return (await site.trigger("Paper"))["id"]
+        flow = await site.post("/api/engine/register", {"name": f"Paper {next(NUMBERS)}"}, status=201)
+        return (await site.trigger(flow["id"]))["id"]
 
 
 async def write(system, run_id: str, *lines, level: int = 20) -> None:
@@ -147,16 +156,16 @@ async def test_a_flood_of_lines_leaves_a_bounded_page(visit, system, paper):
           window.most = Math.max(window.most, document.getElementById("run-logs").children.length);
         }).observe(document.getElementById("run-logs"), {childList: true}); }"""
     )
-    count, batch = 20_000, 5_000
-    for start in range(0, count, batch):
+    lines, batch = 20_000, 5_000
+    for start in range(0, lines, batch):
         await write(system, paper, *(f"line {n}" for n in range(start, start + batch)))
-    await expect(messages(page).last).to_have_text(f"line {count - 1}")
+    await expect(messages(page).last).to_have_text(f"line {lines - 1}")
     assert await messages(page).count() <= 2000
     assert await page.evaluate("window.most") <= 2000 + 500
     shown = await messages(page).all_text_contents()
-    assert shown == [f"line {n}" for n in range(count - len(shown), count)], "no gap in what is shown"
+    assert shown == [f"line {n}" for n in range(lines - len(shown), lines)], "no gap in what is shown"
     await page.get_by_role("link", name="Earlier lines").click()
-    await expect(messages(page).last).to_have_text(f"line {count - len(shown) - 1}")
+    await expect(messages(page).last).to_have_text(f"line {lines - len(shown) - 1}")
 
 
 async def test_lines_as_files(visit, system, talkative):

@@ -113,7 +113,7 @@ async def test_the_page_of_one_lives_and_leads_to_its_runs(system: Running, visi
 
 
 async def test_a_backfill_is_shown_then_done(system: Running, visit: Visit) -> None:
-    nightly = await made(system, NIGHTLY | {"name": "to be filled"})
+    nightly = await made(system, NIGHTLY | {"name": "to-be-filled"})
     visitor = await visit(f"/schedules/{nightly}")
     page = visitor.page
     await page.get_by_label("From").fill("2026-03-28T00:00")
@@ -130,9 +130,9 @@ async def test_a_backfill_is_shown_then_done(system: Running, visit: Visit) -> N
     await expect(page.get_by_role("alert")).to_contain_text("must be after since")
 
 
-@pytest.fixture(scope="module")
-async def shown(shared_system: Running) -> dict[str, str]:
-    nightly = await made(shared_system, NIGHTLY | {"name": "every night"})
+@pytest.fixture
+async def shown(own_system: Running) -> dict[str, str]:
+    nightly = await made(own_system, NIGHTLY)
     often = {
         "name": "often",
         "kind": "interval",
@@ -140,8 +140,8 @@ async def shown(shared_system: Running) -> dict[str, str]:
         "active": False,
         "parameters": {"folder": "x"},
     }
-    await made(shared_system, often, "Gated steps")
-    async with Site.of(shared_system.system.url) as site:
+    await made(own_system, often, "Gated steps")
+    async with Site.of(own_system.system.url) as site:
         body = {"since": "2026-10-20T00:00:00Z", "until": "2026-10-27T00:00:00Z"}
         await site.post(f"/api/schedules/{nightly}/backfill", body, status=200)
         flow = (await site.get("/api/engine/flows/Greeting"))["id"]

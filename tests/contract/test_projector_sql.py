@@ -143,6 +143,7 @@ def test_what_there_is_not_is_not_found(duck: Duck) -> None:
         ("task_groups", drawn.TaskGroups(run_id="no id")),
         ("logs", log_page),
         ("logs", queries.LogPage(run_id=run_id)),
+        ("logs", queries.LogPage(run_id=run_id, task="a", beyond=(1, 2), tasks=True, text="b")),
         ("events", queries.EventPage(run_id=run_id)),
         ("flow", queries.FlowDetail(flow="nope")),
         ("flow", queries.FlowDetail(flow=ids.flow_id("nope"))),

@@ -68,6 +68,27 @@ async def test_a_run_from_trigger_to_end(bus, engine):
     assert await types(bus, run.run_id) == ["scheduled", "queued", "started", "completed"]
 
 
+async def test_every_run_is_queued_once_however_busy_the_stream_is(bus, engine):
+    await register(bus, "etl")
+    busy = True
+
+    async def write() -> None:
+        while busy:
+            run_id = ids.uuid7()
+            event = RunStarted(
+                id=ids.uuid7(), at=utc_now(), source="test", run_id=run_id, client_id="c", epoch=1
+            )
+            await append(bus, subjects.run(run_id), event, Guard(subjects.run(run_id), 0))
+
+    writers = [asyncio.create_task(write()) for _ in range(3)]
+    runs = await asyncio.gather(*(trigger(bus, "etl") for _ in range(30)))
+    for run in runs:
+        await until(bus, run.run_id, "queued")
+    busy = False
+    await asyncio.gather(*writers)
+    assert [await types(bus, run.run_id) for run in runs] == [["scheduled", "queued"]] * 30
+
+
 async def test_by_id_and_by_name(bus, engine):
     flow = await register(bus, "etl")
     assert (await trigger(bus, flow.flow_id)).flow_name == "etl"

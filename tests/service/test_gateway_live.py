@@ -19,6 +19,7 @@ from said_runs import FLOW, FLOW_ID, Runs
 
 from perfect_bus import Bus
 from perfect_bus.settings import Settings
+from perfect_gateway.live.board import RUN_S
 from perfect_gateway.live.subscriber import MAX_BYTES
 from perfect_gateway.service import GatewayService
 from perfect_projector.service import ProjectorService
@@ -299,7 +300,7 @@ async def test_many_changes_are_drawn_a_few_times(pages: GatewayService, runs: R
         took = loop.time() - started
         headers = [message for message in stream.seen if f'id="run-{run_id}-header"' in message.data]
         timelines = [message for message in stream.seen if f'id="run-{run_id}-timeline"' in message.data]
-        assert len(headers) <= 4 * took + 3
+        assert len(headers) <= took / RUN_S + 3
         assert len(timelines) <= took + 4
 
 

@@ -219,8 +219,9 @@ async def test_log_lines_come_in_the_order_written(bus: Bus, start) -> None:
             e.LogLine(
                 at=BEGIN,
                 level=10 * (1 + n % 5),
-                message=f"{batch}/{n} 50% done_\x00\x1b[1m 😀",
+                message=f"{batch}/{n} 50% d\x1b[1mone_\x00 😀",
                 task_run_id=task_run_id if n % 2 else None,
+                task_key=f"copy-{n}" if n % 2 else None,
             )
             for n in range(100)
         ]
@@ -254,6 +255,13 @@ async def test_log_lines_come_in_the_order_written(bus: Bus, start) -> None:
     assert len((await logs(limit=10_000, text="/7 50% DONE_")).logs) == 100
     assert (await logs(text="50x")).logs == []
     assert len((await logs(limit=10_000, task_run_id=task_run_id)).logs) == 5000
+    assert len((await logs(limit=10_000, task="copy")).logs) == 5000
+    assert len((await logs(limit=10_000, task="copy-1")).logs) == 100
+    assert (await logs(task="cop")).logs == []
+    assert (await logs(limit=1, tasks=True)).tasks == sorted(f"copy-{n}" for n in range(1, 100, 2))
+    place = (whole.logs[5000].seq, whole.logs[5000].n)
+    assert (await logs(limit=2, beyond=place)).logs == whole.logs[5001:5003]
+    assert (await logs(limit=2, beyond=place, tail=True)).logs == whole.logs[4998:5000]
 
 
 async def test_flows_clients_and_events(bus: Bus, start) -> None:

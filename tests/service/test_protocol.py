@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from perfect_bus import Bus, Conflict, Guard, append
-from perfect_bus.append import guard_headers
+from perfect_bus.append import append_pair, guard_headers
 from perfect_bus.bus import Connection
 from perfect_bus.claim import Claim, claim, read_history, start_epoch
 from perfect_bus.presence import keep, renew, watch, withdraw
@@ -108,6 +108,36 @@ async def test_append_on_a_subject_that_has_moved_on_is_a_conflict_that_shows_wh
         await append(bus, subject, queued(run_id), Guard(subject, first))
     assert conflict.value.events == [(second, other)]
     assert len(await bus.read(subject)) == 2
+
+
+async def test_a_pair_stands_together(bus: Bus) -> None:
+    run_id = ids.uuid7()
+    subject = subjects.run(run_id)
+    pair = scheduled(run_id), queued(run_id)
+    seq, behind = await append_pair(bus, subject, *pair, Guard(subject, 0))
+    assert behind == seq + 1
+    assert await bus.read(subject) == [(seq, pair[0]), (behind, pair[1])]
+
+
+async def test_the_second_of_a_pair_is_not_stored_without_the_first(bus: Bus) -> None:
+    run_id = ids.uuid7()
+    subject = subjects.run(run_id)
+    there = scheduled(run_id)
+    first = await append(bus, subject, there, Guard(subject, 0))
+    with pytest.raises(Conflict) as conflict:
+        await append_pair(bus, subject, scheduled(run_id), queued(run_id), Guard(subject, 0))
+    assert conflict.value.events == [(first, there)]
+    assert len(await bus.read(subject)) == 1
+
+
+async def test_the_second_of_a_pair_is_not_stored_behind_anything_else(bus: Bus) -> None:
+    run_id, other = ids.uuid7(), ids.uuid7()
+    subject = subjects.run(run_id)
+    event = scheduled(run_id)
+    seq = await append(bus, subject, event, Guard(subject, 0))
+    await append(bus, subjects.run(other), scheduled(other), Guard(subjects.run(other), 0))
+    assert await append_pair(bus, subject, event, queued(run_id), Guard(subject, 0)) == (seq, None)
+    assert await bus.read(subject) == [(seq, event)]
 
 
 async def test_sending_the_same_event_again_is_success_and_stores_nothing(bus: Bus) -> None:

@@ -53,6 +53,7 @@ async def every_page(system: Running, gates: Gates) -> dict[str, str]:
         "run-events": f"/runs/{ended}?tab=events",
         "run-talkative": f"/runs/{talkative['id']}",
         "run-logs": f"/runs/{talkative['id']}?tab=logs",
+        "run-logs-searched": f"/runs/{under_way['id']}?tab=logs&q=go",
         "run-failed": f"/runs/{failed['id']}",
         "run-diff": f"/runs/{squares[0]['id']}/diff/{ended}",
         "flow": f"/flows/{flow}",

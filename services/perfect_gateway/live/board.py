@@ -27,7 +27,8 @@ from perfect_schemas.events import ArtifactSaved, RunScheduled
 from perfect_schemas.folds.task import TaskLife
 from perfect_schemas.states import FINAL_TASK_STATES, RunState
 
-RUN_S = 0.1  # what somebody waits for shows within it; a run that is large is drawn the more rarely
+RUN_S = 0.1  # of a run whose page somebody has open
+ROW_S = 0.25  # of one that is a row on lists: there may be many of either
 PRESENCE_S = 0.3  # from a client's announcement until everybody has seen that it is there
 TIMELINE_S = 1.0
 CROWD_S = 0.002  # added to the interval of a run for each thing that waits to be drawn
@@ -35,7 +36,6 @@ LARGE = 1000  # from so many tasks on, a run is drawn the more rarely the more i
 LISTED = (
     500  # of a run with more tasks, pages list some of the first so many, and draw the timeline themselves
 )
-NEWEST = 50  # rows of such a run that are drawn although no page may have them yet
 
 
 class LiveRun:
@@ -70,10 +70,12 @@ class LiveRun:
         return set(islice(self.history.tasks, LISTED))
 
     def take_changed(self) -> list[TaskLife]:
-        """The tasks to draw, oldest change first: no more rows than a page keeps, and all that it shows unfinished."""
+        """The tasks to draw, oldest change first: no more rows than a page keeps, and all that it shows unfinished. Of a
+        large run just those that pages list.
+        """
         tasks = sorted((self.history.tasks[key] for key in self.changed), key=lambda task: task.last_seq)
         self.changed = set()
-        newest = len(tasks) - (NEWEST if self.is_large else fragments.ROWS)
+        newest = len(tasks) - (0 if self.is_large else fragments.ROWS)
         shown = self.open | self.listed() if self.is_large else self.open
         drawn = [task for n, task in enumerate(tasks) if n >= newest or task.key in shown]
         for task in drawn:
@@ -169,7 +171,8 @@ class Board:
         self._pending.setdefault(run_id, seq)
         if self.audience.has(f"timeline:{run_id}"):
             self._pending.setdefault(("timeline", run_id), seq)
-        self._pacer.ask(run_id, RUN_S * run.slowness + CROWD_S * len(self._pending))
+        every_s = RUN_S if self.audience.has(f"run:{run_id}") else ROW_S
+        self._pacer.ask(run_id, every_s * run.slowness + CROWD_S * len(self._pending))
 
     def _forget(self, run_id: str) -> None:
         self.runs.pop(run_id, None)
