@@ -9,6 +9,7 @@ stop the others.
 
 import argparse
 import contextlib
+import http.client
 import json
 import signal
 import statistics
@@ -75,7 +76,7 @@ class Measured:
         count = min(self.side.sizes.get(workload, sizes[workload]), sizes[workload])
         try:
             self.add(getattr(self.side, workload)(count))
-        except (NotDone, TimeoutError) as error:
+        except (NotDone, OSError, http.client.HTTPException) as error:
             self.said[IDS[workload]] = str(error)
 
     def median(self, name: str) -> float | None:
@@ -186,7 +187,7 @@ def main() -> None:
         begin = datetime.now(UTC)
         try:
             result = compare(PEERS[name](), sizes, only, arguments.rounds)
-        except (NotInstalled, NotDone, TimeoutError) as error:
+        except (NotInstalled, NotDone, OSError) as error:
             result = {"peer": PEERS[name].title, "not_measured": str(error), "rows": []}
             print(f"{PEERS[name].title} was not measured: {error}")
         else:

@@ -204,7 +204,14 @@ class Prefect:
         """Again after 503, as Prefect's own client does: the server refuses while its database is busy."""
 
         def asked() -> tuple[int, Any] | None:
-            status, value, _ = self._api.call("POST", path, body)
+            try:
+                status, value, _ = self._api.call("POST", path, body)
+            except (
+                OSError,
+                http.client.HTTPException,
+            ):  # the server closed the connection while it was not used
+                self._api = Api(self._port)
+                return None
             return None if status == 503 else (status, value)
 
         status, value = until(f"POST {path} is not refused with 503", asked, every_s=0.2)

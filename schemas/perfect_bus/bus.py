@@ -117,12 +117,14 @@ class Bus(Reading, Asking):
     # -- streams
 
     async def ensure_streams(self, *, replicas: int = 1, max_bytes: dict[str, int] | None = None) -> None:
-        """Create what is missing. Streams that exist are left as they are, but for subjects that came with this version."""
+        """Create what is missing. Streams that exist are left as they are, but for the subjects and the duplicate window
+        of this version.
+        """
         limits = max_bytes or {}
         present = {info.config.name: info.config for info in await self.js.streams_info()}
         for stream in streams.ALL:
             if (config := present.get(stream.name)) is not None:
-                await self._add_subjects(config, stream)
+                await self._bring_up_to_date(config, stream)
             else:
                 await self._create_stream(stream, replicas, limits.get(stream.name, stream.max_bytes))
         if f"KV_{subjects.CLIENTS}" not in present:
@@ -132,10 +134,14 @@ class Bus(Reading, Asking):
                 subjects.LAUNCHERS, replicas=replicas, marker_s=launchers.GONE_S, direct=True
             )
 
-    async def _add_subjects(self, config: api.StreamConfig, stream: streams.Stream) -> None:
+    async def _bring_up_to_date(self, config: api.StreamConfig, stream: streams.Stream) -> None:
         known = config.subjects or []
-        if new := [subject for subject in stream.subjects if subject not in known]:
-            await self.js.update_stream(config.evolve(subjects=[*known, *new]))
+        wanted = config.evolve(
+            subjects=[*known, *(subject for subject in stream.subjects if subject not in known)],
+            duplicate_window=_duplicate_window_s(stream),
+        )
+        if (wanted.subjects, wanted.duplicate_window) != (config.subjects, config.duplicate_window):
+            await self.js.update_stream(wanted)
 
     async def ensure_bucket(
         self, bucket: str, *, ttl_s: float = 0.0, replicas: int = 1, marker_s: int = 60, direct: bool = False
@@ -174,9 +180,7 @@ class Bus(Reading, Asking):
                 discard=api.DiscardPolicy.NEW if stream.discard == "new" else api.DiscardPolicy.OLD,
                 max_age=stream.max_age_s or 0,
                 max_bytes=max_bytes or -1,
-                duplicate_window=min(
-                    streams.DUPLICATE_WINDOW_S, stream.max_age_s or streams.DUPLICATE_WINDOW_S
-                ),
+                duplicate_window=_duplicate_window_s(stream),
                 allow_direct=True,
                 allow_msg_schedules=stream.allow_schedules or None,
                 allow_batched=stream.allow_batched or None,
@@ -199,3 +203,7 @@ class Bus(Reading, Asking):
         following = Following(self, stream, callback, after=after, subject=subject or ">")
         await following.start()
         return following
+
+
+def _duplicate_window_s(stream: streams.Stream) -> float:
+    return min(streams.DUPLICATE_WINDOW_S, stream.max_age_s or streams.DUPLICATE_WINDOW_S)

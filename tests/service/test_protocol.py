@@ -548,6 +548,15 @@ async def test_streams_that_exist_are_left_alone_and_two_may_create_them_at_once
     assert (info.config.discard, info.config.duplicate_window) == ("new", streams.DUPLICATE_WINDOW_S)
 
 
+async def test_streams_of_an_older_version_get_the_window_and_the_subjects_of_this_one(bus: Bus) -> None:
+    before = (await bus.js.stream_info("DEFS")).config
+    await bus.js.update_stream(before.evolve(subjects=(before.subjects or [])[:1], duplicate_window=600.0))
+    await bus.ensure_streams()
+    after = (await bus.js.stream_info("DEFS")).config
+    assert after.duplicate_window == streams.DUPLICATE_WINDOW_S
+    assert set(after.subjects or []) == set(before.subjects or [])
+
+
 async def test_a_refused_guard_leaves_no_trace(bus: Bus) -> None:
     guard = Guard(subjects.run("r"), 41)
     assert guard_headers(subjects.task("r"), guard) == {

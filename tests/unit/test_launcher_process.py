@@ -72,7 +72,9 @@ def test_what_was_never_asked_for_cannot_be_stopped() -> None:
 def test_a_process_belongs_to_the_host_that_was_asked_or_started_it_first() -> None:
     assert wanted().host == "here"
     asked = fold(*process.request(None, "p", "a/b.py", "", "me", STAMP))
-    old = fold(*process.started(asked, 7, "before", STAMP), known=asked)  # of a version that knew one host only
+    old = fold(
+        *process.started(asked, 7, "before", STAMP), known=asked
+    )  # of a version that knew one host only
     assert old is not None
     assert old.host == "before"
     moved = fold(*process.started(old, 8, "elsewhere", STAMP), known=old)

@@ -68,8 +68,8 @@ class CatchUp:
         logs = [topic for topic in topics if topic.startswith("logs:")]
         for topic in logs:
             messages = await self._logs(topic, since.logs, until.logs)
-            for n, message in enumerate(messages, 1):
-                reached = until.logs if len(logs) == 1 and n == len(messages) else since.logs
+            for message, through in messages:
+                reached = through if len(logs) == 1 else since.logs
                 frames.append(perfect_ui.frame(message, id=str(Position(until.events, reached))))
         return frames
 
@@ -157,7 +157,7 @@ class CatchUp:
             raise Lost
         return [fragments.task_rows(fragments.task_dicts(changed, facts))] if changed else []
 
-    async def _logs(self, topic: str, since: int, until: int) -> list[str]:
+    async def _logs(self, topic: str, since: int, until: int) -> list[tuple[str, int]]:
         base, query = part(topic)
         run_id = base.partition(":")[2]
         if since > until:

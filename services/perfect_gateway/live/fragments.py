@@ -14,7 +14,7 @@ from perfect_schemas.shown import artifact_view
 from perfect_schemas.views import FlowView, LogView, SummaryView
 
 ROWS = 300  # task rows a message; a page keeps no more
-LINES = 500  # so many log lines a message, at most
+LINES = 500  # about so many log lines a message
 
 
 def run_dict(history: History, facts: FlowFacts) -> dict[str, Any] | None:

@@ -50,11 +50,11 @@ class LogTail:
         decoded = decode(batches)
         drawn = {topic: log_messages(decoded, LogFilter.parse(part(topic)[1])) for topic in topics}
         for topic, messages in drawn.items():
-            for html in messages[:-1]:
+            for html, _ in messages[:-1]:
                 self._outlet.send(topic, html)
         self._outlet.pending_logs.pop(run_id, None)  # what follows brings a page up to here
         for topic, messages in drawn.items():
-            for html in messages[-1:]:
+            for html, _ in messages[-1:]:
                 self._outlet.send(topic, html)
 
 
@@ -63,17 +63,24 @@ def decode(batches: Iterable[tuple[int, bytes]]) -> list[tuple[int, LogBatch]]:
     return [(seq, event) for seq, event in found if isinstance(event, LogBatch)]
 
 
-def log_messages(batches: Iterable[tuple[int, LogBatch]], wanted: LogFilter) -> list[str]:
-    """The fragments of messages on LOGS, newest lines last: none, when the filter keeps none."""
-    lines: list[LogView] = []
+def log_messages(batches: Iterable[tuple[int, LogBatch]], wanted: LogFilter) -> list[tuple[str, int]]:
+    """The fragments of messages on LOGS, newest lines last, about 500 lines each (but whole batches), each with the sequence
+    through which it goes: none, when the filter keeps none.
+    """
+    kept: list[tuple[int, list[LogView]]] = []
     for seq, event in batches:
         views = lines_of(seq, event)
-        lines += [view for line, view in zip(event.lines, views, strict=True) if wanted.keeps(line)]
-    skipped = max(len(lines) - MOST_LINES, 0)
-    lines = lines[skipped:]
-    return [
-        fragments.log_lines(
-            lines[start : start + fragments.LINES], sought=wanted.text, skipped=0 if start else skipped
+        kept.append(
+            (seq, [view for line, view in zip(event.lines, views, strict=True) if wanted.keeps(line)])
         )
-        for start in range(0, len(lines), fragments.LINES)
-    ]
+    skipped = beyond = max(sum(len(lines) for _, lines in kept) - MOST_LINES, 0)
+    found: list[tuple[str, int]] = []
+    lines: list[LogView] = []
+    for n, (seq, more) in enumerate(kept):
+        lines += more[beyond:]
+        beyond = max(beyond - len(more), 0)
+        if lines and (len(lines) >= fragments.LINES or n == len(kept) - 1):
+            html = fragments.log_lines(lines, sought=wanted.text, skipped=0 if found else skipped)
+            found.append((html, seq))
+            lines = []
+    return found
