@@ -34,7 +34,7 @@ check: lint
 
 # All tests, shared by two processes, each of which takes whole files
 test *args:
-    pytest -n 2 --dist loadfile {{ args }}
+    pytest -n 2 {{ args }}
 
 # Whole-system tests only
 e2e *args:

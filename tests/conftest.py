@@ -106,14 +106,18 @@ async def start_service(
             service.context.failure.result()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests (`just test`), each takes whole files; the kill tests are one share, so
-    that no two of them fight for the machine."""
-    for item in items:
-        folder = item.path.parent.name
-        item.add_marker(
-            pytest.mark.xdist_group("chaos" if folder == "chaos" else f"{folder}/{item.path.stem}")
-        )
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes share the tests (`just test`), each takes whole files, so that what a file's tests share is
+    made once; the kill tests are one share, so that no two of them fight for the machine.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class Shares(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "chaos" if "tests/chaos/" in nodeid else super()._split_scope(nodeid)
+
+    return Shares(config, log)
 
 
 def pytest_unconfigure() -> None:

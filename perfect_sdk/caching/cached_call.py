@@ -85,6 +85,7 @@ def look_up(call: "Call") -> Steps[Any]:
         return MISS
     run_name = call.run_name
     yield Commit(session, call.event(TaskCached, cache_key=key, result=result, run_name=run_name))
+    session.sources.learn(call.place.key, value, result)
     session.say(20, f"task {call.place.key!r} took its result from the cache", call=call)
     call.state = Completed(data=value, name="Cached")
     call.is_cached = True

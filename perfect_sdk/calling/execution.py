@@ -16,6 +16,7 @@ from perfect_schemas.folds.task import BEGINS, TaskLife
 from perfect_schemas.states import FINAL_TASK_STATES, KEPT_TASK_STATES, TaskState
 from perfect_sdk import results
 from perfect_sdk.annotations import Annotation
+from perfect_sdk.calling import sources
 from perfect_sdk.calling.policy import Policy
 from perfect_sdk.calling.task_body import Body
 from perfect_sdk.calling.task_result import digest_of, keep, returns_of
@@ -41,12 +42,13 @@ class Call:
     what: the Task, as hooks get it. id: of the task run, the same on every execution. seq: of the recorded end, when
     it is replayed. is_submitted: its caller goes on beside it. args, kwargs: futures among them are replaced by their results before anything else happens.
     stored: its result as the history keeps it. state: the one that it returned, or `Cached`. cache_key: under which
-    others find its result. transaction: its own, once there is something to commit or undo.
+    others find its result. after: keys of the tasks that its inputs came from. transaction: its own, once there is something to commit or undo.
     processes: where its function runs, None for here.
     """
 
     __slots__ = (
         "_run_name",
+        "after",
         "args",
         "attempt",
         "cache",
@@ -112,6 +114,7 @@ class Call:
         self.state: State[Any] | None = None
         self.stored: StoredValue | None = None
         self.transaction: Transaction | None = None
+        self.after: tuple[str, ...] = ()
         self.processes: Processes | None = None
 
     is_flow = False  # a child flow's call
@@ -124,6 +127,8 @@ class Call:
         self.frame.check()
         if session.has_futures or Annotation.made:
             yield from self._inputs()
+        if found := session.sources.among(self.args, self.kwargs):
+            self.after = sources.joined(self.after, found)
         if session.has_flow:
             self.digest = digest_of(self.args, self.kwargs)
         if session.replay is not None:
@@ -133,6 +138,7 @@ class Call:
                 self.seq = record.last_seq
                 if record.state in KEPT_TASK_STATES and record.result is not None:
                     value = yield from self._recorded(record.result)
+                    session.sources.learn(record.key, value, record.result)
                     yield from self._replayed(record, value)
                     return value
                 if record.state is TaskState.FAILED and record.error and record.epoch > session.retry_epoch:
@@ -152,6 +158,7 @@ class Call:
                 if value is not cached_call.MISS:
                     return value
             value = yield from self._work()
+            session.sources.learn(self.place.key, value, self.stored)
             yield from self._ended(value)
         except Exception:
             yield from self._undone()
@@ -181,6 +188,7 @@ class Call:
         futures = [each for each in found if isinstance(each, PerfectFuture)]
         with self.session.floor.awaiting(inside(self), [each._job.future for each in futures]):
             yield WaitFor(futures)
+        self.after = sources.of_futures(futures, self.session.run.run_id)
         try:
             inputs.replace(self.wait_for)
             self.args, self.kwargs = inputs.replace(self.args), inputs.replace(self.kwargs)
@@ -371,6 +379,8 @@ class Call:
         session = self.session
         if self.tags and kind in BEGINS:
             fields["tags"] = self.tags
+        if self.after and kind in BEGINS:
+            fields["after"] = self.after
         _, key, ordinal = self.place
         return kind(
             id=ids.uuid7(),

@@ -55,7 +55,9 @@ def dispatched(call: "Call") -> Steps[Any]:
         raise restored(life.error)
     if life.result is None:
         raise LostTask(f"task {call.place.key!r} ended as {life.state.value} without a result")
-    return (yield from call._recorded(life.result))
+    value = yield from call._recorded(life.result)
+    session.sources.learn(call.place.key, value, life.result)
+    return value
 
 
 class _Sending:

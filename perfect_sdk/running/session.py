@@ -24,6 +24,7 @@ from perfect_schemas.envelope import Event, StoredValue, utc_now
 from perfect_schemas.events import ArtifactSaved, LogLine, RunStarted
 from perfect_schemas.folds.history import History, Wait
 from perfect_schemas.folds.task import TaskLife
+from perfect_sdk.calling.sources import Sources
 from perfect_sdk.context import Frame, branching
 from perfect_sdk.encoding import failures, secrecy
 from perfect_sdk.exceptions import NonDeterministicFlowError
@@ -63,7 +64,7 @@ class RunSession:
     keeper: called when the run is suspended and its code stays in memory; None: it never does. memory: what this session
     has written, for a next try that it starts itself. left: how the flow left its history; fails the run, even if the flow
     catches the error. artifacts: by id, as they are now. saved: the ids of those saved before. pace: of what is said of
-    progress artifacts. results_by_key: what is cached for this run only. cache: of tasks that say nothing of it.
+    progress artifacts. results_by_key: what is cached for this run only. sources: what its tasks returned. cache: of tasks that say nothing of it.
     has_flow: False for a task called outside of one (`outside.py`): nothing of it is ever replayed.
     """
 
@@ -108,6 +109,7 @@ class RunSession:
         self.memory = (history or History()) if flow.policy.retries and not run.engine_retries else None
         self.left: NonDeterministicFlowError | None = None
         self.results_by_key: dict[str, StoredValue] = {}
+        self.sources = Sources()
         self.cache: CachePolicy | None = flow.policy.cache or (caller.session.cache if caller else None)
         self._tries = Tries(self, values, life.tries if life is not None else 0)
         self._task_ids: dict[str, str] = {}

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from perfect_sdk.annotations import allow_failure, quote, unmapped
+from perfect_sdk.annotations import allow_failure, quote, strip, unmapped
 from perfect_sdk.exceptions import MappingLengthMismatch, MappingMissingIterable
 from perfect_sdk.futures import PerfectFuture, PerfectFutureList
 
@@ -18,6 +18,8 @@ def submit_each(
     kwargs.pop("deferred", None)
     positional = [_items(value) for value in args]
     named = {name: _items(value) for name, value in kwargs.items()}
+    if iterated := [value for value in (*args, *kwargs.values()) if isinstance(strip(value), PerfectFuture)]:
+        wait_for = [wait_for, *iterated]  # done, and what each of the calls comes from
     lengths = {len(items) for items in (*positional, *named.values()) if isinstance(items, list)}
     if not lengths:
         raise MappingMissingIterable(

@@ -75,7 +75,7 @@ class TaskRunView(msgspec.Struct, frozen=True, kw_only=True):
     """origin_run_id: the run whose result was taken over; the task did not run in this one.
     queue: of a distributed task, whose workers run it. run_name: what people call it (`task_run_name`), if anything.
     state_name, state_message: of a state with a name of its own that it returned. tags: its own and those around its
-    call.
+    call. after: keys of the tasks of its run that its inputs and `wait_for` came from.
     """
 
     id: str
@@ -99,6 +99,7 @@ class TaskRunView(msgspec.Struct, frozen=True, kw_only=True):
     state_name: str | None = None
     state_message: str | None = None
     tags: list[str] = []
+    after: list[str] = []
 
 
 class ArtifactView(msgspec.Struct, frozen=True, kw_only=True):
@@ -404,4 +405,5 @@ def task_run_view(task: TaskLife, *, weight: float = 1.0, expected_ms: float | N
         run_name=task.run_name,
         state_name=task.state_name,
         state_message=task.state_message,
+        after=list(task.after),
     )

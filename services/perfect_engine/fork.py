@@ -99,6 +99,7 @@ def adoptions(
             run_name=task.run_name,
             state_name=task.state_name,
             state_message=task.state_message,
+            after=task.after,
         )
         for task in tasks
         if task.key not in known

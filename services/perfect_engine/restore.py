@@ -47,6 +47,7 @@ def adoptions(history: History, known: Iterable[str], stamp: Stamp) -> list[Task
             run_name=task.run_name,
             state_name=task.state_name,
             state_message=task.state_message,
+            after=task.after,
         )
         for task in history.recorded()
         if task.key not in there

@@ -35,6 +35,7 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True):
     state_name: str | None = None
     state_message: str | None = None
     tags: list[str] = []
+    after: tuple[str, ...] = ()
 
 
 _decode_details = msgspec.json.Decoder(Details).decode
@@ -76,6 +77,7 @@ def row_of(run_id: str, life: TaskLife, counted: bool, first_seq: int) -> Row:
                 life.state_name,
                 life.state_message,
                 life.tags,
+                life.after,
             )
         ),
         counted,
@@ -138,5 +140,6 @@ def life_of(row: Row) -> tuple[TaskLife, bool, int]:
         state_name=rest.state_name,
         state_message=rest.state_message,
         tags=rest.tags,
+        after=rest.after,
     )
     return life, counted, first_seq

@@ -233,7 +233,7 @@ def test_task_window_prefers_what_needs_attention():
     tasks = [task(n, n, n + 1) for n in range(50)]
     tasks[3]["state"] = "FAILED"
     assert [each["id"] for each in task_window(tasks, 3)] == ["t3", "t48", "t49"]
-    assert task_window(tasks, 50) is tasks
+    assert task_window(tasks, 50) == tasks
 
 
 def test_schedule_text():

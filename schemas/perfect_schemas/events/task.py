@@ -8,13 +8,16 @@ from typing import Literal
 
 from perfect_schemas.envelope import ErrorInfo, Event, Instant, StoredValue
 
+MOST_SOURCES = 1000
+
 
 class _TaskEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     """What a replay needs of every task event.
 
     name: of the task. ordinal: its place in its scope, from 0. input_digest: hex SHA-256 over the encoded inputs, "~"
-    before it when stars stood in place of a secret; None when they cannot be encoded. tags: the task's own and those
-    around its call, in the events with which it begins.
+    before it when stars stood in place of a secret; None when they cannot be encoded. In the events with which it begins,
+    tags: the task's own and those around its call; after: keys of the tasks of this run that its inputs and `wait_for`
+    came from, at most `MOST_SOURCES`.
     """
 
     task_run_id: str  # pyright: ignore[reportGeneralTypeIssues]
@@ -24,6 +27,7 @@ class _TaskEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     ordinal: int = 0
     input_digest: str | None = None
     tags: list[str] = []
+    after: tuple[str, ...] = ()
 
 
 class _Executed(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True):
@@ -97,7 +101,7 @@ class TaskAdopted(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True, tag
     """The result was taken over from `origin_run_id`; the body does not run again.
 
     outcome, error, reason: of a run that was restored (`origin_run_id` is its own id): how the task had ended.
-    run_name, state_name, state_message: as it had them.
+    run_name, state_name, state_message, after: as it had them.
     """
 
     origin_run_id: str

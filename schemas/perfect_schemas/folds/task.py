@@ -40,7 +40,8 @@ class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
     dispatch_id: of a distributed task: its last dispatch. client_id: who has taken that, None as long as nobody has.
     losses: how many dispatches were lost with their workers. queue: whose workers may take it. queued_seq: where its
     first dispatch stands on EVENTS, 0 for a task that is not distributed. run_name: what people call it. state_name,
-    state_message: of a completed one that returned a state with a name of its own.
+    state_message: of a completed one that returned a state with a name of its own. after: keys of the tasks that its
+    inputs came from.
     """
 
     id: str
@@ -72,6 +73,7 @@ class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
     state_name: str | None = None
     state_message: str | None = None
     tags: list[str] = []
+    after: tuple[str, ...] = ()
 
 
 def evolve(life: TaskLife | None, event: Event, seq: int) -> TaskLife | None:
@@ -124,6 +126,7 @@ def _new(event: e.TaskStarted, state: S, seq: int) -> TaskLife:
         attempt=event.attempt or 1,
         epoch=event.epoch or 0,
         tags=event.tags,
+        after=event.after,
     )
 
 
@@ -147,6 +150,7 @@ def _again(life: TaskLife) -> TaskLife:
         run_name=None,
         state_name=None,
         state_message=None,
+        after=(),
     )
 
 
@@ -164,6 +168,7 @@ def _queued(life: TaskLife, event: e.TaskQueued, state: S, seq: int) -> TaskLife
         losses=event.losses,
         queue=event.queue,
         tags=event.tags or life.tags,
+        after=event.after or life.after,
         queued_seq=life.queued_seq if event.replaces is not None else seq,
         run_name=event.run_name or life.run_name,
     )
@@ -185,6 +190,7 @@ def _started(life: TaskLife, event: e.TaskStarted, state: S, seq: int) -> TaskLi
         result=None,
         input_digest=event.input_digest,
         tags=event.tags or life.tags,
+        after=event.after or life.after,
         dispatch_id=event.dispatch_id,
         client_id=event.client_id if event.dispatch_id is not None else None,
         run_name=event.run_name or life.run_name,
@@ -245,6 +251,7 @@ def _skipped(life: TaskLife, event: e.TaskSkipped, state: S, seq: int) -> TaskLi
         epoch=event.epoch or life.epoch,
         end_time=event.at,
         reason=event.reason,
+        after=event.after or life.after,
     )
 
 
@@ -258,6 +265,7 @@ def _cached(life: TaskLife, event: e.TaskCached, state: S, seq: int) -> TaskLife
         end_time=event.at,
         result=event.result,
         run_name=event.run_name or life.run_name,
+        after=event.after or life.after,
     )
 
 
@@ -275,6 +283,7 @@ def _adopted(life: TaskLife, event: e.TaskAdopted, _: S, seq: int) -> TaskLife:
         run_name=event.run_name or life.run_name,
         state_name=event.state_name or life.state_name,
         state_message=event.state_message or life.state_message,
+        after=event.after or life.after,
     )
 
 

@@ -58,10 +58,7 @@ async def _folded(parts: Parts, history: History, after: int) -> TimelineView:
     facts = await parts.flows.facts(run.flow_id)
     lives = history.tasks.values()
     views = [task_of(one, facts) for one in lives if one.last_seq > after or one.performance_warning]
-    begin = run.start_time
-    started = [one.start_time for one in lives if one.start_time is not None]
-    if started:
-        begin = min([*started, *([begin] if begin else [])])
+    begin = min((at for at in (run.start_time, *(one.start_time for one in lives)) if at), default=None)
     views.sort(key=_by_start)
     return columns(
         views, facts.usual, seq=history.seq, begin=begin, end_time=run.end_time, total=len(history.tasks)

@@ -33,7 +33,7 @@ _KIND = (2, 3, 4, 5, 6, 10, 11, 14, 16)
 _encode = msgspec.json.Encoder().encode
 _TOLD = {
     *Event.__struct_fields__, "task_id", "name", "ordinal", "input_digest", "dispatch_id", "client_id",
-    "duration_ms", "result", "error",
+    "duration_ms", "result", "error", "after",
 }  # fmt: skip
 """The fields that `Part` knows, or that say nothing about a task of the run's own worker."""
 
@@ -101,7 +101,7 @@ class Part:
                 end.duration_ms,
                 None if completed else text(end.error),
                 text_or_none(end.result) if completed else None,
-                text(task_row.Details(began.ordinal, began.input_digest)),
+                text(task_row.Details(began.ordinal, began.input_digest, after=began.after)),
                 first_seq,
                 seq,
             )
