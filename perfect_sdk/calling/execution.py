@@ -5,7 +5,7 @@ its `task.completed` is stored, so whatever the flow does next builds on what a 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +114,7 @@ class Call:
         self.state: State[Any] | None = None
         self.stored: StoredValue | None = None
         self.transaction: Transaction | None = None
-        self.after: tuple[str, ...] = ()
+        self.after: Sequence[str] = ()
         self.processes: Processes | None = None
 
     is_flow = False  # a child flow's call
@@ -380,7 +380,7 @@ class Call:
         if self.tags and kind in BEGINS:
             fields["tags"] = self.tags
         if self.after and kind in BEGINS:
-            fields["after"] = self.after
+            fields["after"] = [*self.after]
         _, key, ordinal = self.place
         return kind(
             id=ids.uuid7(),

@@ -2,6 +2,7 @@
 
 import threading
 import weakref
+from collections.abc import Iterable
 from enum import Enum
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,6 @@ from perfect_schemas.envelope import StoredValue
 from perfect_schemas.events.task import MOST_SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from perfect_sdk.futures import PerfectFuture
 
 MOST_RESULTS = 1000
@@ -24,16 +23,16 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, tuple, frozenset, r
 _SHARED = (*_PLAIN, Enum, type, FunctionType, ModuleType)
 
 
-def of_futures(futures: "Iterable[PerfectFuture[Any]]", run_id: str) -> tuple[str, ...]:
+def of_futures(futures: "Iterable[PerfectFuture[Any]]", run_id: str) -> list[str]:
     """Keys of their calls, each once, in order. Those of another run (a flow's own, given to a child) are left out."""
     keys = dict.fromkeys(
         future._call.place.key for future in futures if future._call.session.run.run_id == run_id
     )
-    return tuple(keys)[:MOST_SOURCES]
+    return list(keys)[:MOST_SOURCES]
 
 
-def joined(keys: tuple[str, ...], more: list[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*keys, *more)))[:MOST_SOURCES]
+def joined(keys: Iterable[str], more: list[str]) -> list[str]:
+    return list(dict.fromkeys((*keys, *more)))[:MOST_SOURCES]
 
 
 class Sources:

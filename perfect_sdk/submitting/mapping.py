@@ -18,8 +18,9 @@ def submit_each(
     kwargs.pop("deferred", None)
     positional = [_items(value) for value in args]
     named = {name: _items(value) for name, value in kwargs.items()}
-    if iterated := [value for value in (*args, *kwargs.values()) if isinstance(strip(value), PerfectFuture)]:
-        wait_for = [wait_for, *iterated]  # done, and what each of the calls comes from
+    iterated = [strip(value) for value in (*args, *kwargs.values()) if not isinstance(value, unmapped)]
+    if futures := [value for value in iterated if isinstance(value, PerfectFuture)]:
+        wait_for = [wait_for, *futures]  # they are done; each of the calls comes from them
     lengths = {len(items) for items in (*positional, *named.values()) if isinstance(items, list)}
     if not lengths:
         raise MappingMissingIterable(

@@ -405,5 +405,5 @@ def task_run_view(task: TaskLife, *, weight: float = 1.0, expected_ms: float | N
         run_name=task.run_name,
         state_name=task.state_name,
         state_message=task.state_message,
-        after=list(task.after),
+        after=task.after,
     )

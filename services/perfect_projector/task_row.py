@@ -35,7 +35,7 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True):
     state_name: str | None = None
     state_message: str | None = None
     tags: list[str] = []
-    after: tuple[str, ...] = ()
+    after: list[str] = []
 
 
 _decode_details = msgspec.json.Decoder(Details).decode

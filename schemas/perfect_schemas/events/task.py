@@ -27,7 +27,7 @@ class _TaskEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
     ordinal: int = 0
     input_digest: str | None = None
     tags: list[str] = []
-    after: tuple[str, ...] = ()
+    after: list[str] = []
 
 
 class _Executed(_TaskEvent, frozen=True, kw_only=True, omit_defaults=True):

@@ -73,7 +73,7 @@ class TaskLife(msgspec.Struct, frozen=True, kw_only=True):
     state_name: str | None = None
     state_message: str | None = None
     tags: list[str] = []
-    after: tuple[str, ...] = ()
+    after: list[str] = []
 
 
 def evolve(life: TaskLife | None, event: Event, seq: int) -> TaskLife | None:
@@ -150,7 +150,7 @@ def _again(life: TaskLife) -> TaskLife:
         run_name=None,
         state_name=None,
         state_message=None,
-        after=(),
+        after=[],
     )
 
 
