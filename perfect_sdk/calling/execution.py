@@ -125,9 +125,10 @@ class Call:
     def steps(self) -> Steps[Any]:
         session = self.session
         self.frame.check()
+        found = session.sources.among(self.args, self.kwargs)
         if session.has_futures or Annotation.made:
             yield from self._inputs()
-        if found := session.sources.among(self.args, self.kwargs):
+        if found:
             self.after = sources.joined(self.after, found)
         if session.has_flow:
             self.digest = digest_of(self.args, self.kwargs)

@@ -11,6 +11,7 @@ import msgspec
 
 from perfect_schemas.envelope import StoredValue
 from perfect_schemas.events.task import MOST_SOURCES
+from perfect_sdk.annotations import Annotation, quote
 
 if TYPE_CHECKING:
     from perfect_sdk.futures import PerfectFuture
@@ -78,6 +79,8 @@ class Sources:
         if not self._kept:
             return found
         for value in (*args, *kwargs.values()):
+            if isinstance(value, Annotation) and not isinstance(value, quote):
+                value = value.value  # noqa: PLW2901
             self._look_at(value, found)
             if isinstance(value, (list, tuple)) and len(value) <= _MOST_LOOKED_AT:
                 for each in value:

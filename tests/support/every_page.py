@@ -40,6 +40,9 @@ async def every_page(system: Running, gates: Gates) -> dict[str, str]:
         greeting = await site.get("/api/engine/flows/Greeting")
         await site.http.put("/api/engine/limits/database", json={"slots": 4})
         made = await site.post("/api/schedules", {"flow": "Greeting", "spec": NIGHTLY}, status=201)
+        for n in range(3):
+            others = {**NIGHTLY, "name": f"another-of-the-nightly-ones-{n}"}
+            await site.post("/api/schedules", {"flow": "Greeting", "spec": others}, status=201)
     flow, ended = squares[0]["flow_id"], squares[-1]["id"]
     return {
         "runs-none": "/runs?text=nothing+is+called+so",

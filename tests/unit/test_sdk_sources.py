@@ -114,19 +114,21 @@ def test_the_very_object_that_a_task_returned():
     def main() -> None:
         numbers = made(1, 2)
         whole = table()
-        one(numbers)
         one([whole, numbers])
-        one({"x": whole})
+        one(numbers)
+        one(unmapped(numbers))
+        one({"x": whole}["x"])
         one(value=whole)
         one([1, 2])  # the same numbers, but another list
         one("text")
 
     result = run_flow(main)
     assert after(result) == {
-        "one-0": ["made-0"],
-        "one-1": ["table-0", "made-0"],
-        "one-2": ["table-0"],
+        "one-0": ["table-0", "made-0"],
+        "one-1": ["made-0"],
+        "one-2": ["one-1"],  # which has returned it, too
         "one-3": ["table-0"],
+        "one-4": ["one-3"],
     }
 
 
