@@ -125,11 +125,10 @@ class Call:
     def steps(self) -> Steps[Any]:
         session = self.session
         self.frame.check()
-        found = session.sources.among(self.args, self.kwargs)
+        found = session.sources.among(self.args, self.kwargs, self.wait_for)
         if session.has_futures or Annotation.made:
             yield from self._inputs()
-        if found:
-            self.after = sources.joined(self.after, found)
+        self.after = sources.joined(self.after, found) if found else self.after
         if session.has_flow:
             self.digest = digest_of(self.args, self.kwargs)
         if session.replay is not None:

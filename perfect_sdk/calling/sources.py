@@ -11,7 +11,7 @@ import msgspec
 
 from perfect_schemas.envelope import StoredValue
 from perfect_schemas.events.task import MOST_SOURCES
-from perfect_sdk.annotations import Annotation, quote
+from perfect_sdk.annotations import Annotation, quote, strip
 
 if TYPE_CHECKING:
     from perfect_sdk.futures import PerfectFuture
@@ -52,7 +52,7 @@ class Sources:
 
     def learn(self, key: str, value: Any, stored: StoredValue | None) -> None:
         """The task `key` returned `value`, which is kept as `stored`."""
-        if isinstance(value, _SHARED):
+        if issubclass(type(value), _SHARED):
             return
         size = 0
         try:
@@ -73,8 +73,15 @@ class Sources:
         if known is not None:
             self._bytes -= known[2]
 
-    def among(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
-        """Keys of the tasks that returned one of the arguments, or what a short list, tuple or dict among them holds."""
+    def knows(self, value: Any) -> bool:
+        found: list[str] = []
+        self._look_at(value, found)
+        return bool(found)
+
+    def among(self, args: tuple[Any, ...], kwargs: dict[str, Any], wait_for: Any = ()) -> list[str]:
+        """Keys of the tasks that returned one of the arguments, or what a short list, tuple or dict among them holds, or
+        what is in the list `wait_for`.
+        """
         found: list[str] = []
         if not self._kept:
             return found
@@ -88,6 +95,9 @@ class Sources:
             elif isinstance(value, dict) and len(value) <= _MOST_LOOKED_AT:
                 for each in value.values():
                     self._look_at(each, found)
+        if isinstance(wait_for, list):
+            for each in wait_for:
+                self._look_at(strip(each), found)
         return found
 
     def _look_at(self, value: Any, found: list[str]) -> None:
@@ -104,7 +114,5 @@ def _is_short(value: Any, stored: StoredValue | None) -> bool:
         return False
     kind = type(value)
     return (
-        kind in (list, dict, set)
-        or isinstance(value, msgspec.Struct)
-        or hasattr(kind, "__dataclass_fields__")
+        kind in (list, dict, set) or issubclass(kind, msgspec.Struct) or hasattr(kind, "__dataclass_fields__")
     )

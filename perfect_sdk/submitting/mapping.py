@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from perfect_sdk.annotations import allow_failure, quote, strip, unmapped
+from perfect_sdk.context import current
 from perfect_sdk.exceptions import MappingLengthMismatch, MappingMissingIterable
 from perfect_sdk.futures import PerfectFuture, PerfectFutureList
 
@@ -21,6 +22,8 @@ def submit_each(
     iterated = [strip(value) for value in (*args, *kwargs.values()) if not isinstance(value, unmapped)]
     if futures := [value for value in iterated if isinstance(value, PerfectFuture)]:
         wait_for = [wait_for, *futures]  # they are done; each of the calls comes from them
+    if (frame := current.get()) is not None and (known := [*filter(frame.session.sources.knows, iterated)]):
+        wait_for = [wait_for, *map(quote, known)]  # the same of what a task returned
     lengths = {len(items) for items in (*positional, *named.values()) if isinstance(items, list)}
     if not lengths:
         raise MappingMissingIterable(

@@ -49,7 +49,8 @@ class TaskGroups(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class TaskGroup(msgspec.Struct, frozen=True, kw_only=True):
     """Task runs with one key but for its numbers (`load-3/parse-12` is one of `load/parse`). key: of the first of them.
-    end: of the last, None while one of them has not ended. states: state → how many.
+    end: of the last, None while one of them has not ended. states: state → how many. after: family → how many of these
+    had inputs from there; not of every one when the run's tasks had more than 200,000 inputs from others.
     """
 
     family: str
@@ -58,6 +59,7 @@ class TaskGroup(msgspec.Struct, frozen=True, kw_only=True):
     start: int
     end: int | None
     states: dict[str, int]
+    after: dict[str, int] = {}
 
 
 class TaskGroupsView(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,7 +62,13 @@ def task_groups(cursor: Cursor, query: d.TaskGroups) -> d.TaskGroupsView:
     families: dict[str, list[Row]] = {}
     for row in sorted(select(cursor, "task_groups", run_id=query.run_id), key=lambda row: row[3]):
         families.setdefault(row[0], []).append(row)
-    groups = sorted((_group(rows) for rows in families.values()), key=lambda group: group.start)
+    after: dict[str, dict[str, int]] = {}
+    for family, source, count in select(cursor, "task_group_sources", run_id=query.run_id):
+        after.setdefault(family, {})[source] = count
+    groups = sorted(
+        (_group(rows, after.get(family, {})) for family, rows in families.items()),
+        key=lambda group: group.start,
+    )
     limit = max(query.limit, 1)
     return d.TaskGroupsView(
         groups=groups[:limit],
@@ -71,7 +77,7 @@ def task_groups(cursor: Cursor, query: d.TaskGroups) -> d.TaskGroupsView:
     )
 
 
-def _group(rows: list[Row]) -> d.TaskGroup:
+def _group(rows: list[Row], after: dict[str, int]) -> d.TaskGroup:
     """rows: of one family, a state a row, the one that began first before the others."""
     family, _, _, _, key, name, *_ = rows[0]
     is_open = any(row[8] for row in rows)
@@ -82,6 +88,7 @@ def _group(rows: list[Row]) -> d.TaskGroup:
         start=min(row[6] for row in rows),
         end=None if is_open else max(row[7] for row in rows),
         states={row[1]: row[2] for row in rows},
+        after=after,
     )
 
 

@@ -137,6 +137,43 @@ async def test_the_graph_shows_the_order(visit, system, gates):
     await expect(page.locator("#run-tasks tr.sought")).to_contain_text("last")
 
 
+async def test_the_graph_shows_where_inputs_came_from(visit, system):
+    await system.worker(FLOWS / "joined.py", name="joined")
+    await system.worker(FLOWS / "joined.py", name="gpu", queue="gpu")
+    few, many = await system.trigger("Joined"), await system.trigger("Alone", count=60)
+    async with Site.of(system.system.url) as site:
+        await site.finished(few)
+        await site.finished(many)
+    visitor = await visit(f"/runs/{few}?tab=graph")
+    page = visitor.page
+    await expect(page.locator(".graph .box")).to_have_count(10)
+    await expect(page.locator(".graph .link.input")).to_have_count(14)
+    await expect(page.locator(".graph .link.calls")).to_have_count(1)
+    await expect(page.locator(".graph .link.then")).to_have_count(1)
+    await expect(page.locator(".graph-legend li")).to_have_text(
+        ["inputs came from", "then, without inputs from there", "called in its body"]
+    )
+    drawing = page.get_by_role("region", name="The drawing, which scrolls")
+    await expect(drawing.get_by_role("link", name="report: ")).to_have_attribute(
+        "href", re.compile("report-0")
+    )
+    said = "; inputs from clean, clean #2, score, note"
+    await expect(page.locator(".graph title", has_text="report: ")).to_contain_text(said)
+    for theme in ("light", "dark"):
+        await page.emulate_media(color_scheme=theme)
+        await page.screenshot(path=PICTURES / f"run-graph-inputs-{theme}.png", animations="disabled")
+    await page.emulate_media(color_scheme=None)
+
+    visitor = await visit(f"/runs/{many}?tab=graph")
+    page = visitor.page
+    await expect(page.locator(".graph .box")).to_have_count(3)
+    await expect(page.locator(".graph .link.input")).to_have_count(3)
+    await expect(page.locator(".graph .count")).to_have_text(["×60", "×60"])
+    said = "; inputs from itself, load ×60"
+    await expect(page.locator(".graph title", has_text="clean: ")).to_contain_text(said)
+    await page.screenshot(path=PICTURES / "run-graph-inputs-grouped.png", animations="disabled")
+
+
 async def test_the_run_as_it_was(visit, system, gates):
     run_id = await system.trigger("Gated steps", folder=gates.folder, count=2)
     await gates.open(0)

@@ -84,27 +84,29 @@ class World:
             "epoch": epoch,
             "input_digest": f"{n:064x}",
         }
+        came = {"after": [f"{name}-{n - 1}"]} if n % 3 else {}
 
         def say(kind, **more) -> None:
             self.say(subjects.task(run_id), kind(**self.envelope(run_id), **(base | more)))
 
         if zombie:  # what it ends is refused by the guard, but what it begins is emitted without one
-            say(e.TaskStarted, attempt=1, client_id=client)
+            say(e.TaskStarted, attempt=1, client_id=client, **came)
             self.logs(run_id, base["task_run_id"], key)
             return
         what = self.random.random()
         if what < 0.08:
-            say(e.TaskCached, cache_key="k", result=StoredValue(value=msgspec.Raw(b'"cached"'), size_bytes=8))
+            result = StoredValue(value=msgspec.Raw(b'"cached"'), size_bytes=8)
+            say(e.TaskCached, cache_key="k", result=result, **came)
             return
         if what < 0.12:
-            say(e.TaskSkipped, reason="not today")
+            say(e.TaskSkipped, reason="not today", **came)
             return
-        say(e.TaskStarted, attempt=1, client_id=client)
+        say(e.TaskStarted, attempt=1, client_id=client, **came)
         attempt = 1
         if what < 0.25:
             say(e.TaskRetrying, attempt=1, next_at=self.now, error=ErrorInfo(kind="a:E", message="once"))
             attempt = 2
-            say(e.TaskStarted, attempt=2, client_id=client)
+            say(e.TaskStarted, attempt=2, client_id=client, **came)
         if what < 0.3:
             say(
                 e.TaskFailed, attempt=attempt, duration_ms=7, error=ErrorInfo(kind="a:E", message="no 'luck'")

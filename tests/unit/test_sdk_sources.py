@@ -70,10 +70,10 @@ def test_marks():
     def main() -> None:
         a, failed = one.submit(1), bad.submit()
         one(allow_failure(failed))
-        one.submit(quote(a), wait_for=[]).wait()
+        made.submit(quote(a)).wait()
         made.map([1, 2], unmapped(a)).wait()
 
-    assert after(run_flow(main)) == {"one-1": ["bad-0"], "made-0": ["one-0"], "made-1": ["one-0"]}
+    assert after(run_flow(main)) == {"one-1": ["bad-0"], "made-1": ["one-0"], "made-2": ["one-0"]}
 
 
 def test_a_task_that_was_skipped_says_whose_result_it_lacks():
@@ -129,6 +129,21 @@ def test_the_very_object_that_a_task_returned():
         "one-2": ["one-1"],  # which has returned it, too
         "one-3": ["table-0"],
         "one-4": ["one-3"],
+    }
+
+
+def test_a_map_over_what_a_task_returned():
+    @flow
+    def main() -> None:
+        numbers = made(1, 2)
+        one.map(numbers, wait_for=[made.submit()])
+        one.map([1, 2])
+        made.map([3], unmapped(numbers)).wait()
+
+    assert after(run_flow(main)) == {
+        "one-0": ["made-1", "made-0"],
+        "one-1": ["made-1", "made-0"],
+        "made-2": ["made-0"],
     }
 
 

@@ -1,25 +1,28 @@
-"""The graph of a run: its task runs as boxes, each to the right of what had ended when it began. Pure.
+"""The graph of a run: its task runs as boxes, each to the right of what its inputs came from. Pure.
 
-What a task took from another one is not recorded; in what order they ran, and which was called within which, is. In a
-scope, a line leads to a task from those that were the last to end before it began (the Hasse diagram of the intervals).
+A line leads to a task from those that its inputs came from, where the SDK saw that: futures, and objects handed on as
+they are. Any other one stands to the right of what had ended when it began; to it a line leads from those in its scope
+that were the last to end before (the Hasse diagram of the intervals), and to the first ones in a body from the task that
+called them.
 Above `GROUP_ABOVE` task runs, one box stands for all of a name in its scope: they come as groups.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from perfect_ui.formats import duration, instant, number, task_number, tone
+from perfect_ui.graph_lines import BELOW, BOX_HEIGHT, BOX_WIDTH, Kind, Line, line
 
 GROUP_ABOVE = 40
 MOST_BOXES = 200
-BOX_WIDTH = 168
-BOX_HEIGHT = 38
 _ACROSS = 226
 _DOWN = 52
 _EDGE = 14
 _LABEL = 19  # characters that fit into a box
+_NAMED = 6  # of those that inputs came from
 _MARKS = {"good": "✓", "bad": "✕", "run": "▸", "warn": "↻", "pause": "‖", "wait": "○", "mute": "–"}
 _WORST_FIRST = ("bad", "warn", "run", "pause", "wait", "good", "mute")
 
@@ -34,12 +37,6 @@ class Box:
     title: str
     tone: str
     mark: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    path: str
-    calls: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +55,9 @@ class Graph:
 
 @dataclass(slots=True, kw_only=True)
 class _Node:
-    """start, end: seconds since 1970. within: the name of the node that called it, in `nodes`. tones: how many of each."""
+    """start, end: seconds since 1970. within: the name of the node that called it, in `nodes`. tones: how many of each.
+    after: names of what its inputs came from, each with how many of its task runs had some.
+    """
 
     key: str
     name: str
@@ -67,6 +66,7 @@ class _Node:
     end: float
     tones: dict[str, int]
     spent_ms: float
+    after: Mapping[str, int]
     layer: int = 0
     reach: int = 0  # the last layer of what it called
 
@@ -90,14 +90,15 @@ def run_graph(
         left_out = len(groups["groups"]) - len(nodes) + groups["left_out"]
     links = _layered(nodes)
     places = _placed(nodes)
-    lines = [Line(path=_path(places[a], places[b]), calls=nodes[b].within == a and a != "") for a, b in links]
+    lines = [line(kind, places[a], places[b], nodes[b].after.get(a, 1)) for kind, a, b in links]
+    goes_back = any(places[b][0] <= places[a][0] and a != b for _, a, b in links)
     across = max((x for x, _ in places.values()), default=0)
     down = max((y for _, y in places.values()), default=0)
     return Graph(
         width=across + BOX_WIDTH + _EDGE,
-        height=down + BOX_HEIGHT + _EDGE,
+        height=down + BOX_HEIGHT + (BELOW if goes_back else _EDGE),
         grouped=groups is not None,
-        boxes=tuple(_box(node, *places[name]) for name, node in nodes.items()),
+        boxes=tuple(_box(node, _inputs(name, nodes), *places[name]) for name, node in nodes.items()),
         lines=tuple(lines),
         left_out=left_out,
     )
@@ -121,6 +122,7 @@ def _task(task: dict[str, Any], nodes: dict[str, _Node], now: float) -> _Node:
         end=end,
         tones={tone(task["state"]): 1},
         spent_ms=task["duration_ms"] if task["duration_ms"] is not None else (end - start) * 1000,
+        after=dict.fromkeys(task.get("after") or (), 1),
     )
 
 
@@ -138,15 +140,17 @@ def _group(group: dict[str, Any], nodes: dict[str, _Node], now: float) -> _Node:
         end=end,
         tones=tones,
         spent_ms=(end - start) * 1000,
+        after=group.get("after") or {},
     )
 
 
-def _layered(nodes: dict[str, _Node]) -> list[tuple[str, str]]:
-    """Gives every node its layer. Returns the links, (from, to)."""
+def _layered(nodes: dict[str, _Node]) -> list[tuple[Kind, str, str]]:
+    """Gives every node its layer. Returns the links, (kind, from, to)."""
     scopes: dict[str, list[str]] = {}
     for name, node in nodes.items():
         scopes.setdefault(node.within, []).append(name)
-    links: list[tuple[str, str]] = []
+    links: list[tuple[Kind, str, str]] = []
+    laid: set[str] = set()
 
     def lay(within: str, first: int) -> int:
         reach = first - 1
@@ -155,15 +159,20 @@ def _layered(nodes: dict[str, _Node]) -> list[tuple[str, str]]:
         for name in names:
             node = nodes[name]
             before = [other for other in known if other.end <= node.start]
-            node.layer = max((other.reach + 1 for other in before), default=first)
+            sources = [source for source in node.after if source in nodes]
+            further = [nodes[source] for source in sources if source in laid] or before
+            node.layer = max((first, *(other.reach + 1 for other in further)))
             newest = max((other.start for other in before), default=0.0)
-            links.extend(
-                (other_name, name)
-                for other_name, other in zip(names, known, strict=False)
-                if other.end <= node.start and other.end > newest
-            )
+            links.extend(("input", source, name) for source in sources)
+            if not sources:
+                links.extend(
+                    ("then", other_name, name)
+                    for other_name, other in zip(names, known, strict=False)
+                    if other.end <= node.start and other.end > newest
+                )
             if within and not before:
-                links.append((within, name))
+                links.append(("calls", within, name))
+            laid.add(name)
             node.reach = max(node.layer, lay(name, node.layer + 1))
             reach = max(reach, node.reach)
             known.append(node)
@@ -183,14 +192,21 @@ def _placed(nodes: dict[str, _Node]) -> dict[str, tuple[int, int]]:
     return places
 
 
-def _path(a: tuple[int, int], b: tuple[int, int]) -> str:
-    x, y = a[0] + BOX_WIDTH, a[1] + BOX_HEIGHT // 2
-    to_x, to_y = b[0], b[1] + BOX_HEIGHT // 2
-    half = max((to_x - x) // 2, 20)
-    return f"M{x} {y}C{x + half} {y} {to_x - half} {to_y} {to_x} {to_y}"
+def _inputs(name: str, nodes: dict[str, _Node]) -> str:
+    """What its inputs came from, in words."""
+    after = nodes[name].after
+    if not after:
+        return ""
+    named = [
+        ("itself" if source == name else nodes[source].name if source in nodes else source)
+        + (f" ×{number(many)}" if many > 1 else "")
+        for source, many in list(after.items())[:_NAMED]
+    ]
+    more = f" and {number(len(after) - _NAMED)} more" if len(after) > _NAMED else ""
+    return f"; inputs from {', '.join(named)}{more}"
 
 
-def _box(node: _Node, x: int, y: int) -> Box:
+def _box(node: _Node, inputs: str, x: int, y: int) -> Box:
     worst = next(kind for kind in _WORST_FIRST if kind in node.tones)
     many = sum(node.tones.values())
     note = duration(node.spent_ms) if many == 1 else f"×{number(many)}, {duration(node.spent_ms)}"
@@ -198,5 +214,5 @@ def _box(node: _Node, x: int, y: int) -> Box:
     if failed and many > 1:
         note = f"{note}, {number(failed)} failed"
     label = node.name if len(node.name) <= _LABEL else f"{node.name[: _LABEL - 1]}…"
-    title = f"{node.name}: {note}"
+    title = f"{node.name}: {note}{inputs}"
     return Box(key=node.key, x=x, y=y, label=label, note=note, title=title, tone=worst, mark=_MARKS[worst])

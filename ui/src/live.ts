@@ -7,6 +7,17 @@ let timer: number | undefined;
 let next = 0;
 let isBusy = false;
 let isLate = false;
+let heard = 0; // the EVENTS sequence up to which the stream has been applied
+
+/** position: on the stream, `<EVENTS sequence>.<LOGS sequence>`. */
+export function heardUpTo(position: string): void {
+  heard = Math.max(heard, Number.parseInt(position, 10) || 0);
+}
+
+/** Whether an answer as of `position` lacks what the stream has said: the read model is a moment behind it. */
+export function isBehind(position: string | undefined): boolean {
+  return position !== undefined && Number.parseInt(position, 10) < heard;
+}
 
 export function onLive(listener: () => void | Promise<void>): void {
   listeners.add(listener);

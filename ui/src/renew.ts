@@ -1,6 +1,6 @@
 // Parts that the server draws anew when their run changes: `data-renew`, with an id. The page is asked for once for all.
 import { morph } from "./fragments";
-import { onLive } from "./live";
+import { isBehind, onLive, tellLive } from "./live";
 
 export function startRenew(): void {
   if (document.querySelector("[data-renew][id]")) onLive(renew);
@@ -14,4 +14,5 @@ async function renew(): Promise<void> {
     const other = fresh.getElementById(present.id);
     if (other && other.outerHTML !== present.outerHTML) await morph(present, other);
   }
+  if (isBehind(fresh.body.dataset.seq)) tellLive(); // no further message may come
 }

@@ -4,7 +4,7 @@
 // up the stream in the moment a tab is hidden, and cannot notice a silent, half-open connection.
 import { correctClock } from "./clock";
 import { applyFragments, morph } from "./fragments";
-import { tellLive } from "./live";
+import { heardUpTo, tellLive } from "./live";
 
 const SILENCE_MS = 40_000;
 const HIDDEN_MS = 60_000;
@@ -59,7 +59,9 @@ class Stream {
       this.enqueue(async () => {
         if (generation !== this.generation) return;
         await applyFragments(message.data as string);
-        if (message.lastEventId) this.seq = message.lastEventId;
+        if (!message.lastEventId) return;
+        this.seq = message.lastEventId;
+        heardUpTo(this.seq);
       });
     };
     source.addEventListener("ping", () => this.heard());

@@ -73,6 +73,7 @@ class _Drawn(msgspec.Struct):
     end_time: str | None
     duration_ms: int | None
     run_name: str | None = None
+    after: list[str] = []
 
 
 class _DrawnPage(msgspec.Struct):

@@ -21,6 +21,22 @@ FROM task_runs
 WHERE run_id = $run_id::UUID AND start_time IS NOT NULL
 GROUP BY family, state;
 
+-- name: task_group_sources
+-- Key without its numbers and the same of a task that inputs came from → how many tasks. Bounded: a thousand keys a task
+-- of ten thousand tasks would take seconds.
+SELECT
+  regexp_replace(task_key, '-[0-9]+(/|$)', '\1', 'g') AS family,
+  regexp_replace(source, '-[0-9]+(/|$)', '\1', 'g') AS from_family,
+  count(DISTINCT task_key)
+FROM (
+  SELECT task_key, unnest(json_extract_string(details, '$.after[*]')) AS source
+  FROM task_runs
+  WHERE run_id = $run_id::UUID AND start_time IS NOT NULL AND contains(details::VARCHAR, '"after"')
+  LIMIT 200000
+)
+GROUP BY family, from_family
+ORDER BY family, from_family;
+
 -- name: run_moment
 SELECT state, (SELECT count(*) FROM task_runs WHERE run_id = $run_id::UUID) FROM runs WHERE id = $run_id::UUID;
 
