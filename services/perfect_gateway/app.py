@@ -4,6 +4,8 @@ Every middleware costs more than the server itself, so there is none: what must 
 """
 
 from litestar import Litestar
+from litestar.plugins import PluginProtocol
+from litestar.plugins.core import MsgspecDIPlugin
 
 import perfect_ui
 from perfect_gateway import openapi, problems, static
@@ -52,6 +54,14 @@ from perfect_schemas.streams import MAX_PAYLOAD_BYTES
 MOST_BODY_BYTES = (
     MAX_PAYLOAD_BYTES - 64 * 1024
 )  # what a body says must fit into one message, with its envelope
+
+
+class _Lean(Litestar):
+    """Takes msgspec's plugin alone: by itself litestar imports pydantic and attrs wherever they are installed, 10 MB."""
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return [*plugins, MsgspecDIPlugin()]
 
 
 def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
@@ -107,7 +117,7 @@ def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
         )
         for handler in module.routes(parts)
     ]
-    app = Litestar(
+    app = _Lean(
         [*api, *pages, *openapi.routes(api, parts.version), *static.routes(perfect_ui.STATIC_DIR)],
         exception_handlers={Exception: problems.handler(error_page)},
         openapi_config=None,

@@ -38,6 +38,17 @@ def run(arguments: argparse.Namespace) -> int:
     except InvalidInput as error:
         print(f"perfect service: {error.detail}", file=sys.stderr)
         return 2
+    _import_structlog_alone()
     from perfect_runtime.run import run_services
 
     return run_services(arguments.names, settings)
+
+
+def _import_structlog_alone() -> None:
+    """Where rich is installed structlog imports it, for tracebacks in colours: 4 MB in each process, and 40 ms."""
+    if sys.modules.keys() & {"structlog", "rich"}:
+        return
+    sys.modules["rich"] = None  # type: ignore[assignment]  # an import of it fails
+    import structlog  # noqa: F401
+
+    del sys.modules["rich"]
