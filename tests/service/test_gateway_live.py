@@ -20,6 +20,7 @@ from said_runs import FLOW, FLOW_ID, Runs
 from perfect_bus import Bus
 from perfect_bus.settings import Settings
 from perfect_gateway.live.board import RUN_S
+from perfect_gateway.live.log_tail import MOST_LINES
 from perfect_gateway.live.subscriber import MAX_BYTES
 from perfect_gateway.service import GatewayService
 from perfect_projector.service import ProjectorService
@@ -304,30 +305,34 @@ async def test_many_changes_are_drawn_a_few_times(pages: GatewayService, runs: R
         assert len(timelines) <= took + 4
 
 
+COUNT = 1900
+
+
 async def test_every_log_line_arrives(pages: GatewayService, runs: Runs) -> None:
     """With a break in between, and a page that is told no line twice."""
+    assert COUNT < MOST_LINES  # of more, between two drawings, a page is sent the newest
     run_id = await runs.start()
     topics = f"/events?topics=run:{run_id},logs:{run_id}"
     last: str | None = None
 
     async def speak() -> None:
-        for n in range(0, 3000, 10):
+        for n in range(0, COUNT, 10):
             await runs.log(run_id, *(f"line {n + i};" for i in range(10)))
 
     speaking = asyncio.create_task(speak())
     shown: dict[int, str] = {}
     async with asyncio.timeout(40):
-        while len(shown) < 3000:
+        while len(shown) < COUNT:
             async with listen(pages, topics if last else topics + "&after=0.0", last) as stream:
                 for _ in range(3):
                     message = await stream.next(lambda message: message.id)
                     last = message.id
                     for seq, line in LINE.findall(message.data):
                         shown[int(seq)] = line
-                    if len(shown) == 3000:
+                    if len(shown) == COUNT:
                         break
     await speaking
-    assert [shown[seq] for seq in sorted(shown)] == [str(n) for n in range(3000)]
+    assert [shown[seq] for seq in sorted(shown)] == [str(n) for n in range(COUNT)]
 
 
 async def test_a_page_from_nowhere_reloads(pages: GatewayService, runs: Runs) -> None:
