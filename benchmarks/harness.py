@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+LOOK_S = 0.015  # who waits is not to be what the gateway and the read model are busy with
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 IDLE_S = 2.0
 
@@ -72,7 +73,7 @@ class Api:
             run = self.get(f"/api/engine/runs/{run_id}")
             if run["state"] in ENDED:
                 return run
-            time.sleep(0.002)
+            time.sleep(LOOK_S)
         raise TimeoutError(f"run {run_id} is {run['state']} after {timeout_s} s")
 
 

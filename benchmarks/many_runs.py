@@ -7,8 +7,8 @@ from throughput import many_runs
 GOAL_PER_S = 400
 
 
-def measure(running: System, count: int = 200, rounds: int = 3) -> Workload:
-    many_runs(running.api, max(count // 10, 1))
+def measure(running: System, count: int = 200, rounds: int = 5) -> Workload:
+    many_runs(running.api, count)
     each = [count / many_runs(running.api, count) for _ in range(rounds)]
     return Workload(
         id="W2",

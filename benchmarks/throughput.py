@@ -10,7 +10,7 @@ from harness import Api, report, system
 
 ROUNDS = 3
 CONNECTIONS = 8
-LOOK_S = 0.03
+LOOK_S = 0.015
 WAIT_S = 120
 RUNS = "/api/engine/runs?flow=bench%20five%20tasks"
 
@@ -60,7 +60,7 @@ def many_runs(api: Api, count: int) -> float:
     deadline = time.monotonic() + WAIT_S
     while True:
         if not api.get(f"{RUNS}&state=active&limit=1"):
-            for run in api.get(f"{RUNS}&limit=1000"):
+            for run in api.get(f"{RUNS}&limit={count}"):
                 if run["id"] in waiting:
                     waiting.discard(run["id"])
                     if run["state"] != "COMPLETED":

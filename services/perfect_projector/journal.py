@@ -112,19 +112,20 @@ class Journal:
         age = max(time.time_ns() - min(heads), 0) // 1_000_000 if heads else 0
         return self._count + sum(self._unread.values()), age
 
-    async def take(self, limit: int, gather_s: float) -> list[Message]:
-        """The next messages: those that came within `gather_s` of the first, or sooner when `limit` are there. The first
-        may have come long before the call, while the last batch was being written.
+    async def take(self, limit: int, gather_s: float, quiet_s: float = float("inf")) -> list[Message]:
+        """The next messages: those that came within `gather_s` of the first, or sooner when `limit` are there, or when
+        nothing came for `quiet_s`. The first may have come long before the call, while the last batch was being written.
 
         Behind, five times the limit are taken of each stream at once. Never empty.
         """
         self._limit = limit
         await self._some.wait()
-        left_s = self._waiting_since + gather_s - time.monotonic()
-        if self._count < limit and left_s > 0:
-            self._enough.clear()
+        self._enough.clear()
+        seen = 0
+        while seen < self._count < limit and (left_s := self._waiting_since + gather_s - time.monotonic()) > 0:
+            seen = self._count
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._enough.wait(), left_s)
+                await asyncio.wait_for(self._enough.wait(), min(left_s, quiet_s))
         most = limit * BEHIND_FACTOR if self._count > limit else limit
         taken: list[Message] = []
         size = 0

@@ -31,7 +31,8 @@ from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.streams import DUPLICATE_WINDOW_S
 
 BUSY_S = 0.25  # a commit that ended so shortly ago says that more is to come
-MAX_GATHER_S = 0.1
+MAX_GATHER_S = 0.08
+QUIET_S = 0.01  # when nothing came for so long, a burst is over
 
 T = TypeVar("T")
 
@@ -138,7 +139,7 @@ class WriteLoop:
         await self._commit(*await self._next(journal))
 
     async def _next(self, journal: Journal) -> tuple[list[Message], Draft]:
-        messages = await journal.take(self._settings.batch_events, self._gather_s())
+        messages = await journal.take(self._settings.batch_events, self._gather_s(), QUIET_S)
         await self._open.wait()
         self._under_way[messages[0][:2]] = len(messages), min(message.stored_ns for message in messages)
         try:
@@ -148,12 +149,12 @@ class WriteLoop:
 
     def _gather_s(self) -> float:
         """A commit costs some ten milliseconds however small it is: while they follow each other, gather for at least
-        twice as long as the last one took.
+        four times as long as the last one took.
         """
         gather_s = self._settings.batch_ms / 1000
         if time.monotonic() - self._committed_at > BUSY_S:
             return gather_s
-        return max(gather_s, min(2 * self.figures.commit_s, MAX_GATHER_S))
+        return max(gather_s, min(4 * self.figures.commit_s, MAX_GATHER_S))
 
     def _fold(self, messages: list[Message]) -> Draft:
         """In the folder's thread."""
