@@ -8,6 +8,7 @@ that register the same flow mean the same one.
 import hashlib
 import os
 import re
+import struct
 import threading
 import time
 import uuid
@@ -20,16 +21,27 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _lock = threading.Lock()
 _last_ms = 0
 _counter = 0
+_random: list[
+    int
+] = []  # drawn in one call of the kernel, during each of which other threads may take over the interpreter
+
+
+def _drawn() -> int:
+    """64 random bits. Under the lock."""
+    if not _random:
+        _random.extend(struct.unpack("128Q", os.urandom(1024)))
+    return _random.pop()
 
 
 def uuid7() -> str:
     """A new UUIDv7; ids made in one process ascend strictly (12-bit counter, RFC 9562 section 6.2)."""
     global _last_ms, _counter
     with _lock:
+        drawn = _drawn()
         ms = time.time_ns() // 1_000_000
         if ms > _last_ms:
             _last_ms = ms
-            _counter = int.from_bytes(os.urandom(2), "big") & 0x7FF
+            _counter = _drawn() & 0x7FF
         else:
             _counter += 1
             if _counter > 0xFFF:
@@ -37,7 +49,10 @@ def uuid7() -> str:
                 _counter = 0
             ms = _last_ms
         counter = _counter
-    return _format(ms, counter, int.from_bytes(os.urandom(8), "big"))
+    return _format(ms, counter, drawn)
+
+
+os.register_at_fork(after_in_child=_random.clear)  # two processes must not draw the same
 
 
 def uuid7_for(at: datetime, *names: str) -> str:

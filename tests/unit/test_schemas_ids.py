@@ -1,3 +1,4 @@
+import os
 import threading
 import time
 import uuid
@@ -96,3 +97,19 @@ def test_a_uuid7_says_when_it_was_made() -> None:
     assert ids.made_at(ids.uuid7_for(at, "a")) == at
     assert ids.made_at(ids.child_run_id(ids.uuid7_for(at, "a"), "key")) == at
     assert ids.made_at(ids.flow_id("etl")) is None
+
+
+def test_a_forked_process_draws_ids_of_its_own() -> None:
+    ids.uuid7()
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(write, "".join(ids.uuid7() for _ in range(50)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(read, 36 * 50).decode()
+    os.close(read)
+    os.close(write)
+    ours = [ids.uuid7() for _ in range(50)]
+    ends = {theirs[start + 19 : start + 36] for start in range(0, len(theirs), 36)}
+    assert len(ends) == 50
+    assert not ends & {one[19:] for one in ours}
