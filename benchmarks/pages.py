@@ -16,6 +16,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def main(tasks: int, folder: Path | None) -> None:
 
 def pages_of(api: Api, run_id: str) -> dict[str, Callable[[], str]]:
     """Name → a path of the page, another event each time for the run as it was."""
-    moments = api.get(f"/api/engine/runs/{run_id}/moments")["seq"]
+    moments = list(accumulate(api.get(f"/api/engine/runs/{run_id}/moments")["step"]))
     dice = random.Random(1)
     found: dict[str, Callable[[], str]] = {
         "at": lambda: f"/runs/{run_id}?at={dice.choice(moments)}",

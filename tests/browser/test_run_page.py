@@ -192,7 +192,7 @@ async def test_the_run_as_it_was(visit, system, gates):
 
     first_step = kinds.index("task.completed")
     await slider.fill(str(first_step))
-    await page.wait_for_url(f"**/runs/{run_id}?at={moments['seq'][first_step]}")
+    await page.wait_for_url(f"**/runs/{run_id}?at={sum(moments['step'][: first_step + 1])}")
     await expect(page.locator(".run-header .badge")).to_have_text("running")
     await expect(page.locator("#run-tasks .badge")).to_have_text(["completed"])
     await expect(page.locator("#moment-said")).to_contain_text("task.completed")

@@ -55,7 +55,7 @@ export function sigmas(task: Task): number | null {
   return (task.took - task.mean) / task.std;
 }
 
-const ROWS_AT_ONCE = 2000;
+const ROWS_AT_ONCE = 800;
 
 export class Columns {
   tasks: Task[] = [];

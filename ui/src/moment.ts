@@ -4,7 +4,7 @@ import { morph } from "./fragments";
 import { clock } from "./format";
 
 interface Moments {
-  seq: number[];
+  step: number[];
   at: number[];
   kind: number[];
   task: number[];
@@ -20,6 +20,7 @@ export function startMoment(): void {
 
 class Machine {
   private moments: Moments | null = null;
+  private seq: number[] = []; // on the stream, of each moment
   private wanted = -1;
   private isBusy = false;
 
@@ -32,6 +33,8 @@ class Machine {
     const response = await fetch(this.source);
     if (!response.ok) return; // the form still works
     this.moments = (await response.json()) as Moments;
+    let seq = 0;
+    this.seq = this.moments.step.map((step) => (seq += step));
     document.addEventListener("input", (event) => {
       if ((event.target as Element).id === "moment-slider") this.go(Number((event.target as HTMLInputElement).value));
     });
@@ -49,11 +52,11 @@ class Machine {
 
   private go(n: number): void {
     const { moments } = this;
-    if (!moments || moments.seq[n] === undefined) return;
+    if (!moments || this.seq[n] === undefined) return;
     this.wanted = n;
     const said = document.getElementById("moment-said");
     const task = moments.tasks[moments.task[n] ?? -1];
-    if (said) said.textContent = `Event ${n + 1} of ${moments.seq.length}: ${moments.kinds[moments.kind[n] ?? 0]} ${task ?? ""}, ${clock(moments.at[n] ?? 0)}`;
+    if (said) said.textContent = `Event ${n + 1} of ${this.seq.length}: ${moments.kinds[moments.kind[n] ?? 0]} ${task ?? ""}, ${clock(moments.at[n] ?? 0)}`;
     if (!this.isBusy) void this.show();
   }
 
@@ -63,7 +66,7 @@ class Machine {
     try {
       for (let shown = -1; shown !== this.wanted; ) {
         shown = this.wanted;
-        const url = `/runs/${this.run}?at=${this.moments?.seq[shown]}`;
+        const url = `/runs/${this.run}?at=${this.seq[shown]}`;
         const response = await fetch(url, { headers: { accept: "text/html" } });
         if (!response.ok) return;
         const fresh = new DOMParser().parseFromString(await response.text(), "text/html");

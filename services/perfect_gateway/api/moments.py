@@ -11,11 +11,12 @@ from perfect_gateway.wire import AnyRequest, json, run_id
 
 
 class MomentsView(msgspec.Struct, frozen=True, kw_only=True):
-    """A column a list, in stream order. seq: on EVENTS. at: ms since 1970, UTC. kind: place in `kinds`. task: place in
+    """A column a list, in stream order. step: how far the sequence on EVENTS lies behind the one before (the first: from
+    0), which packs to a tenth. at: ms since 1970, UTC. kind: place in `kinds`. task: place in
     `tasks` (task keys), -1 for what is said of the run itself.
     """
 
-    seq: list[int]
+    step: list[int]
     at: list[int]
     kind: list[int]
     task: list[int]
@@ -26,14 +27,16 @@ class MomentsView(msgspec.Struct, frozen=True, kw_only=True):
 def moments_of(past: Past) -> MomentsView:
     kinds: dict[str, int] = {}
     tasks: dict[str, int] = {}
-    seqs, at, kind, task = [], [], [], []
+    step, at, kind, task = [], [], [], []
+    last = 0
     for seq, event in past.events:
-        seqs.append(seq)
+        step.append(seq - last)
+        last = seq
         at.append(int(event.at.timestamp() * 1000))
         kind.append(kinds.setdefault(event.type, len(kinds)))
         key = event.task_key
         task.append(-1 if key is None else tasks.setdefault(key, len(tasks)))
-    return MomentsView(seq=seqs, at=at, kind=kind, task=task, kinds=list(kinds), tasks=list(tasks))
+    return MomentsView(step=step, at=at, kind=kind, task=task, kinds=list(kinds), tasks=list(tasks))
 
 
 def routes(parts: Parts) -> list[Any]:
