@@ -112,7 +112,7 @@ class Journal:
         age = max(time.time_ns() - min(heads), 0) // 1_000_000 if heads else 0
         return self._count + sum(self._unread.values()), age
 
-    async def take(self, limit: int, gather_s: float, quiet_s: float = float("inf")) -> list[Message]:
+    async def take(self, limit: int, gather_s: float, quiet_s: float) -> list[Message]:
         """The next messages: those that came within `gather_s` of the first, or sooner when `limit` are there, or when
         nothing came for `quiet_s`. The first may have come long before the call, while the last batch was being written.
 
@@ -122,7 +122,9 @@ class Journal:
         await self._some.wait()
         self._enough.clear()
         seen = 0
-        while seen < self._count < limit and (left_s := self._waiting_since + gather_s - time.monotonic()) > 0:
+        while (
+            seen < self._count < limit and (left_s := self._waiting_since + gather_s - time.monotonic()) > 0
+        ):
             seen = self._count
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._enough.wait(), min(left_s, quiet_s))

@@ -161,7 +161,9 @@ def send_to(url: str, session: requests.Session, seen: set[int], *, negative: bo
     def send(case: Any) -> None:
         sent = case.as_transport_kwargs(base_url=url).get("params") or {}
         assume(all(str(value) for value in sent.values()))  # a field of a form that is left empty is left out
-        assume(all(value or value in (0, False) for value in (case.query or {}).values()))  # so is an empty object
+        assume(
+            all(value or value in (0, False) for value in (case.query or {}).values())
+        )  # so is an empty object
         answer = case.call(base_url=url, session=session, timeout=60)
         seen.add(answer.status_code)
         case.validate_response(answer, checks=[*CHECKS, negative_data_rejection] if negative else CHECKS)

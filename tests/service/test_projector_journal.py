@@ -30,7 +30,7 @@ async def test_a_slow_taker_holds_up_the_server_and_misses_nothing(
     await journal.follow(*STREAMS)
     taken = []
     while len(taken) < 2200:
-        messages = await journal.take(10, 0.001)
+        messages = await journal.take(10, 0.001, 60)
         assert 0 < len(messages) <= 100 + len(STREAMS)
         assert journal.lag()[0] > 50 or len(taken) > 1000
         taken += messages
@@ -45,14 +45,14 @@ async def test_it_goes_on_after_what_is_in_the_file(bus: Bus) -> None:
     await bus.outbox.flush()
     journal = Journal(bus, {"DEFS": 0, "EVENTS": 40, "LOGS": 5})
     await journal.follow(*STREAMS)
-    assert [message.seq for message in await journal.take(10, 5)] == list(range(41, 51))
+    assert [message.seq for message in await journal.take(10, 5, 60)] == list(range(41, 51))
     await journal.stop()
 
 
 async def test_it_waits_for_the_first_and_gathers_a_moment(bus: Bus) -> None:
     journal = Journal(bus, dict.fromkeys(STREAMS, 0))
     await journal.follow(*STREAMS)
-    taking = asyncio.create_task(journal.take(1000, 0.05))
+    taking = asyncio.create_task(journal.take(1000, 0.05, 60))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(asyncio.shield(taking), 0.1)
     say(bus, 9)
@@ -77,16 +77,28 @@ async def test_what_has_waited_while_another_batch_was_written_is_not_made_to_wa
     say(bus, 9)
     await bus.outbox.flush()
     await journal.follow(*STREAMS)
-    assert len(await journal.take(10, 50)) == 10  # as many as were asked for: at once
+    assert len(await journal.take(10, 50, 60)) == 10  # as many as were asked for: at once
     say(bus, 9)
     await bus.outbox.flush()
-    taking = asyncio.create_task(journal.take(1000, 50))
+    taking = asyncio.create_task(journal.take(1000, 50, 60))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(asyncio.shield(taking), 0.1)
     taking.cancel()
     step = 50.0
     messages = []
     while len(messages) < 10:
-        messages += await asyncio.wait_for(journal.take(1000, 50), 10)
+        messages += await asyncio.wait_for(journal.take(1000, 50, 60), 10)
+    assert len(messages) == 10
+    await journal.stop()
+
+
+async def test_when_a_burst_is_over_nothing_more_is_waited_for(bus: Bus) -> None:
+    journal = Journal(bus, dict.fromkeys(STREAMS, 0))
+    say(bus, 9)
+    await bus.outbox.flush()
+    await journal.follow(*STREAMS)
+    messages = []
+    while len(messages) < 10:
+        messages += await asyncio.wait_for(journal.take(1000, 3600, 0.01), 10)
     assert len(messages) == 10
     await journal.stop()
