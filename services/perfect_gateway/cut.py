@@ -4,10 +4,9 @@ That holds for a run whose tasks each began once and ended once, under one claim
 before its first one it was not there. Of any other run the events are folded (`past`); both come to the same.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-
-import msgspec
 
 from perfect_gateway.folded import Seen, without_result
 from perfect_schemas import codec
@@ -63,41 +62,49 @@ def is_plain(moment: RunMomentView) -> bool:
     )
 
 
-class Rows(msgspec.Struct, frozen=True):
-    """The task runs of a run as they ended, in the order in which they began."""
+class Rows:
+    """The task runs of a run as they ended, in the order in which they began. What it has made of a row it keeps: who drags
+    a slider asks for nearly the same again and again.
+    """
 
-    run_id: str
-    pages: list[TaskColumnsView]
+    def __init__(self, run_id: str, pages: list[TaskColumnsView]) -> None:
+        self._run_id = run_id
+        self._places = [(page, row) for page in pages for row in range(len(page.first_seq))]
+        self._first = [seq for page in pages for seq in page.first_seq]
+        self._last = [seq for page in pages for seq in page.last_seq]
+        self._running: list[TaskLife | None] = [None] * len(self._places)
+        self._over: list[TaskLife | None] = [None] * len(self._places)
 
     def until(self, seq: int) -> Iterable[TaskLife]:
         """Those that had begun at `seq`, as they were then, without their warnings."""
-        for page in self.pages:
-            yield from _lives(self.run_id, page, seq)
+        for n in range(bisect_right(self._first, seq)):
+            is_over = self._last[n] <= seq
+            kept = self._over if is_over else self._running
+            life = kept[n]
+            if life is None:
+                life = kept[n] = _life(self._run_id, *self._places[n], is_over=is_over)
+            yield life
 
 
-def _lives(run_id: str, page: TaskColumnsView, seq: int) -> Iterable[TaskLife]:
-    for row, first_seq in enumerate(page.first_seq):
-        if first_seq > seq:
-            return
-        is_over = page.last_seq[row] <= seq
-        task_id, name = page.tasks[page.of[row]]
-        error = page.error.get(row) if is_over else None
-        yield TaskLife(
-            id=page.id[row],
-            run_id=run_id,
-            key=page.key[row],
-            task_id=task_id,
-            name=name,
-            state=TaskState(page.state[row]) if is_over else TaskState.RUNNING,
-            last_seq=page.last_seq[row] if is_over else first_seq,
-            epoch=1,
-            start_time=_moment(page.start[row]),
-            end_time=_moment(page.end[row]) if is_over else None,
-            duration_ms=page.took[row] if is_over else None,
-            attempt=page.attempt[row],
-            error=None if error is None else ErrorInfo(kind=error[0], message=error[1]),
-            run_name=page.label.get(row),
-        )
+def _life(run_id: str, page: TaskColumnsView, row: int, *, is_over: bool) -> TaskLife:
+    task_id, name = page.tasks[page.of[row]]
+    error = page.error.get(row) if is_over else None
+    return TaskLife(
+        id=page.id[row],
+        run_id=run_id,
+        key=page.key[row],
+        task_id=task_id,
+        name=name,
+        state=TaskState(page.state[row]) if is_over else TaskState.RUNNING,
+        last_seq=page.last_seq[row] if is_over else page.first_seq[row],
+        epoch=1,
+        start_time=_moment(page.start[row]),
+        end_time=_moment(page.end[row]) if is_over else None,
+        duration_ms=page.took[row] if is_over else None,
+        attempt=page.attempt[row],
+        error=None if error is None else ErrorInfo(kind=error[0], message=error[1]),
+        run_name=page.label.get(row),
+    )
 
 
 def _moment(since_us: int | None) -> datetime | None:
