@@ -29,7 +29,7 @@ from perfect_schemas.events.run import (
 from perfect_schemas.folds.flow import Flow
 from perfect_schemas.folds.run import RunLife, is_legal
 from perfect_schemas.states import RunState
-from perfect_schemas.views import waiting_sentence
+from perfect_schemas.waiting_words import waiting_sentence
 
 SOURCE = "engine"
 INFRA_RETRIES = 3

@@ -9,7 +9,7 @@ from perfect_engine.placement import Worker
 from perfect_engine.slots import Asker, Limit, is_too_much
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.states import RunState
-from perfect_schemas.views import waiting_sentence
+from perfect_schemas.waiting_words import waiting_sentence
 
 SHOWN = 3
 

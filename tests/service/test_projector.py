@@ -17,6 +17,7 @@ from perfect_runtime.verify import verify
 from perfect_schemas import codec, ids, queries, subjects, views
 from perfect_schemas import events as e
 from perfect_schemas.errors import Failed, InvalidInput, NotFound
+from perfect_schemas.waiting_words import waiting_sentence
 
 
 class Running:
@@ -88,7 +89,7 @@ async def test_answers_are_the_fold_of_the_streams(bus: Bus, start) -> None:
         )
         assert run.tasks_total >= len(history.tasks)
         assert (run.progress == 100) == (run.state == "COMPLETED")
-        assert run.waiting_for == views.waiting_sentence(history.run)
+        assert run.waiting_for == waiting_sentence(history.run)
         if run.state == "COMPLETED":
             assert run.tasks_total == len(history.tasks)
             assert run.expected_ms is not None

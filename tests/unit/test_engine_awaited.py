@@ -15,7 +15,7 @@ from perfect_schemas.envelope import StoredValue
 from perfect_schemas.folds.history import fold
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.states import RunState as S
-from perfect_schemas.views import waiting_sentence
+from perfect_schemas.waiting_words import waiting_sentence
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STAMP = Stamp(now=NOW, event_id="e1")
