@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from eventually import eventually
 from launching import GATED, WITHOUT, Launcher, Site, is_alive
 from running import running
 
-from perfect_bus.settings import Settings
+from perfect_bus.connection import Connection
+from perfect_bus.settings import CONNECTION_FILE, Settings
 from perfect_launcher import holder
+from perfect_launcher.service import LauncherService
 from perfect_schemas.events import ProcessExited, ProcessStarted
 
 NAMES = ("left", "right")
@@ -134,14 +137,12 @@ async def test_an_orderly_end_takes_the_processes_along(site: Site, launcher: La
 
 
 async def test_without_a_launcher_it_is_ended_after_a_while(
-    start_service, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start_service, connection: Connection, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from perfect_launcher.service import LauncherService
-
     monkeypatch.setattr(holder, "ALONE_S", 0.2)
     (tmp_path / "left.py").write_text(GATED.format(name="left"))
-    import msgspec
-
+    settings.data_dir.mkdir(exist_ok=True)
+    connection.save(settings.data_dir / CONNECTION_FILE)  # a worker that finds no system ends by itself
     chosen = msgspec.structs.replace(settings, workflows_dir=tmp_path, launcher_host=HOST)
     service = await start_service(LauncherService, settings=chosen)
     runner, _ = await service.request("left.py", "test")
