@@ -6,7 +6,7 @@ One run of 1,000 sequential no-op tasks (each acknowledged before the next start
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import Api, report, system
+from harness import ENDED, Api, report, system
 
 ROUNDS = 3
 CONNECTIONS = 8
@@ -61,7 +61,7 @@ def many_runs(api: Api, count: int) -> float:
     while True:
         if not api.get(f"{RUNS}&state=active&limit=1"):
             for run in api.get(f"{RUNS}&limit={count}"):
-                if run["id"] in waiting:
+                if run["id"] in waiting and run["state"] in ENDED:
                     waiting.discard(run["id"])
                     if run["state"] != "COMPLETED":
                         raise RuntimeError(f"run {run['id']}: {run['state']} {run['error']}")

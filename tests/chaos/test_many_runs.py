@@ -20,10 +20,11 @@ FIRST, FAIR = 200, 80
 async def test_two_flows_share_a_worker(settings: Settings, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     async with running(settings) as system, Witness(system.bus).watching() as witness:
-        await system.worker(FLOWS / "traced.py", processes=1)
-        began = asyncio.get_running_loop().time()
+        (await system.worker(FLOWS / "traced.py", processes=1)).stop()
         flows = ["A"] * (RUNS // 2) + ["B"] * (RUNS // 2)
         runs = await asyncio.gather(*(system.trigger(flow, path=str(trace)) for flow in flows))
+        began = asyncio.get_running_loop().time()
+        await system.worker(FLOWS / "traced.py", name="w2", processes=1)  # all of them wait for it
         for run_id in runs:
             await witness.until_final(run_id)
         took = asyncio.get_running_loop().time() - began

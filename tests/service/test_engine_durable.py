@@ -77,7 +77,7 @@ async def test_sleep_ends_by_itself(bus, worker):
     assert utc_now() >= wake_at
     assert (hand_over.epoch, hand_over.replay) == (2, True)
     again = await worker.claim(hand_over)
-    await worker.suspend(again, "sleep", key="sleep-1", wake_at=utc_now() + timedelta(seconds=0.3))
+    await worker.suspend(again, "sleep", key="sleep-1", wake_at=utc_now() + timedelta(seconds=2))
     assert "sleeps until" in await waiting(bus, claimed.run_id)
     await worker.complete(await worker.start("etl"))
     assert await types(bus, claimed.run_id) == [
