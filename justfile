@@ -48,7 +48,7 @@ chaos *args:
 bench name="table" *args:
     python benchmarks/{{ name }}.py {{ if name == "table" { "--out artifacts/benchmarks/perfect.json" } else { "" } }} {{ args }}
 
-# Perfect beside Prefect, DBOS and Restate (`just bench-peers restate`), installed into the user's cache folder
+# Perfect beside Restate, DBOS (dbos-postgres: with the system's Postgres) and Prefect, installed into the user's cache folder
 bench-peers *peers:
     python benchmarks/compare.py {{ peers }} --out artifacts/benchmarks/peers
 

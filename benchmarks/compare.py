@@ -88,21 +88,24 @@ def compare(peer: Side, sizes: dict[str, int], only: list[str], rounds: int) -> 
     ours, theirs, strict = Measured(Perfect()), Measured(peer), Measured(Perfect("strict"))
     versions |= ours.side.install()
     sides = (ours, theirs)
-    starts = rounds if "W5" in only else 1
     with contextlib.ExitStack() as ending:
 
-        def start(one: Measured) -> None:
+        def start(one: Measured) -> dict[str, float]:
             folder = tempfile.TemporaryDirectory(prefix="perfect-compare-", ignore_cleanup_errors=True)
             ending.callback(one.side.stop)
-            one.add(one.side.start(Path(ending.enter_context(folder))))
+            return one.side.start(Path(ending.enter_context(folder)))
 
-        for started in range(starts):
-            for one in sides:
+        for _ in range(rounds if "W5" in only else 0):
+            for one in (
+                sides
+            ):  # each alone: processes that share their Python's pages would halve each other's memory
+                print(f"  W5 {one.side.title}", file=sys.stderr, flush=True)
+                one.add(start(one) | one.side.rest())
+                one.side.stop()
+        if set(only) - {"W5"}:
+            for one in (ours, strict, theirs) if set(only) & set(WITH_STRICT) else sides:
                 start(one)
-                if started < starts - 1:
-                    one.side.stop()
-        if set(only) & set(WITH_STRICT):
-            start(strict)
+                one.side.warm()
         for workload in WORKLOADS:
             if (id_ := IDS[workload]) in only:
                 for _ in range(rounds):
@@ -112,6 +115,7 @@ def compare(peer: Side, sizes: dict[str, int], only: list[str], rounds: int) -> 
     return {
         "peer": peer.title,
         "versions": versions,
+        "is_synced": peer.is_synced,
         "notes": peer.notes,
         "sizes": {name: sizes[name] for name in sizes},
         "peer_sizes": peer.sizes,
@@ -122,16 +126,17 @@ def compare(peer: Side, sizes: dict[str, int], only: list[str], rounds: int) -> 
 def rows(
     ours: Measured, strict: Measured, theirs: Measured, only: list[str], sizes: dict[str, int]
 ) -> list[dict[str, Any]]:
-    """One a figure of the peer's or of both; `ahead` is how many times better Perfect is, at its default durability."""
+    """One a figure of the peer's or of both; `ahead` is how many times better Perfect is, at its default durability, and
+    `ahead_strict` with strict durability, where the peer syncs, too.
+    """
     found = []
     for name, kind in FIGURES.items():
-        mine, its = ours.median(name), theirs.median(name)
+        my = kind.beside if kind.beside and theirs.median(name) is not None else name
+        mine, its = ours.median(my), theirs.median(name)
+        synced = strict.median(my) if kind.workload in WITH_STRICT else None
         why = theirs.said.get(kind.workload)
         if kind.workload not in only or (its is None and (mine is None or why is None)):
             continue
-        ahead = None
-        if mine and its:
-            ahead = mine / its if kind.is_more_better else its / mine
         found.append(
             {
                 "figure": name,
@@ -139,15 +144,26 @@ def rows(
                 "label": kind.label.format(**{name: f"{size:,}" for name, size in sizes.items()}),
                 "unit": kind.unit,
                 "perfect": mine,
-                "perfect_each": ours.each.get(name, []),
-                "perfect_strict": strict.median(name) if kind.workload in WITH_STRICT else None,
+                "perfect_each": ours.each.get(my, []),
+                "perfect_strict": synced,
                 "peer": its,
                 "peer_each": theirs.each.get(name, []),
-                "ahead": ahead,
+                "ahead": times_better(mine, its, kind.is_more_better),
+                "ahead_strict": times_better(synced, its, kind.is_more_better)
+                if theirs.side.is_synced
+                else None,
                 "why": why if its is None else None,
             }
         )
     return found
+
+
+def times_better(mine: float | None, its: float | None, is_more_better: bool) -> float | None:
+    """None where one of them has no figure, or nothing to divide by."""
+    if mine is None or its is None:
+        return None
+    over, under = (mine, its) if is_more_better else (its, mine)
+    return over / under if under else None
 
 
 def say(result: dict[str, Any]) -> None:
@@ -159,7 +175,7 @@ def say(result: dict[str, Any]) -> None:
             number(value) if value is not None else "–"
             for value in (row["perfect"], row["perfect_strict"], row["peer"])
         )
-        ahead = f"{number(row['ahead'])} ×" if row["ahead"] else row["why"] or ""
+        ahead = f"{number(row['ahead'])} ×" if row["ahead"] is not None else row["why"] or ""
         print(
             f"  {row['workload']} {row['label']}: Perfect {mine} (strict {strict}), "
             f"{result['peer']} {its} {row['unit']}  {ahead}"
@@ -182,8 +198,8 @@ def main() -> None:
     sizes = {name: max(size // arguments.divide, LEAST.get(name, 8)) for name, size in SIZES.items()}
     for name in arguments.peers or PEERS:
         only = arguments.only
-        if name == "prefect-batches":  # the others do not depend on it
-            only = [one for one in only if one in ("W1", "W4")]
+        if name == "prefect-batches":  # the others do not depend on its settings
+            only = [one for one in only if one <= "W5"]
         begin = datetime.now(UTC)
         try:
             result = compare(PEERS[name](), sizes, only, arguments.rounds)

@@ -12,7 +12,11 @@ from harness import System, system
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """value: the median of `each`, or what was measured once. is_more_better: of a rate. strict: None = not measured."""
+    """value: the median of `each`, or what was measured once. is_more_better: of a rate. strict: None = not measured.
+
+    floor: what the same machine needed, in the same run and the same unit, for what this cannot do without; floor_is: a
+    sentence that says what that was.
+    """
 
     name: str
     unit: str
@@ -21,6 +25,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     is_more_better: bool = False
     each: list[float] = []
     strict: float | None = None
+    floor: float | None = None
+    floor_is: str | None = None
 
     @property
     def met(self) -> bool | None:
@@ -28,11 +34,22 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return self.value >= self.goal if self.is_more_better else self.value <= self.goal
 
+    @property
+    def over_floor(self) -> float | None:
+        """How many times the floor it is; 1 = nothing left to gain."""
+        if not self.floor or not self.value:
+            return None
+        return self.floor / self.value if self.is_more_better else self.value / self.floor
+
     def __str__(self) -> str:
         said = f"{self.name} {number(self.value)} {self.unit}"
         if self.goal is not None:
             said += f" (goal {'≥' if self.is_more_better else '≤'} {number(self.goal)}, {'met' if self.met else 'MISSED'})"
-        return said + (f", strict {number(self.strict)}" if self.strict is not None else "")
+        if self.strict is not None:
+            said += f", strict {number(self.strict)}"
+        if self.floor is not None:
+            said += f", floor {number(self.floor)}" + (f": {self.floor_is}" if self.floor_is else "")
+        return said
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,17 +21,35 @@ ENDED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 IDLE_S = 2.0
 
 
+class OneWrite(http.client.HTTPConnection):
+    """Head and body leave in one segment, as from curl, Go and browsers; by itself http.client sends two."""
+
+    def endheaders(self, message_body: Any = None, *, encode_chunked: bool = False) -> None:
+        if self.sock is None:
+            self.connect()
+        self._held = bytearray()
+        super().endheaders(message_body, encode_chunked=encode_chunked)
+        self.sock.sendall(self._held)
+
+    def send(self, data: Any) -> None:
+        self._held += data
+
+
 class Api:
     """One keep-alive connection to the gateway; a new one after a pause, when the server may have closed it."""
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        self._connection = OneWrite("127.0.0.1", port, timeout=60)
         self._used = 0.0
 
-    def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any, dict[str, str]]:
+    def call(
+        self, method: str, path: str, body: Any = None, accept: str | None = None
+    ) -> tuple[int, Any, dict[str, str]]:
         data = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": "application/json"} if data is not None else {}
+        if accept is not None:
+            headers["Accept"] = accept
         self._begin()
         self._connection.request(method, path, data, headers)
         response = self._connection.getresponse()

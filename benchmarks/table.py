@@ -101,14 +101,14 @@ class Table:
         print()
         for workload in self.workloads():
             for figure in workload.figures:
-                what, name, goal, measured, strict = row(workload, figure)
-                print(f"{what[:72]:72}  {name:22}  {goal:18}  {measured:20}  {strict}")
+                what, name, goal, measured, strict, floor = row(workload, figure)
+                print(f"{what[:72]:72}  {name:22}  {goal:18}  {measured:20}  {strict:8}  {floor}".rstrip())
         for id_, why in self.failed.items():
             print(f"{id_}: not measured: {why}")
 
 
-def row(workload: Workload, figure: Figure) -> tuple[str, str, str, str, str]:
-    """Workload, figure, goal, measured, with strict durability."""
+def row(workload: Workload, figure: Figure) -> tuple[str, str, str, str, str, str]:
+    """Workload, figure, goal, measured, with strict durability, floor."""
     sign = "≥" if figure.is_more_better else "≤"
     goal = "–" if figure.goal is None else f"{sign} {number(figure.goal)} {figure.unit}"
     missed = "" if figure.met in (True, None) else " ✗"
@@ -119,6 +119,7 @@ def row(workload: Workload, figure: Figure) -> tuple[str, str, str, str, str]:
         goal,
         f"{number(figure.value)} {figure.unit}{missed}",
         strict,
+        "" if figure.floor is None else f"{number(figure.floor)} {figure.unit}",
     )
 
 

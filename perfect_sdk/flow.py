@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec,
 
 from perfect_schemas import ids
 from perfect_sdk import options
+from perfect_sdk.calling.decorated import Decorated
 from perfect_sdk.calling.policy import Delays, Hook, Hooks, Policy, delays_of
 from perfect_sdk.context import of_run
 from perfect_sdk.exceptions import NotSupported
@@ -25,7 +26,7 @@ T = TypeVar("T")
 R = TypeVar("R", covariant=True)  # noqa: PLC0105  the one that all decorators have
 
 
-class Flow(Deployable, Generic[P, R]):
+class Flow(Decorated, Deployable, Generic[P, R]):
     """What `@flow` makes of a function; see `flow` for the options. Attributes are not to be changed: `with_options`
     makes another one.
 
@@ -109,11 +110,7 @@ class Flow(Deployable, Generic[P, R]):
             "log_prints": log_prints,
             **others,
         }
-        for attribute in ("__name__", "__qualname__", "__module__", "__doc__"):
-            value = getattr(fn, attribute, None)
-            if value is not None:
-                setattr(self, attribute, value)
-        self.__wrapped__ = fn
+        self._look_like(fn)
 
     def __repr__(self) -> str:
         return f"<flow {self.name!r}>"
@@ -133,12 +130,6 @@ class Flow(Deployable, Generic[P, R]):
         return bound
 
     # -- what is known of it
-
-    retries = options.given("retries", 0)
-    retry_delay_seconds = options.given("retry_delay_seconds", 0)
-    timeout_seconds = options.given("timeout_seconds")
-    persist_result = options.given("persist_result")
-    log_prints = options.given("log_prints")
 
     @property
     def id(self) -> str:
@@ -234,24 +225,12 @@ class Flow(Deployable, Generic[P, R]):
         }
         return Flow(self.fn, **(self._options | kept | changes))
 
-    def on_completion(self, fn: Hook) -> Hook:
-        self.policy.hooks.completion.append(fn)
-        return fn
-
-    def on_failure(self, fn: Hook) -> Hook:
-        self.policy.hooks.failure.append(fn)
-        return fn
-
     def on_cancellation(self, fn: Hook) -> Hook:
         self.policy.hooks.cancellation.append(fn)
         return fn
 
     def on_crashed(self, fn: Hook) -> Hook:
         self.policy.hooks.crashed.append(fn)
-        return fn
-
-    def on_running(self, fn: Hook) -> Hook:
-        self.policy.hooks.running.append(fn)
         return fn
 
     def run_name(self, values: Mapping[str, Any]) -> str | None:

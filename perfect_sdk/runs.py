@@ -100,3 +100,21 @@ class FlowRun(msgspec.Struct, frozen=True, kw_only=True):
     expected_start_time: datetime | None = None
     deployment: str | None = None
     parent_run_id: str | None = None
+
+
+def flow_run_of(run: RunContext, run_count: int, state: State[Any]) -> FlowRun:
+    return FlowRun(
+        id=run.run_id,
+        name=run.name or run.run_id,
+        flow_id=run.flow_id,
+        parameters=run.parameters,
+        tags=run.tags,
+        run_count=run_count,
+        state=state,
+        flow_name=run.flow_name,
+        flow_version=run.flow_version,
+        created=run.created_at,
+        expected_start_time=run.scheduled_for or run.created_at,
+        deployment=run.deployment,
+        parent_run_id=run.parent_run_id,
+    )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec,
 
 from perfect_sdk import options
 from perfect_sdk.background.delayable import Delayable
+from perfect_sdk.calling.decorated import Decorated
 from perfect_sdk.calling.policy import Delays, Hook, Hooks, Policy, delays_of, exponential_backoff
 from perfect_sdk.context import current, of_run
 from perfect_sdk.exceptions import (
@@ -28,7 +29,7 @@ T = TypeVar("T")
 __all__ = ["Task", "exponential_backoff", "task"]
 
 
-class Task(Delayable[P, R], Generic[P, R]):
+class Task(Decorated, Delayable[P, R], Generic[P, R]):
     """What `@task` makes of a function; see `task` for the options. Attributes are not to be changed: `with_options`
     makes another one.
 
@@ -126,20 +127,11 @@ class Task(Delayable[P, R], Generic[P, R]):
             "queue": queue,
             **others,
         }
-        for attribute in ("__name__", "__qualname__", "__module__", "__doc__"):
-            value = getattr(fn, attribute, None)
-            if value is not None:
-                setattr(self, attribute, value)
-        self.__wrapped__ = fn
+        self._look_like(fn)
 
     def __repr__(self) -> str:
         return f"<task {self.name!r}>"
 
-    retries = options.given("retries", 0)
-    retry_delay_seconds = options.given("retry_delay_seconds", 0)
-    timeout_seconds = options.given("timeout_seconds")
-    persist_result = options.given("persist_result")
-    log_prints = options.given("log_prints")
     cache_policy = options.given("cache_policy")
     cache_key_fn = options.given("cache_key_fn")
     cache_expiration = options.given("cache_expiration")
@@ -287,18 +279,6 @@ class Task(Delayable[P, R], Generic[P, R]):
             "on_commit": hooks.commit,
         }
         return Task(self.fn, **(self._options | kept | changes))
-
-    def on_completion(self, fn: Hook) -> Hook:
-        self.policy.hooks.completion.append(fn)
-        return fn
-
-    def on_failure(self, fn: Hook) -> Hook:
-        self.policy.hooks.failure.append(fn)
-        return fn
-
-    def on_running(self, fn: Hook) -> Hook:
-        self.policy.hooks.running.append(fn)
-        return fn
 
     def on_rollback(self, fn: Hook) -> Hook:
         self.policy.hooks.rollback.append(fn)

@@ -26,11 +26,11 @@ def _no_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Short leases, a data folder of the test's own, any free ports; nothing leaves the bus (what tests say happened may
+    """Short leases, yet longer than a busy machine stands still, a data folder of the test's own, any free ports; nothing leaves the bus (what tests say happened may
     lie long ago). Override what the test is about by
     `msgspec.structs.replace(settings, lease_s=2)`."""
     return Settings(
-        data_dir=tmp_path / "data", lease_s=2.0, presence_every_s=0.5, cancel_grace_s=1.0, purge_after_s=0
+        data_dir=tmp_path / "data", lease_s=3.0, presence_every_s=0.5, cancel_grace_s=2.0, purge_after_s=0
     )
 
 
@@ -104,6 +104,35 @@ async def start_service(
         await service.context.cancel_spawned()
         if service.context.failure.done():
             service.context.failure.result()
+
+
+@pytest.fixture
+def workers(connection: Connection, settings: Settings, tmp_path: Path) -> Iterator[Any]:
+    """`workers.start(FLOWS)`: a worker's process. All of them are stopped at the end."""
+    from worker_process import Workers
+
+    made = Workers(connection, settings, tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+async def eyes(bus: Bus, start_service: Callable[..., Awaitable[Any]], workers: Any) -> Any:
+    """What tests ask of registry and engine, which run in this process, and wait for on the streams."""
+    from worker_process import Eyes
+
+    from perfect_engine.service import EngineService
+    from perfect_registry.service import RegistryService
+
+    await start_service(RegistryService)
+    await start_service(EngineService)
+    return Eyes(bus, workers)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """Where flows leave a line for each body that runs."""
+    return str(tmp_path / "trace")
 
 
 @pytest.hookimpl(optionalhook=True)

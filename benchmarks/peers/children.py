@@ -9,6 +9,8 @@ from pathlib import Path
 
 from idle import cpu_seconds, pss_mb
 
+SETTLE_S, REST_S = 2.0, 5.0  # how long a side is left alone before it is measured, and while it is
+
 
 class Children:
     def __init__(self) -> None:

@@ -6,25 +6,24 @@ import os
 import signal
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import log_lines
 import throughput
 import trigger_latency
-from harness import Api, percentile, system
+from harness import percentile, system
 
-from peers import steps
-from peers.children import at_rest
+from peers import load, steps
+from peers.children import REST_S, SETTLE_S, at_rest
 from peers.side import PATIENCE_S, Figures
 
-REST_S = 5.0
-WRITERS = 8
+WRITE = "/api/engine/trigger/bench%20first%20line"
 WARM = 20
 
 
 class Perfect:
     title = "Perfect"
+    is_synced = False
     sizes: dict[str, int] = {}
     notes: list[str] = []
 
@@ -38,17 +37,21 @@ class Perfect:
     def start(self, folder: Path) -> Figures:
         self._running = self._open.enter_context(system(folder=folder, durability=self._durability))
         self._api = self._running.api
-        time.sleep(2)
+        return {"cold_start_s": self._running.ready_s}
+
+    def rest(self) -> Figures:
+        time.sleep(SETTLE_S)
         server_mb, server_percent = at_rest(self._running.processes(), REST_S)
         worker_mb, worker_percent = at_rest(self._running.worker_processes(), REST_S)
-        self.sequential(WARM)
-        self.first_line(WARM)
         return {
-            "cold_start_s": self._running.ready_s,
             "server_mb": server_mb,
             "worker_mb": worker_mb,
             "idle_percent": server_percent + worker_percent,
         }
+
+    def warm(self) -> None:
+        self.sequential(WARM)
+        self.first_line(WARM)
 
     def stop(self) -> None:
         self._open.close()
@@ -81,16 +84,7 @@ class Perfect:
         return {"resumed_s": resumed_s}
 
     def run_list(self, count: int) -> Figures:
-        def write(_: int) -> int:
-            api = Api(self._running.port)
-            path = "/api/engine/trigger/bench%20first%20line"
-            return sum(api.call("POST", path, {})[0] not in (200, 202) for _ in range(count // WRITERS))
-
-        with ThreadPoolExecutor(WRITERS) as clients:
-            refused = sum(clients.map(write, range(WRITERS)))
-        took_ms = []
-        for _ in range(60):
-            before = time.perf_counter()
-            self._api.read("/api/engine/runs?limit=50")
-            took_ms.append((time.perf_counter() - before) * 1000)
-        return {"list_p95_ms": percentile(took_ms, 95), "refused_percent": 100 * refused / count}
+        return {
+            "refused_percent": load.refused_percent(self._running.port, WRITE, {}, count),
+            "list_p95_ms": load.read_p95_ms(lambda: self._api.get("/api/engine/runs?limit=50")),
+        }

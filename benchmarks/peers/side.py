@@ -23,24 +23,34 @@ class NotDone(Exception):
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """label: with the size of its workload in braces."""
+    """label: with the size of its workload in braces. beside: the figure of Perfect's that a peer's is compared with, where
+    Perfect has none of this name.
+    """
 
     workload: str
     label: str
     unit: str
     is_more_better: bool = False
+    beside: str | None = None
 
 
 FIGURES = {
     "sequential_shown_s": Kind("W1", "{sequential} sequential tasks, until all are shown", "s"),
     "sequential_code_s": Kind("W1", "… until the flow's code has ended", "s"),
     "runs_per_s": Kind("W2", "runs of 5 tasks, concurrency 20", "runs/s", True),
+    "quick_runs_per_s": Kind(
+        "W2", "… the peer's queue polled each 20 ms", "runs/s", True, beside="runs_per_s"
+    ),
     "first_line_p50_ms": Kind("W3", "trigger to first line of user code, p50", "ms"),
     "first_line_p95_ms": Kind("W3", "… p95", "ms"),
+    "quick_first_line_p50_ms": Kind(
+        "W3", "… the peer's queue polled each 20 ms, p50", "ms", beside="first_line_p50_ms"
+    ),
     "in_process_p50_ms": Kind("W3", "… started within the worker's own process, p50", "ms"),
     "fan_out_shown_s": Kind("W4", "fan-out of {fan_out} tasks, until all are shown", "s"),
     "fan_out_code_s": Kind("W4", "… until the flow's code has ended", "s"),
     "cold_start_s": Kind("W5", "cold start to healthy, nothing there before", "s"),
+    "database_start_s": Kind("W5", "… of which its database server is made and started", "s"),
     "server_mb": Kind("W5", "memory of the server parts, idle (PSS)", "MB"),
     "worker_mb": Kind("W5", "memory of a worker, idle (PSS)", "MB"),
     "idle_percent": Kind("W5", "processor, idle, server and worker", "% of a core"),
@@ -55,9 +65,12 @@ WORKLOADS = ("sequential", "many_runs", "first_line", "fan_out", "log_lines", "k
 
 
 class Side(Protocol):
-    """sizes: how much of a workload this side does, where it is less than all. notes: how it was set up."""
+    """sizes: how much of a workload this side does, where it is less than all. notes: how it was set up. is_synced: what it
+    acknowledges is on the disk by then.
+    """
 
     title: str
+    is_synced: bool
     sizes: dict[str, int]
     notes: list[str]
 
@@ -66,7 +79,15 @@ class Side(Protocol):
         ...
 
     def start(self, folder: Path) -> Figures:
-        """From nothing, in an empty folder, until a worker is ready; W5."""
+        """From nothing, in an empty folder, until a worker is ready; W5's cold start."""
+        ...
+
+    def rest(self) -> Figures:
+        """Right after the start, with nothing to do; the rest of W5."""
+        ...
+
+    def warm(self) -> None:
+        """A little of the work, which is not counted."""
         ...
 
     def stop(self) -> None: ...
@@ -84,6 +105,13 @@ class Side(Protocol):
     def kill(self, count: int) -> Figures: ...
 
     def run_list(self, count: int) -> Figures: ...
+
+
+def pauses(count: int, period_s: float) -> list[float]:
+    """What to wait before each of `count` triggers of a side that polls. Triggered at once after what the last poll has
+    brought, each would meet the poll at the same point of its period; so they are spread evenly over it.
+    """
+    return [period_s * (n + 0.5) / count for n in range(count)]
 
 
 def until(
@@ -107,5 +135,6 @@ __all__ = [
     "NotDone",
     "NotInstalled",
     "Side",
+    "pauses",
     "until",
 ]

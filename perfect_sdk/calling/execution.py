@@ -6,17 +6,16 @@ its `task.completed` is stored, so whatever the flow does next builds on what a 
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from perfect_schemas import ids
 from perfect_schemas.envelope import StoredValue, utc_now
-from perfect_schemas.events import TaskCompleted, TaskFailed, TaskRetrying, TaskSkipped, TaskStarted
+from perfect_schemas.events import TaskCompleted, TaskFailed, TaskSkipped, TaskStarted
 from perfect_schemas.folds.task import BEGINS, TaskLife
 from perfect_schemas.states import FINAL_TASK_STATES, KEPT_TASK_STATES, TaskState
 from perfect_sdk import results
 from perfect_sdk.annotations import Annotation
-from perfect_sdk.calling import sources
+from perfect_sdk.calling import retrying, sources
 from perfect_sdk.calling.policy import Policy
 from perfect_sdk.calling.task_body import Body
 from perfect_sdk.calling.task_result import digest_of, keep, returns_of
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from perfect_sdk.running.session import RunSession
     from perfect_sdk.submitting.process_pool import Processes
 
-_WARNING, _ERROR = 30, 40
+_ERROR = 40
 
 
 class Call:
@@ -260,10 +259,10 @@ class Call:
                 duration_ms = int((time.perf_counter() - begin) * 1000)
                 if isinstance(error, NonDeterministicFlowError):
                     raise
-                if not self._again(error):
+                if not retrying.is_tried_again(self, error):
                     yield from self._failed(error, duration_ms)
                     raise
-                yield from self._retry(error)
+                yield from retrying.until_next(self, error)
                 self.attempt += 1
                 continue
             yield from self._completed(value, int((time.perf_counter() - begin) * 1000))
@@ -293,34 +292,6 @@ class Call:
         yield Commit(session, self.event(TaskFailed, duration_ms=duration_ms, error=info))
         for hook in self.policy.hooks.failure:
             yield CallHook(session, hook, (self.what, self, self.state_by(error)))
-
-    def _again(self, error: Exception) -> bool:
-        policy = self.policy
-        if self.attempt > policy.retries:
-            return False
-        if policy.retry_condition is None:
-            return True
-        try:
-            return bool(policy.retry_condition(self.what, self, self.state_by(error)))
-        except Exception as broken:
-            self.session.say(
-                _ERROR, f"retry_condition_fn of task {self.place.key!r} failed", call=self, error=broken
-            )
-            return False
-
-    def _retry(self, error: Exception) -> Steps[None]:
-        session = self.session
-        delay = self.policy.delay_before(self.attempt)
-        next_at = utc_now() + timedelta(seconds=delay)
-        session.say(
-            _WARNING,
-            f"task {self.place.key!r} failed (attempt {self.attempt} of {self.policy.retries + 1}): "
-            f"{type(error).__name__}: {error}; next attempt {f'in {delay:g} s' if delay else 'now'}",
-            call=self,
-        )
-        info = failures.describe(error, with_variables=session.shows_variables)
-        yield Commit(session, self.event(TaskRetrying, next_at=next_at, error=info))
-        yield Sleep(session, delay, self)
 
     # -- what others see of it
 

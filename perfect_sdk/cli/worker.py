@@ -37,6 +37,7 @@ def register(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from perfect_bus.settings import Settings, find_connection
     from perfect_schemas.errors import InvalidInput
+    from perfect_sdk.worker.forked import fork_executors
     from perfect_sdk.worker.options import WorkerOptions
     from perfect_sdk.worker.supervisor import run_worker
 
@@ -61,4 +62,4 @@ def run(arguments: argparse.Namespace) -> int:
         connection=connection,
         **{name: value for name, value in given.items() if value is not None},
     )
-    return run_worker(options.with_settings(settings))
+    return run_worker(options.with_settings(settings), forked=fork_executors(options.processes))

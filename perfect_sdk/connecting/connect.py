@@ -23,6 +23,7 @@ import msgspec
 
 from perfect_bus import Guard, append
 from perfect_bus.bus import Connection
+from perfect_bus.cancelling import cancelled
 from perfect_bus.presence import keep, withdraw
 from perfect_bus.settings import Settings, find_connection
 from perfect_schemas import codec, ids, subjects
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from perfect_sdk.running.session import RunContext, RunSession
 
 DECIDE_S = 0.1
-START_S = 2.0
+START_S = 10.0
 REGISTER_S = 2.0
 GOODBYE_S = 2.0
 
@@ -293,8 +294,7 @@ class LocalClient:
 
     async def _leave(self) -> None:
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+            await cancelled(self._keeper)
         gone = ClientDisconnected(id=ids.uuid7(), at=utc_now(), source=self.source, client_id=self.client_id)
         self.io.bus.outbox.put(subjects.client(self.client_id), codec.encode(gone), gone.id)
         async with asyncio.timeout(GOODBYE_S):

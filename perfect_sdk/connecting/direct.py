@@ -1,6 +1,7 @@
 """`Direct`: the wire of a process, when to open it, and what becomes of messages that it did not deliver.
 
-A message that was written and not answered within a second or two, by whatever reason, goes to the outbox.
+Any number of threads speak over it. A message that was written and not answered within a second or two, by whatever
+reason, goes to the outbox.
 """
 
 import threading
@@ -8,8 +9,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from perfect_bus.outbox import WRONG_LAST_SEQUENCE, Ack
-from perfect_bus.wire import Message, Wire
+from perfect_bus.answer import Answer
+from perfect_bus.wire import NO_WIRE, Message, Wire
 
 if TYPE_CHECKING:
     from perfect_sdk.connecting.io import IO
@@ -18,26 +19,19 @@ REOPEN_S = 1.0  # between two attempts to open the wire
 LOOK_S = 1.0  # after which an unanswered message goes to the outbox
 REST_S = 60.0  # after which the wire may have been closed by the server
 MAX_FLYING = 256
-NO_WIRE = 0
 LOST = -1
 
 
 class Direct:
-    """The wire of a process, opened when it is first used. Whoever uses it holds `lock`."""
+    """The wire of a process, opened when it is first used. Thread-safe."""
 
     def __init__(self, io: "IO") -> None:
         self._io = io
-        self.lock = threading.Lock()
         self.wire: Wire | None = None
+        self._opening = threading.Lock()
         self._not_before = 0.0 if Wire.serves(io.connection) else float("inf")
         self._is_watched = False
         self._closed = False
-
-    def is_flying(self, token: int) -> bool:
-        wire = self.wire
-        return wire is not None and token in wire.flying
-
-    # -- holding the lock
 
     def send(
         self,
@@ -46,6 +40,7 @@ class Direct:
         msg_id: str,
         headers: Mapping[str, str] | None,
         again: Callable[[Message], None],
+        answer: Answer | None = None,
     ) -> int:
         """Write one message. Returns its token, NO_WIRE, or LOST: then `again` was called with it."""
         wire = self.wire
@@ -54,57 +49,47 @@ class Direct:
             if wire is None:
                 return NO_WIRE
         try:
-            return wire.send(subject, data, msg_id, headers, again)
+            token = wire.send(subject, data, msg_id, headers, again, answer)
         except OSError:
-            self.give_up()
+            self.give_up(wire)
             return LOST
         except BaseException:
-            self.give_up()
+            self.give_up(wire)
             raise
+        if token == NO_WIRE:
+            self.give_up(wire)
+        return token
 
-    def answer(self, token: int) -> Ack | None:
-        """The answer to a message, if it is one to go by; None: its `again` was called."""
+    def wait(self, token: int, answer: Answer) -> None:
+        """Until it has come, or the message's `again` was called."""
         wire = self.wire
-        assert wire is not None
-        try:
-            ack = wire.wait(token)
-        except OSError:
-            self.give_up()
-            return None
-        except BaseException:
-            self.give_up()
-            raise
-        if ack.error is not None and ack.error.err_code != WRONG_LAST_SEQUENCE:
-            self.give_up()
-            return None
-        wire.flying.pop(token, None)
-        if wire.flying:
-            self.settle()
-        return ack
-
-    def settle(self) -> None:
-        """Wait until everything on the wire is stored, or in the outbox."""
-        wire = self.wire
-        if wire is None or not wire.flying:
+        if wire is None:
             return
         try:
-            wire.settle()
+            wire.wait(token, answer)
         except OSError:
-            self.give_up()
+            self.give_up(wire)
         except BaseException:
-            self.give_up()
+            self.give_up(wire)
             raise
-        else:
-            if wire.flying:
-                self.give_up()
 
-    def give_up(self) -> None:
-        """Close the wire; the outbox gets what it did not deliver."""
-        wire, self.wire = self.wire, None
-        self._not_before = time.monotonic() + REOPEN_S
-        if wire is not None:
+    def settle(self, token: int) -> None:
+        """Wait until the message is stored, or in the outbox."""
+        wire = self.wire
+        answer = wire.settling(token) if wire is not None else None
+        if answer is not None:
+            self.wait(token, answer)
+            answer.wait()
+
+    def give_up(self, wire: Wire) -> None:
+        """Close it; the outbox gets what it did not deliver."""
+        wire.shut()
+        with wire.ending:
             for message in wire.close():
                 message.again(message)
+            if self.wire is wire:
+                self._not_before = time.monotonic() + REOPEN_S
+                self.wire = None
 
     def _ready(self) -> Wire | None:
         """A wire that is open and has room."""
@@ -113,17 +98,31 @@ class Direct:
             try:
                 wire.take()
             except OSError:
-                self.give_up()
+                self.give_up(wire)
                 self._not_before = 0.0
             else:
                 if len(wire.flying) >= MAX_FLYING:
-                    self.settle()
-        if self.wire is None and not self._closed and time.monotonic() >= self._not_before:
-            try:
-                self.wire = Wire.connect(self._io.connection, name=f"{self._io.name} wire")
-            except (OSError, ValueError):
-                self._not_before = time.monotonic() + REOPEN_S
+                    self._settle_all(wire)
+        if self.wire is None and time.monotonic() >= self._not_before:
+            self._open()
         return self.wire
+
+    def _open(self) -> None:
+        """Who finds another thread at it goes by the outbox meanwhile."""
+        if not self._opening.acquire(blocking=False):
+            return
+        try:
+            if self.wire is None and not self._closed:
+                self.wire = Wire.connect(self._io.connection, name=f"{self._io.name} wire")
+        except (OSError, ValueError):
+            self._not_before = time.monotonic() + REOPEN_S
+        finally:
+            self._opening.release()
+
+    def _settle_all(self, wire: Wire) -> None:
+        tokens = list(wire.flying)
+        if tokens:
+            self.settle(tokens[-1])
 
     # -- what was sent and not waited for
 
@@ -137,48 +136,43 @@ class Direct:
         self._io.loop.call_later(LOOK_S, self._look)
 
     def _look(self) -> None:
-        """On the I/O loop, which never waits for the lock: whoever has it reads the answers itself."""
-        if self.lock.acquire(blocking=False):
-            try:
-                if not self._is_anything_late():
-                    self._is_watched = False
-                    return
-            finally:
-                self.lock.release()
-        self._look_later()
-
-    def _is_anything_late(self) -> bool:
-        """Whether to look again. What is late goes to the outbox."""
+        """On the I/O loop, which never waits: whoever reads the wire looks after what is late himself."""
         wire = self.wire
-        if wire is None:
-            return False
+        if wire is not None and (wire.is_read or self._is_anything_under_way(wire)):
+            self._look_later()
+        else:
+            self._is_watched = False
+
+    def _is_anything_under_way(self, wire: Wire) -> bool:
+        """Whether to look again. What is late goes to the outbox."""
         try:
             wire.take()
         except OSError:
-            self.give_up()
+            self.give_up(wire)
             return False
-        oldest = next(iter(wire.flying.values()), None)
-        if oldest is not None and time.monotonic() - oldest.sent_at > LOOK_S:
-            self.give_up()
+        oldest = wire.oldest()
+        if oldest is not None and time.monotonic() - oldest > LOOK_S:
+            self.give_up(wire)
             return False
         return oldest is not None
 
     # -- its end
 
     def close(self, timeout_s: float) -> None:
-        """Wait for what was sent, at most `timeout_s` for whoever uses the wire just now."""
+        """Wait for what was sent, as long as the server answers; at most `timeout_s` for whoever opens a wire just now."""
+        if self._opening.acquire(timeout=timeout_s):
+            self._closed = True
+            self._opening.release()
         self._closed = True
-        if self.lock.acquire(timeout=timeout_s):
-            try:
-                self.settle()
-                self.give_up()
-            finally:
-                self.lock.release()
+        wire = self.wire
+        if wire is not None:
+            self._settle_all(wire)
+            self.give_up(wire)
 
     def forget(self) -> None:
         """In a forked child: the connection is the parent's, and so is what was sent on it."""
         wire, self.wire = self.wire, None
-        self.lock = threading.Lock()
+        self._opening = threading.Lock()
         self._is_watched = False
         if wire is not None:
-            wire.close()
+            wire.drop()

@@ -1,8 +1,8 @@
 """How one run's events reach the stream: by the process's wire, from the thread that says them, or by the outbox.
 
-The wire is for a thread that speaks alone and waits for each acknowledgement anyhow: sync code without an event loop.
-The outbox takes everything else: what async code says, what many threads say at once (it has hundreds of messages
-under way, the wire one), what the wire could not deliver. A run does not use one while what it said by the other may
+The wire is for a thread that speaks alone in its run and waits for each acknowledgement anyhow: sync code without an event
+loop. The outbox takes everything else: what async code says, what many threads of a run say at once (each of them has
+many messages under way), what the wire could not deliver. A run does not use one while what it said by the other may
 still be under way, so its events stand on the stream in the order in which they were said.
 """
 
@@ -11,10 +11,10 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from perfect_bus.answer import Answer
 from perfect_bus.outbox import Ack
-from perfect_bus.wire import Message
+from perfect_bus.wire import NO_WIRE, Message
 from perfect_schemas.errors import BusUnavailable
-from perfect_sdk.connecting.direct import NO_WIRE
 
 if TYPE_CHECKING:
     from perfect_sdk.connecting.io import IO
@@ -41,15 +41,11 @@ class Lane:
         self._alone = 0  # how many it said before, since another one spoke
 
     def emit(self, subject: str, data: bytes, msg_id: str) -> None:
-        direct = self._direct
-        if self._may_be_direct() and direct.lock.acquire(blocking=False):
-            try:
-                token = direct.send(subject, data, msg_id, None, self._again)
-                self._token = max(token, 0)
-            finally:
-                direct.lock.release()
+        if self._may_be_direct():
+            token = self._direct.send(subject, data, msg_id, None, self._again)
+            self._token = max(token, 0)
             if token != NO_WIRE:
-                direct.watch()
+                self._direct.watch()
                 return
         if self._io.is_full:
             self._io.wait_for_room()
@@ -57,30 +53,17 @@ class Lane:
 
     def commit(self, subject: str, data: bytes, msg_id: str, headers: Headers | None) -> Ack | BusUnavailable:
         """Blocks until it is answered."""
-        answer: list[Ack | BusUnavailable] = []
-        answered = threading.Lock()
-        answered.acquire()
-
-        def done(ack: Ack | BusUnavailable) -> None:
-            answer.append(ack)
-            answered.release()
-
+        answer = Answer()
         token = NO_WIRE
-        direct = self._direct
-        if self._may_be_direct() and direct.lock.acquire(blocking=False):
-            try:
-                token = direct.send(
-                    subject, data, msg_id, headers, lambda message: self._put(*message[:4], done)
-                )
-                ack = direct.answer(token) if token > 0 else None
-            finally:
-                direct.lock.release()
-            if ack is not None:
-                return ack
+        if self._may_be_direct():
+            token = self._direct.send(
+                subject, data, msg_id, headers, lambda message: self._put(*message[:4], answer.give), answer
+            )
+            if token > 0:
+                self._direct.wait(token, answer)
         if token == NO_WIRE:
-            self._post(subject, data, msg_id, headers, done)
-        answered.acquire()
-        return answer[0]
+            self._post(subject, data, msg_id, headers, answer.give)
+        return answer.wait()
 
     def commit_soon(
         self, subject: str, data: bytes, msg_id: str, headers: Headers | None, done: Done
@@ -102,10 +85,9 @@ class Lane:
     def _post(
         self, subject: str, data: bytes, msg_id: str, headers: Headers | None, done: Done | None
     ) -> None:
-        direct = self._direct
-        if direct.is_flying(self._token):
-            with direct.lock:
-                direct.settle()
+        if self._token:
+            self._direct.settle(self._token)
+            self._token = 0
         self._put(subject, data, msg_id, headers, done)
 
     def _again(self, message: Message) -> None:

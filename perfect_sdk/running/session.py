@@ -21,18 +21,18 @@ import msgspec
 
 from perfect_schemas import ids
 from perfect_schemas.envelope import Event, StoredValue, utc_now
-from perfect_schemas.events import ArtifactSaved, LogLine, RunStarted
+from perfect_schemas.events import ArtifactSaved, RunStarted
 from perfect_schemas.folds.history import History, Wait
 from perfect_schemas.folds.task import TaskLife
 from perfect_sdk.calling.sources import Sources
 from perfect_sdk.context import Frame, branching
-from perfect_sdk.encoding import failures, secrecy
 from perfect_sdk.exceptions import NonDeterministicFlowError
 from perfect_sdk.recording.journal import RunCancelledError, RunSupersededError
+from perfect_sdk.recording.saying import line_of
 from perfect_sdk.running.effects import Commit, Steps, Waiting, drive, drive_async
 from perfect_sdk.running.replay import Replay
 from perfect_sdk.running.tries import Tries
-from perfect_sdk.runs import FlowRun, Outcome, RunContext
+from perfect_sdk.runs import FlowRun, Outcome, RunContext, flow_run_of
 from perfect_sdk.states import State
 from perfect_sdk.waiting import resting
 from perfect_sdk.waiting.floor import Code, Floor
@@ -327,24 +327,7 @@ class RunSession:
         """A log line of the SDK itself. `error`: with its traceback, unless an earlier line had it."""
         if level < self.level:
             return
-        message = secrecy.conceal(message)
-        if error is not None:
-            message = f"{message}: {type(error).__name__}: {error}"
-            if getattr(error, "__perfect_said__", None) is None:
-                message = f"{message}\n{failures.format_traceback(error).rstrip()}"
-                with suppress(Exception):
-                    error.__perfect_said__ = True  # type: ignore[attr-defined]
-            message = secrecy.conceal(message)
-        self.journal.log(
-            LogLine(
-                at=utc_now(),
-                level=level,
-                message=message,
-                logger="perfect",
-                task_run_id=call.id if call is not None else None,
-                task_key=call.place.key if call is not None else None,
-            )
-        )
+        self.journal.log(line_of(level, message, call, error))
 
     def pool(self) -> "Pool":
         """Where submitted calls run; made when first needed."""
@@ -365,22 +348,7 @@ class RunSession:
         return self._pool.open()
 
     def flow_run(self, state: State[Any]) -> FlowRun:
-        run = self.run
-        return FlowRun(
-            id=run.run_id,
-            name=run.name or run.run_id,
-            flow_id=run.flow_id,
-            parameters=run.parameters,
-            tags=run.tags,
-            run_count=self.epoch,
-            state=state,
-            flow_name=run.flow_name,
-            flow_version=run.flow_version,
-            created=run.created_at,
-            expected_start_time=run.scheduled_for or run.created_at,
-            deployment=run.deployment,
-            parent_run_id=run.parent_run_id,
-        )
+        return flow_run_of(self.run, self.epoch, state)
 
     def close_pool(self) -> None:
         if self._pool is not None:

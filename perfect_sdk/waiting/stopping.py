@@ -11,15 +11,25 @@ from perfect_sdk.recording.journal import FlowSuspended, RunCancelledError, RunS
 class Stop:
     """kind: None while the run may go on; "suspend": its `run.suspended` is written, and it goes on later. by: who wants it, when `run.cancelling` is still to be written."""
 
-    __slots__ = ("_lock", "_wakers", "by", "future", "kind", "reason")
+    __slots__ = ("_future", "_lock", "_wakers", "by", "kind", "reason")
 
     def __init__(self) -> None:
         self.kind: Literal["cancel", "abandon", "suspend"] | None = None
         self.by: str | None = None
         self.reason: BaseException | None = None
-        self.future: Future[None] = Future()
+        self._future: Future[None] | None = None
         self._lock = threading.Lock()
         self._wakers: list[Callable[[], None]] = []
+
+    @property
+    def future(self) -> Future[None]:
+        """Done once the run is to stop; made when first asked for."""
+        with self._lock:
+            if self._future is None:
+                self._future = Future()
+                if self.kind is not None:
+                    self._future.set_result(None)
+            return self._future
 
     def cancel(self, by: str | None) -> None:
         with self._lock:
@@ -45,8 +55,8 @@ class Stop:
     def _wake(self) -> None:
         with self._lock:
             wakers = list(self._wakers)
-            if not self.future.done():
-                self.future.set_result(None)
+            if self._future is not None and not self._future.done():
+                self._future.set_result(None)
         for wake in wakers:
             wake()
 

@@ -10,22 +10,18 @@ import sys
 import time
 from collections.abc import Callable
 
+from perfect_bus.forked import Forked
 from perfect_sdk.worker.clock import boot_time
+from perfect_sdk.worker.forked import ForkedExecutor
 from perfect_sdk.worker.frames import (
-    Abandon,
-    Cancel,
-    Drain,
     Ended,
     Frame,
     FrameStream,
-    Pause,
     Ready,
     Serve,
-    Start,
-    StartTask,
     Stop,
-    StopTask,
     TaskEnded,
+    ToExecutor,
     Unwound,
 )
 
@@ -62,13 +58,29 @@ class Child:
         self._died = False
         self._stopped_at: float | None = None
         self._pidfd: int | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
         self._stream: FrameStream | None = None
 
-    async def start(self, serve: Serve) -> None:
+    async def start(self, serve: Serve, forked: ForkedExecutor | None = None) -> None:
+        """forked: the process that it is to be; None: a new Python."""
+        ours = self._spawn() if forked is None else forked.socket
+        if forked is not None:
+            self._process = forked.process
+        ours.setblocking(False)
+        loop = asyncio.get_running_loop()
+        _, self._stream = await loop.create_unix_connection(
+            lambda: FrameStream(self._heard, self._gone), sock=ours
+        )
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                self._pidfd = os.pidfd_open(self.pid)
+                loop.add_reader(self._pidfd, self._gone)
+        self._stream.send(serve)
+
+    def _spawn(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            self._process = subprocess.Popen(  # noqa: ASYNC220
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "perfect_sdk.worker.executor", str(theirs.fileno())],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
@@ -78,16 +90,7 @@ class Child:
             raise
         finally:
             theirs.close()
-        ours.setblocking(False)
-        loop = asyncio.get_running_loop()
-        _, self._stream = await loop.create_unix_connection(
-            lambda: FrameStream(self._heard, self._gone), sock=ours
-        )
-        if hasattr(os, "pidfd_open"):
-            with contextlib.suppress(OSError):
-                self._pidfd = os.pidfd_open(self._process.pid)
-                loop.add_reader(self._pidfd, self._gone)
-        self._stream.send(serve)
+        return ours
 
     @property
     def pid(self) -> int:
@@ -101,7 +104,7 @@ class Child:
     def is_idle(self) -> bool:
         return not self.runs and not self.tasks
 
-    def send(self, frame: Start | Cancel | Pause | Abandon | StartTask | StopTask | Drain | Stop) -> None:
+    def send(self, frame: ToExecutor) -> None:
         if self._stream is not None and not self._died:
             self._stream.send(frame)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from perfect_sdk.worker.child import Child
+from perfect_sdk.worker.forked import ForkedExecutor
 from perfect_sdk.worker.frames import Drain, Ended, Ready, Serve, Stop, TaskEnded, Unwound
 
 MAX_EARLY_DEATHS = 3  # executors in a row that end before any has imported the targets
@@ -21,6 +22,7 @@ class Crew:
     """`on_ready(child, frame)`, `on_ended(child, frame)`, `on_died(child)`: see `Child`.
 
     `on_hopeless(reason)`: the executors die before they have imported anything; no further one is started.
+    forked: what the first executors are to be.
     """
 
     def __init__(
@@ -28,6 +30,7 @@ class Crew:
         serve: Serve,
         processes: int,
         *,
+        forked: list[ForkedExecutor] | None = None,
         on_ready: Callable[[Child, Ready], None],
         on_ended: Callable[[Child, Ended | Unwound | TaskEnded], None],
         on_died: Callable[[Child], None],
@@ -35,6 +38,7 @@ class Crew:
     ) -> None:
         self._serve = serve
         self._processes = processes
+        self._forked = forked or []
         self._on_ready = on_ready
         self._on_ended = on_ended
         self._on_died = on_died
@@ -58,7 +62,8 @@ class Crew:
             self._number, solo=solo, on_ready=self._ready, on_ended=self._on_ended, on_died=self._died
         )
         self._children.append(child)
-        await child.start(self._serve)
+        forked = self._forked.pop() if self._forked and not solo else None
+        await child.start(self._serve, forked)
 
     def pick(self, keeper: Child | None = None) -> Child | None:
         """The executor with the fewest runs, if one has room. keeper: the one to prefer, if it has."""

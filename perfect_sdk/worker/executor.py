@@ -22,17 +22,19 @@ from perfect_bus.claim import read_history
 from perfect_schemas.errors import BusUnavailable
 from perfect_schemas.folds.run import is_pausing
 from perfect_sdk.connecting.io import IO
-from perfect_sdk.recording.bus_journal import BusJournal
 from perfect_sdk.waiting.resting import go_on
+from perfect_sdk.worker.execution import UNCLAIMED, claimed, made
 from perfect_sdk.worker.frames import (
     HEAD_BYTES,
     Abandon,
     Cancel,
+    Claimed,
     Drain,
     Ended,
     Frame,
     FrameStream,
     Pause,
+    Prepare,
     Ready,
     Serve,
     Start,
@@ -66,6 +68,7 @@ class Executor:
         self._running: dict[tuple[str, int], Execution] = {}
         self._loading: set[tuple[str, int]] = set()  # runs whose history is being read
         self._cancelled: set[tuple[str, int]] = set()  # those of them that are to end at once
+        self._prepared: dict[tuple[str, int], Execution] = {}  # runs that are being claimed
         self._stream = FrameStream(self._heard, self._orphaned)
         self._kept = Kept(serve.suspend_after_s)
         self._threads = ThreadPoolExecutor(
@@ -89,7 +92,11 @@ class Executor:
         os._exit(EXIT_ORPHANED)
 
     def _heard(self, frame: Frame) -> None:
-        if isinstance(frame, Start):
+        if isinstance(frame, Prepare):
+            self._prepare(frame)
+        elif isinstance(frame, Claimed):
+            self._claimed(frame)
+        elif isinstance(frame, Start):
             if frame.replay:
                 self._loading.add((frame.hand_over.run_id, frame.epoch))
                 self._io.spawn(self._replay(frame))
@@ -106,6 +113,7 @@ class Executor:
             if running is not None:  # else it is found in the history, or at the next append
                 running.journal.is_pausing = True
         elif isinstance(frame, Abandon):
+            self._prepared.pop((frame.run_id, frame.epoch), None)
             running = self._running.get((frame.run_id, frame.epoch))
             kept = self._kept.get(frame.run_id)
             if running is not None:
@@ -118,6 +126,28 @@ class Executor:
             self._kept.close()
         elif isinstance(frame, Stop):
             self._io.spawn(self._stop())
+
+    def _prepare(self, frame: Prepare) -> None:
+        flow = self._flows.get(frame.hand_over.flow_id)
+        if flow is not None:
+            self._prepared[frame.hand_over.run_id, frame.epoch] = made(
+                self._serve,
+                self._io,
+                flow,
+                frame.hand_over,
+                epoch=frame.epoch,
+                claim_seq=UNCLAIMED,
+                flow_version=frame.flow_version,
+                history=None,
+            )
+
+    def _claimed(self, frame: Claimed) -> None:
+        running = self._prepared.pop((frame.run_id, frame.epoch), None)
+        if running is None:
+            self._cannot(frame.run_id, frame.epoch)
+        else:
+            claimed(running, frame.claim_seq)
+            self._launch(running)
 
     async def _replay(self, frame: Start) -> None:
         while True:
@@ -151,6 +181,7 @@ class Executor:
     def _took(self, running: Execution) -> None:
         key = (running.run_id, running.epoch)
         self._running[key] = running
+        self._prepared.pop(key, None)
         self._loading.discard(key)
         if key in self._cancelled:
             self._cancelled.discard(key)
@@ -159,54 +190,34 @@ class Executor:
     def _begin(self, frame: Start, history: "History | None") -> None:
         if self._goes_on(frame, history):
             return
-        from perfect_sdk.running.session import RunContext, RunSession
-
         hand_over = frame.hand_over
-        source = f"worker:{self._serve.client_id}"
         flow = self._flows.get(hand_over.flow_id)
         if flow is None:
-            self._stream.send(
-                Ended(
-                    run_id=hand_over.run_id,
-                    epoch=frame.epoch,
-                    outcome="error",
-                    detail=f"this executor could not import flow {hand_over.flow_name!r}",
-                )
-            )
+            self._cannot(hand_over.run_id, frame.epoch)
             return
-        journal = BusJournal(
-            self._io, run_id=hand_over.run_id, epoch=frame.epoch, claim_seq=frame.claim_seq, source=source
+        self._launch(
+            made(
+                self._serve,
+                self._io,
+                flow,
+                hand_over,
+                epoch=frame.epoch,
+                claim_seq=frame.claim_seq,
+                flow_version=frame.flow_version,
+                history=history,
+            )
         )
-        life = history.run if history is not None else None
-        journal.is_pausing = life is not None and is_pausing(life)
-        run = RunContext(
-            run_id=hand_over.run_id,
-            flow_id=hand_over.flow_id,
-            flow_name=hand_over.flow_name,
-            flow_version=frame.flow_version,
-            epoch=frame.epoch,
-            claim_seq=frame.claim_seq,
-            configuration=hand_over.configuration,
-            parameters=hand_over.parameters,
-            tags=hand_over.tags,
-            name=hand_over.name,
-            client_id=self._serve.client_id,
-            client_name=self._serve.client_name,
-            source=source,
-            parent_run_id=hand_over.parent_run_id,
-            parent_task_key=life.parent_task_key if life else None,
-            engine_retries=True,
-            suspends=True,
-            created_at=hand_over.created_at,
-            scheduled_for=hand_over.scheduled_for,
-            deployment=hand_over.deployment,
-        )
-        session = RunSession(run, flow, journal, history)
-        running = Execution(hand_over.run_id, frame.epoch, session, journal)
+
+    def _cannot(self, run_id: str, epoch: int) -> None:
+        detail = "this executor could not import the run's flow"
+        self._stream.send(Ended(run_id=run_id, epoch=epoch, outcome="error", detail=detail))
+
+    def _launch(self, running: Execution) -> None:
+        session = running.session
         if self._kept.is_open:
             session.keeper = lambda: self._io.post(self._keep, running)
         self._took(running)
-        if inspect.iscoroutinefunction(flow.fn):
+        if inspect.iscoroutinefunction(session.flow.fn):
             self._main_loop.call_soon_threadsafe(self._run_async, running)
         else:
             self._threads.submit(self._run_sync, running)

@@ -34,6 +34,22 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     replay: bool = False
 
 
+class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Supervisor: this run without a history is being claimed; make ready for it. `Claimed` follows, or `Abandon`."""
+
+    hand_over: HandOver
+    epoch: int
+    flow_version: str | None = None
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Supervisor: what was prepared is this worker's; run it."""
+
+    run_id: str
+    epoch: int
+    claim_seq: int
+
+
 class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Supervisor: the run is to end as cancelled."""
 
@@ -119,7 +135,9 @@ class TaskEnded(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     detail: str = ""
 
 
-ToExecutor = Serve | Start | Cancel | Pause | Abandon | StartTask | StopTask | Drain | Stop
+ToExecutor = (
+    Serve | Start | Prepare | Claimed | Cancel | Pause | Abandon | StartTask | StopTask | Drain | Stop
+)
 ToSupervisor = Ready | Ended | Unwound | TaskEnded
 Frame = ToExecutor | ToSupervisor
 

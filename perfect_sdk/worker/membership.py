@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from perfect_bus import Bus
+from perfect_bus.cancelling import cancelled
 from perfect_bus.presence import keep, renew, withdraw
 from perfect_schemas import codec, ids, subjects
 from perfect_schemas.commands import Presence, RegisterFlow
@@ -100,8 +101,7 @@ class Membership:
     async def leave(self) -> None:
         """Say good-bye. Everything held must have ended before: whatever is left is handed to others at once."""
         if self._keeper is not None:
-            self._keeper.cancel()  # presence must not be renewed behind the good-bye
-            await asyncio.gather(self._keeper, return_exceptions=True)
+            await cancelled(self._keeper)  # presence must not be renewed behind the good-bye
         if self._connected:
             self._put(ClientDisconnected(**self._envelope(), client_id=self._client_id))
             with contextlib.suppress(PerfectError, TimeoutError):

@@ -22,11 +22,12 @@ from perfect_schemas.folds.run import is_pausing
 from perfect_schemas.states import RunState
 from perfect_sdk.worker.child import Child
 from perfect_sdk.worker.crew import Crew
-from perfect_sdk.worker.frames import Abandon, Cancel, Ended, Pause, Start, Unwound
+from perfect_sdk.worker.frames import Abandon, Cancel, Claimed, Ended, Pause, Prepare, Start, Unwound
 from perfect_sdk.worker.held import Held, Recovery, judge, read_life
 
 ENDED_WELL = frozenset({"completed", "failed", "cancelled", "superseded", "retrying", "suspended"})
 Key = tuple[str, int]
+HandOverName = tuple[str, int | str]
 MAX_SUSPECTS = 1000
 
 
@@ -52,7 +53,7 @@ class Runs:
         self._changed = changed
         self._say = say
         self._recovery = Recovery(bus, client_id=client_id, client_name=client_name)
-        self._claiming: set[Key] = set()
+        self._claiming: set[HandOverName] = set()
         self._held: dict[Key, Held] = {}
         self._where: dict[Key, Child] = {}
         self._waiting: deque[Held] = deque()
@@ -77,14 +78,27 @@ class Runs:
     # -- taking
 
     def take(self, hand_over: HandOver, msg: Msg) -> None:
-        key = (hand_over.run_id, hand_over.epoch)
-        if key in self._claiming or key in self._held:
+        name = (hand_over.run_id, hand_over.queued_id or hand_over.queued_seq)
+        if name in self._claiming:
             return  # a second delivery while the first is under way, which will be acknowledged
-        self._claiming.add(key)
+        self._claiming.add(name)
         self._empty.clear()
-        self._spawn(self._claim(key, hand_over, msg))
+        self._spawn(self._claim(name, hand_over, msg, self._prepare(hand_over)))
 
-    async def _claim(self, key: Key, hand_over: HandOver, msg: Msg) -> None:
+    def _prepare(self, hand_over: HandOver) -> Child | None:
+        """Have an executor make ready for the run, while it is claimed: the one that will run it. None where there is more to
+        it, or where others wait for a place.
+        """
+        key = (hand_over.run_id, hand_over.epoch)
+        is_plain = not hand_over.replay and hand_over.epoch == 1 and key not in self._held
+        child = self._crew.pick(None) if is_plain and not self._waiting else None
+        if child is not None:
+            child.runs.add(key)
+            version = self.versions.get(hand_over.flow_id)
+            child.send(Prepare(hand_over=hand_over, epoch=hand_over.epoch, flow_version=version))
+        return child
+
+    async def _claim(self, name: HandOverName, hand_over: HandOver, msg: Msg, child: Child | None) -> None:
         claimed: Claim | None = None
         answer = b"+ACK"
         try:
@@ -93,10 +107,13 @@ class Runs:
             self._say(f"run {hand_over.run_id} could not be claimed: {error.detail}")
             answer = b"-NAK"
         finally:
-            self._claiming.discard(key)
-        with contextlib.suppress(NatsError):  # else it is delivered again, and the claim then refused
-            await self._bus.nc.publish(msg.reply, answer)
+            self._claiming.discard(name)
         if claimed is None:
+            await self._answer(msg, answer)
+            key = (hand_over.run_id, hand_over.epoch)
+            if child is not None and self._where.get(key) is not child:  # not by another hand-over of the same
+                child.runs.discard(key)
+                child.send(Abandon(run_id=hand_over.run_id, epoch=hand_over.epoch))
             self._freed()
             return
         held = Held(
@@ -107,7 +124,12 @@ class Runs:
             replay=hand_over.replay or claimed.epoch > 1,
         )
         held.deaths, held.counted_seq = self._suspects.pop(hand_over.run_id, (0, 0))
-        self._hold(held)
+        self._hold(held, child if child is not None and held.key in child.runs else None)
+        await self._answer(msg, answer)
+
+    async def _answer(self, msg: Msg, answer: bytes) -> None:
+        with contextlib.suppress(NatsError):  # else it is delivered again, and the claim then refused
+            await self._bus.nc.publish(msg.reply, answer)
 
     async def _until_known(self, hand_over: HandOver) -> Claim | None:
         event_id = ids.uuid7()
@@ -124,14 +146,21 @@ class Runs:
             except BusUnavailable:
                 await asyncio.sleep(0.1)
 
-    def _hold(self, held: Held) -> None:
+    def _hold(self, held: Held, prepared: Child | None = None) -> None:
+        """prepared: the executor that is ready for it."""
         self._held[held.key] = held
         self._empty.clear()
         if held.hand_over.run_id in self._cancelled:
             self._cancelled.discard(held.hand_over.run_id)
             held.cancelling = True
-        self._waiting.append(held)
-        self.place()
+        if prepared is None:
+            self._waiting.append(held)
+            self.place()
+            return
+        self._where[held.key] = prepared
+        prepared.send(Claimed(run_id=held.hand_over.run_id, epoch=held.epoch, claim_seq=held.claim_seq))
+        if held.cancelling:
+            self._tell_cancel(held, prepared)
 
     def place(self) -> None:
         """Give waiting runs to executors that have room. Call it when an executor has become ready."""

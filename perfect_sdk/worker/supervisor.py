@@ -15,6 +15,7 @@ import msgspec
 from nats.aio.msg import Msg
 
 from perfect_bus import Bus
+from perfect_bus.cancelling import cancelled
 from perfect_bus.intake import Intake
 from perfect_schemas import ids, subjects
 from perfect_schemas.commands import Control, Pausing, RegisterFlow, TaskHandOver
@@ -23,6 +24,7 @@ from perfect_sdk.worker.background import Background
 from perfect_sdk.worker.child import Child
 from perfect_sdk.worker.clock import boot_time
 from perfect_sdk.worker.crew import Crew
+from perfect_sdk.worker.forked import ForkedExecutor
 from perfect_sdk.worker.frames import Ended, Ready, Serve, TaskEnded, Unwound
 from perfect_sdk.worker.held_tasks import HeldTasks
 from perfect_sdk.worker.membership import Membership
@@ -44,8 +46,9 @@ def say(text: str) -> None:
 class Supervisor:
     """`await Supervisor(options).run()` returns the exit code: 0 stopped, 1 nothing could be served."""
 
-    def __init__(self, options: WorkerOptions) -> None:
+    def __init__(self, options: WorkerOptions, forked: list[ForkedExecutor] | None = None) -> None:
         self.options = options
+        self._forked = forked
         self.client_id = ids.uuid7()
         self.flows: dict[str, RegisterFlow] = {}
         self._is_serving = False
@@ -96,8 +99,7 @@ class Supervisor:
         stopped.cancel()
         if connecting.done():
             return connecting.result()
-        connecting.cancel()
-        await asyncio.gather(connecting, return_exceptions=True)
+        await cancelled(connecting)
         return None
 
     async def _connect(self) -> Bus:
@@ -129,6 +131,7 @@ class Supervisor:
         self._crew = Crew(
             serve,
             options.processes,
+            forked=self._forked,
             on_ready=self._child_ready,
             on_ended=self._child_ended,
             on_died=self._child_died,
@@ -332,12 +335,16 @@ class Supervisor:
             self.stop()
 
 
-def run_worker(options: WorkerOptions, timeout_s: float | None = None) -> int:
-    """Serve until SIGTERM or SIGINT, or until the time has passed. Returns the exit code."""
+def run_worker(
+    options: WorkerOptions, timeout_s: float | None = None, forked: list[ForkedExecutor] | None = None
+) -> int:
+    """Serve until SIGTERM or SIGINT, or until the time has passed. Returns the exit code. forked: the executors of a
+    process that could fork them.
+    """
     from perfect_sdk.connecting.io import new_event_loop
 
     async def main() -> int:
-        supervisor = Supervisor(options)
+        supervisor = Supervisor(options, forked)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, supervisor.stop)

@@ -9,7 +9,7 @@ hence the look at what stands there: our own id among it means stored.
 """
 
 import asyncio
-import contextlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from perfect_bus.bus import Bus
 
 HEADROOM_BYTES = 4096  # headers and protocol line
+LAST_ID = "Nats-Expected-Last-Msg-Id"  # of the whole stream
 
 
 class Guard(msgspec.Struct, frozen=True):
@@ -79,40 +80,47 @@ async def append(
 
 
 async def append_pair(
-    bus: "Bus", subject: str, first: Event, second: Event, guard: Guard, *, deadline_s: float = DEADLINE_S
+    bus: "Bus",
+    subject: str,
+    first: Event,
+    second: Event,
+    guard: Guard,
+    *,
+    also: Callable[[], object] | None = None,
+    deadline_s: float = DEADLINE_S,
 ) -> tuple[int, int | None]:
     """Store `first` if `guard` holds, and `second` right behind it. Returns their sequences.
 
     The sequence that `second` would be guarded on is not known yet when both are sent. It holds only if `first` is the
     last message of the whole stream, which says more: nothing can stand between them. None when something else
-    came between, or when its outcome is unknown: append it as any other then. Raises what `append` raises of `first`.
+    came between, or when its outcome is unknown: append it as any other then. also: called in between; what it puts into
+    the outbox leaves in the same write, behind the two. Raises what `append` raises of `first`.
     """
     datas = codec.encode(first), codec.encode(second)
     for data in datas:
         check_size(subject, data)
-    answer: asyncio.Future[Ack | BusUnavailable] = asyncio.get_running_loop().create_future()
+    answers: list[asyncio.Future[Ack | BusUnavailable]] = []
 
-    def done(ack: Ack | BusUnavailable) -> None:
-        if not answer.done():
-            answer.set_result(ack)
+    def put(event: Event, data: bytes, headers: dict[str, str]) -> None:
+        answer: asyncio.Future[Ack | BusUnavailable] = asyncio.get_running_loop().create_future()
+        answers.append(answer)
 
-    bus.outbox.put(
-        subject, datas[0], first.id, headers=guard_headers(subject, guard), done=done, deadline_s=deadline_s
-    )
-    behind: Ack | None = None
-    with contextlib.suppress(BusUnavailable):
-        behind = await bus.outbox.send(
-            subject,
-            datas[1],
-            second.id,
-            headers={"Nats-Expected-Last-Msg-Id": first.id},
-            deadline_s=deadline_s,
-        )
-    ack = await answer
+        def done(ack: Ack | BusUnavailable) -> None:
+            if not answer.done():
+                answer.set_result(ack)
+
+        bus.outbox.put(subject, data, event.id, headers=headers, done=done, deadline_s=deadline_s)
+
+    put(first, datas[0], guard_headers(subject, guard))
+    put(second, datas[1], {LAST_ID: first.id})
+    if also is not None:
+        also()
+    await bus.outbox.hurry()
+    ack, behind = await answers[0], await answers[1]
     if isinstance(ack, BusUnavailable):
         raise ack
     seq = await _sequence(bus, subject, first, guard, ack)
-    return seq, behind.seq if behind is not None and behind.error is None else None
+    return seq, behind.seq if isinstance(behind, Ack) and behind.error is None else None
 
 
 async def _sequence(bus: "Bus", subject: str, event: Event, guard: Guard, ack: Ack) -> int:

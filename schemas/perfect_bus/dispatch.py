@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 OVER = frozenset({RunArchived, RunCancelling, RunCancelled, RunCompleted, RunCrashed, RunFailed, RunRestored})
 """The last events of runs whose tasks are not begun any more."""
-LATE = timedelta(seconds=DUPLICATE_WINDOW_S / 2)
+STILL_S = 15.0
+LATE = timedelta(seconds=DUPLICATE_WINDOW_S - STILL_S)
+"""Who may have stood still for STILL_S before its claim arrives still finds an earlier one's id remembered."""
 
 
 async def claim_task(

@@ -67,9 +67,7 @@ class Intake:
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
-        self._subscription = await self._bus.nc.subscribe(
-            f"{self._inbox}.*", cb=self._heard, pending_msgs_limit=-1, pending_bytes_limit=-1
-        )
+        self._subscription = await self._bus.nc.listen(f"{self._inbox}.*", self._heard)
         self._bus.reconnected.append(self._reconnected)
 
     async def serve(self, queue: str, flow_id: str) -> None:
@@ -126,25 +124,29 @@ class Intake:
         if source.token == token:
             source.timer = asyncio.get_running_loop().call_later(PULL_S + MARGIN_S, self._again, source)
 
-    async def _heard(self, msg: Msg) -> None:
+    def _heard(self, msg: Msg) -> None:
         source = self._sources.get(msg.subject)
         if source is None:
-            await self._ended(msg)
+            self._ended(msg)
             return
         self._closed(source)
         if self._stopped or self._free() <= 0:
-            await self._bus.nc.publish(msg.reply, b"-NAK")
+            self._spawn(self._answer(msg, b"-NAK"))
             return
         try:
             hand_over = self._decode(msg.data)
         except msgspec.DecodeError as error:
             self._say(f"a hand-over on {msg.subject} cannot be read and is dropped: {error}")
-            await self._bus.nc.publish(msg.reply, b"+TERM")
+            self._spawn(self._answer(msg, b"+TERM"))
         else:
             self._take(hand_over, msg)
         self.pull()
 
-    async def _ended(self, msg: Msg) -> None:
+    async def _answer(self, msg: Msg, data: bytes) -> None:
+        with contextlib.suppress(NatsError):  # else it is delivered again
+            await self._bus.nc.publish(msg.reply, data)
+
+    def _ended(self, msg: Msg) -> None:
         """The pull's own answer: its time is over, or the consumer is not there (any more)."""
         token = int(msg.subject.rpartition(".")[2])
         source = next((one for one in self._sources.values() if one.token == token), None)

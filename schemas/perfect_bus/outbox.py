@@ -45,6 +45,7 @@ class Ack(msgspec.Struct):
 decode_ack = msgspec.json.Decoder(Ack).decode
 
 WRONG_LAST_SEQUENCE = 10071
+WRONG_LAST_ID = 10070
 CONCURRENT_BATCH = 10164
 MAX_BYTES_REACHED = 10077  # discard: new: the stream is full
 AGAIN = frozenset({CONCURRENT_BATCH, MAX_BYTES_REACHED})
@@ -180,12 +181,16 @@ class Outbox:
                 future.set_exception(answer)
 
         self.put(subject, data, msg_id, headers=headers, done=done, deadline_s=deadline_s)
-        # At once, without a turn of the loop; the runner watches over the answer. Not ahead of what an older
-        # connection may have lost: that is sent again first, or two events of one run could change places.
+        await self.hurry()
+        return await future
+
+    async def hurry(self) -> None:
+        """Send what was put at once, without a turn of the loop; the runner watches over the answers. Not ahead of what an
+        older connection may have lost: that is sent again first, or two events of one run could change places.
+        """
         if self._is_same_connection and not self._resending:
             with contextlib.suppress(NatsError):
                 await self._send_waiting()
-        return await future
 
     def reconnected(self) -> None:
         """Everything in flight may have been lost with the old connection: send it again, in order."""

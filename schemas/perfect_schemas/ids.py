@@ -5,6 +5,7 @@ keep the read model fast without an index. Flows and tasks carry a UUIDv5 of the
 that register the same flow mean the same one.
 """
 
+import functools
 import hashlib
 import os
 import re
@@ -110,11 +111,16 @@ def query_id(name: str) -> str:
 
 def child_run_id(parent_run_id: str, task_key: str) -> str:
     """The id of the child run that `parent_run_id` starts at `task_key`: the same on every replay."""
-    parent = uuid.UUID(parent_run_id)
     digest = hashlib.sha256(f"{parent_run_id}\x1f{task_key}".encode()).digest()
     return _format(
-        parent.int >> 80, int.from_bytes(digest[:2], "big") & 0xFFF, int.from_bytes(digest[2:10], "big")
+        _ms_of(parent_run_id), int.from_bytes(digest[:2], "big") & 0xFFF, int.from_bytes(digest[2:10], "big")
     )
+
+
+@functools.lru_cache(256)
+def _ms_of(text: str) -> int:
+    """When the UUIDv7 was made. Kept, since a run makes ids for each of its tasks."""
+    return uuid.UUID(text).int >> 80
 
 
 def task_run_id(run_id: str, task_key: str) -> str:

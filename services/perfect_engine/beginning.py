@@ -1,8 +1,9 @@
-"""How a run begins: `run.scheduled`, and if it is to go at once `run.queued` behind it, in one round trip.
+"""How a run begins: `run.scheduled`, and if it is to go at once `run.queued` and the hand-over behind it, in one write.
 
-The hand-over needs the sequence of `run.queued`, so a run that is triggered would wait for two answers of the stream, one
-after the other. While other runs write much, something comes between the two again and again: then they are appended
-one after the other, as they are for a run that is due later.
+One after the other, a run that is triggered would wait for three answers before a worker hears of it. Sent together, a worker
+claims it while the engine still waits for the first. While other runs write much, something comes between the two events
+again and again: then they are appended one after the other, as they are for a run that is due later. A `run.queued` that
+was refused is appended again under the same id, which the hand-over names.
 """
 
 import time
@@ -14,6 +15,7 @@ from perfect_bus.append import append_pair
 from perfect_engine import run as rules
 from perfect_runtime.decider import handle
 from perfect_schemas.envelope import Event
+from perfect_schemas.errors import PerfectError
 from perfect_schemas.folds import run as fold
 from perfect_schemas.folds.run import RunLife
 
@@ -39,18 +41,30 @@ class Beginnings:
         process = self._process
         events = decide(run.state)
         life = fold.evolve(run.state, events[0], 0) if len(events) == 1 and run.state is None else None
-        queued = rules.queue(life, process.stamp()) if time.monotonic() >= self._not_before else ()
-        if not queued:
+        stamp = process.stamp()  # of its run.queued, also if that has to be appended again
+        is_quiet = time.monotonic() >= self._not_before
+        queued = [*rules.queue(life, stamp)] if is_quiet else []
+        pending = fold.evolve(life, queued[0], 0) if queued else None
+        if pending is None:
             await handle(process.bus, run, decide)
             return
         self._under_way.add(run.id)
         try:
             seq, behind = await append_pair(
-                process.bus, run.subject, events[0], queued[0], Guard(run.subject, run.seq)
+                process.bus,
+                run.subject,
+                events[0],
+                queued[0],
+                Guard(run.subject, run.seq),
+                also=lambda: process.dispatch.ahead(pending, queued[0].id),
             )
         except Conflict as conflict:
+            process.board.drop_ahead(run.id)
             run.catch_up(conflict.events)
             await handle(process.bus, run, decide)
+        except PerfectError:
+            process.board.drop_ahead(run.id)
+            raise
         else:
             run.catch_up([(seq, events[0])] if behind is None else [(seq, events[0]), (behind, queued[0])])
             if behind is None:
@@ -58,4 +72,4 @@ class Beginnings:
         finally:
             self._under_way.discard(run.id)
             if run.state is not None and rules.needs_queueing(run.state, process.stamp().now):
-                process.decide_soon(run, lambda life: rules.queue(life, process.stamp()), "queue")
+                process.decide_soon(run, lambda life: rules.queue(life, stamp), "queue")

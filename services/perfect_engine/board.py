@@ -16,31 +16,32 @@ from perfect_runtime.decider import Aggregate
 from perfect_schemas import subjects
 from perfect_schemas.codec import UnknownEvent
 from perfect_schemas.envelope import Event
+from perfect_schemas.events import RunQueued
 from perfect_schemas.folds import run as fold
 from perfect_schemas.folds.run import RunLife
 from perfect_schemas.states import RunState
 
 
 class Run(Aggregate[RunLife]):
-    """One run's fold; tells the board of each change, by whatever way the event came."""
+    """One run's fold; tells the board of each change, by whatever way the event came. queued_id: of its last `run.queued`."""
 
-    __slots__ = ("__weakref__", "_board", "id")
+    __slots__ = ("__weakref__", "_board", "id", "queued_id")
 
     def __init__(self, run_id: str, board: "Board") -> None:
         super().__init__(subjects.run(run_id), fold.evolve)
         self.id = run_id
+        self.queued_id = ""
         self._board = board
 
     def apply(self, event: Event | UnknownEvent, seq: int) -> None:
-        before = self.state
-        super().apply(event, seq)
-        if self.state is not before:
-            self._board.moved(self, before)
+        self.catch_up([(seq, event)])
 
     def catch_up(self, events: Iterable[tuple[int, Event | UnknownEvent]]) -> None:
         """Fold what has been read of its past, and tell the board where it stands now: once."""
         before = self.state
         for seq, event in events:
+            if isinstance(event, RunQueued) and seq > self.seq:
+                self.queued_id = event.id
             super().apply(event, seq)
         if self.state is not before:
             self._board.moved(self, before)
@@ -52,6 +53,13 @@ class Handed(NamedTuple):
     lane: Lane
     queued_seq: int
     since: float
+
+
+class Ahead(NamedTuple):
+    """queued_id: of the `run.queued` that was sent together with the hand-over."""
+
+    lane: Lane
+    queued_id: str
 
 
 class Board:
@@ -71,6 +79,9 @@ class Board:
         self.scheduled: dict[str, set[str]] = {}  # schedule id → live runs that it started by itself
         self.pending: dict[Lane, list[Waiting]] = {}  # queued, not handed over, in order of turn
         self.handed: dict[str, Handed] = {}  # handed over, not claimed
+        self.ahead: dict[
+            str, Ahead
+        ] = {}  # handed over together with a `run.queued` that has not been heard of yet
         self.unanswered: dict[Lane, int] = {}
 
     def open(self) -> None:
@@ -89,28 +100,39 @@ class Board:
     def lives(self) -> Iterator[RunLife]:
         return (run.state for run in list(self.runs.values()) if run.state is not None)
 
-    def hand(self, lane: Lane, waiting: Waiting) -> RunLife | None:
-        """Note that the run is handed over; its life, or None when it is not waiting any more."""
+    def hand(self, lane: Lane, waiting: Waiting) -> Run | None:
+        """Note that the run is handed over; None when it is not waiting any more."""
         self._drop_pending(lane, waiting)
         run = self.runs.get(waiting.run_id)
         if run is None or run.state is None or run.state.queued_seq != waiting.queued_seq:
             return None
         self.handed[waiting.run_id] = Handed(lane, waiting.queued_seq, time.monotonic())
         self.unanswered[lane] = self.unanswered.get(lane, 0) + 1
-        return run.state
+        return run
+
+    def hand_ahead(self, run_id: str, lane: Lane, queued_id: str) -> None:
+        """Note that the run is handed over, with the `run.queued` that will say that it is queued."""
+        self.ahead[run_id] = Ahead(lane, queued_id)
+        self.unanswered[lane] = self.unanswered.get(lane, 0) + 1
+
+    def drop_ahead(self, run_id: str) -> None:
+        """That `run.queued` was not stored, as far as is known: the hand-over is worth nothing."""
+        if run_id in self.ahead:
+            _decrease(self.unanswered, self.ahead.pop(run_id).lane)
 
     def handed_of(self, flow_id: str) -> int:
         """How many of the flow's runs are handed over and not claimed."""
         return sum(count for lane, count in self.unanswered.items() if lane[1] == flow_id)
 
-    def take_back(self, run_id: str, queued_seq: int) -> None:
+    def take_back(self, run_id: str, queued_id: str) -> None:
         """The hand-over did not get onto the bus: the run waits again."""
-        handed = self.handed.get(run_id)
-        if handed is not None and handed.queued_seq == queued_seq:
+        run = self.runs.get(run_id)
+        if run_id in self.handed and run is not None and run.queued_id == queued_id:
             self._answered(run_id)
-            life = self.runs[run_id].state
-            assert life is not None
-            self._wait(life)
+            assert run.state is not None
+            self._wait(run.state)
+        elif run_id in self.ahead and self.ahead[run_id].queued_id == queued_id:
+            self.drop_ahead(run_id)
 
     def moved(self, run: Run, before: RunLife | None) -> None:
         after = run.state
@@ -121,9 +143,19 @@ class Board:
             self.runs.pop(run.id, None)
         else:
             self.runs[run.id] = run
+            self._arrive(run, after)
             self._note(after)
+        if after.state is not RunState.SCHEDULED:
+            self.drop_ahead(run.id)
         if self._is_open:
             self._changed(run, before)
+
+    def _arrive(self, run: Run, life: RunLife) -> None:
+        """Its `run.queued` is there, and the hand-over that was sent with it counts."""
+        ahead = self.ahead.get(run.id)
+        if ahead is not None and life.state is RunState.PENDING and ahead.queued_id == run.queued_id:
+            del self.ahead[run.id]
+            self.handed[run.id] = Handed(ahead.lane, life.queued_seq, time.monotonic())
 
     def _note(self, life: RunLife) -> None:
         self.flows.setdefault(life.flow_id, set()).add(life.id)
@@ -139,7 +171,7 @@ class Board:
             self.held.setdefault(life.client_id, set()).add(life.id)
             if life.origin != "child":
                 self.slots_taken[life.client_id] = self.slots_taken.get(life.client_id, 0) + 1
-        if life.state is RunState.PENDING and life.queued_seq == life.last_seq:
+        if life.state is RunState.PENDING and life.queued_seq == life.last_seq and life.id not in self.handed:
             self._wait(life)
 
     def _forget(self, life: RunLife) -> None:

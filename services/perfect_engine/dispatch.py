@@ -4,15 +4,17 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from perfect_bus.outbox import Ack
 from perfect_engine import placement
 from perfect_engine import run as rules
-from perfect_engine.board import Board, lane_of
+from perfect_engine.board import Board, lane_of, waiting_of
 from perfect_engine.placement import DeploymentRoom, Lane, Worker
 from perfect_runtime.service import Context
 from perfect_schemas import subjects
 from perfect_schemas.codec import encode
-from perfect_schemas.commands import Presence
+from perfect_schemas.commands import HandOver, Presence
 from perfect_schemas.errors import BusUnavailable
 from perfect_schemas.folds.run import RunLife
 
@@ -96,26 +98,45 @@ class Dispatch:
         for lane, waiting in admitted:
             self._turn += 1
             self._served[lane] = self._turn
-            life = board.hand(lane, waiting)
-            if life is not None:
-                self._publish(life)
-        if board.handed and self._recheck is None:
-            self._recheck = asyncio.get_running_loop().call_later(AGAIN_S, self._check_handed)
+            run = board.hand(lane, waiting)
+            if run is not None and run.state is not None:
+                self._publish(run.state, run.queued_id, rules.hand_over(run.state))
+        self._watch()
 
-    def _publish(self, life: RunLife) -> None:
+    def ahead(self, life: RunLife, queued_id: str) -> bool:
+        """Hand over a run whose `run.queued` has just been put into the outbox, if it would go at once: nobody waits
+        before it, and a worker has room. life: as it will be then. Returns whether it is done.
+        """
+        board = self._board
+        if self._ended or board.pending or life.deployment is not None:
+            return False
+        lane, waiting = lane_of(life), waiting_of(life)
+        if not placement.admit(
+            {lane: [waiting]}, self.workers(), board.unanswered, self._served, self._left()
+        ):
+            return False
+        self._turn += 1
+        self._served[lane] = self._turn
+        board.hand_ahead(life.id, lane, queued_id)
+        self._publish(life, queued_id, msgspec.structs.replace(rules.hand_over(life), queued_id=queued_id))
+        self._watch()
+        return True
+
+    def _publish(self, life: RunLife, queued_id: str, hand_over: HandOver) -> None:
         def done(answer: Ack | BusUnavailable) -> None:
             if self._ended or (isinstance(answer, Ack) and answer.error is None):
                 return
             self._log.error("hand-over refused", run=life.id, error=str(answer))
-            self._board.take_back(life.id, life.queued_seq)
+            self._board.take_back(life.id, queued_id)
             asyncio.get_running_loop().call_later(REFUSED_S, self.soon)
 
         self._bus.outbox.put(
-            subjects.work(life.queue, life.flow_id),
-            encode(rules.hand_over(life)),
-            f"{life.id}:{life.queued_seq}",
-            done=done,
+            subjects.work(life.queue, life.flow_id), encode(hand_over), f"{life.id}:{queued_id}", done=done
         )
+
+    def _watch(self) -> None:
+        if self._recheck is None and (self._board.handed or self._board.ahead):
+            self._recheck = asyncio.get_running_loop().call_later(AGAIN_S, self._check_handed)
 
     def _check_handed(self) -> None:
         """A hand-over that nobody takes for long although somebody has room was lost."""
@@ -126,5 +147,4 @@ class Dispatch:
             if handed.since <= before and any(worker.serves(handed.lane) for worker in free):
                 self._log.warning("hand-over was not taken, queued again", run=run_id)
                 self._queue_again(run_id, handed.queued_seq)
-        if self._board.handed:
-            self._recheck = asyncio.get_running_loop().call_later(AGAIN_S, self._check_handed)
+        self._watch()

@@ -1,4 +1,4 @@
-"""The ASGI application: Litestar for routing and errors, our own outermost layer around it, nothing in between.
+"""The ASGI application: Litestar for routing and errors, and around it our own layers: `Outermost`, and `Short` for triggers.
 
 Every middleware costs more than the server itself, so there is none: what must hold everywhere is in `Outermost`.
 """
@@ -49,6 +49,7 @@ from perfect_gateway.pages import statistics as statistics_pages
 from perfect_gateway.pages import steering as steering_pages
 from perfect_gateway.pages.page import error_page
 from perfect_gateway.parts import Parts
+from perfect_gateway.short import Short
 from perfect_schemas.streams import MAX_PAYLOAD_BYTES
 
 MOST_BODY_BYTES = (
@@ -125,4 +126,4 @@ def create_app(parts: Parts, *, host: str = "127.0.0.1") -> Outermost:
         request_max_body_size=MOST_BODY_BYTES,
     )
     names = {*LOOPBACK_NAMES, f"[{host}]" if ":" in host else host}
-    return Outermost(app, names=names, most_bytes=MOST_BODY_BYTES)
+    return Outermost(Short(app, parts), names=names, most_bytes=MOST_BODY_BYTES)

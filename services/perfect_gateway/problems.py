@@ -69,23 +69,28 @@ def wants_page(request: Request[Any, Any, Any]) -> bool:
     )
 
 
+def said(error: Exception, *, method: str, path: str) -> tuple[Problem, dict[str, str]]:
+    """The problem, logged if it is ours, and the headers of its answer."""
+    problem = problem_of(error, method=method, path=path)
+    if problem.status >= 500:
+        log.error(
+            "request failed",
+            method=method,
+            path=path,
+            error=f"{type(error).__name__}: {error}",
+            exc_info=None if isinstance(error, PerfectError) else error,
+        )
+    headers = dict(getattr(error, "headers", None) or {})
+    if problem.status in (429, 503):
+        headers["retry-after"] = "1"
+    return problem, headers
+
+
 def handler(error_page: ErrorPage) -> Callable[[Request[Any, Any, Any], Exception], Response[Any]]:
     """The exception handler of the app. `error_page(status, title, detail)` renders the HTML one."""
 
     def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-        method, path = request.method, request.scope["path"]
-        problem = problem_of(error, method=method, path=path)
-        if problem.status >= 500:
-            log.error(
-                "request failed",
-                method=method,
-                path=path,
-                error=f"{type(error).__name__}: {error}",
-                exc_info=None if isinstance(error, PerfectError) else error,
-            )
-        headers = dict(getattr(error, "headers", None) or {})
-        if problem.status in (429, 503):
-            headers["retry-after"] = "1"
+        problem, headers = said(error, method=request.method, path=request.scope["path"])
         if wants_page(request):
             try:
                 page = error_page(problem.status, problem.title, problem.detail)

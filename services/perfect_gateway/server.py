@@ -19,7 +19,7 @@ from granian.server.embed import Server
 
 from perfect_schemas.errors import Conflicting, Failed, InvalidInput
 
-START_S = 5.0
+START_S = 30.0
 STOP_S = 1.0
 BACKLOG = 1024
 MOST_REQUESTS = 8192  # at once, open streams included

@@ -17,6 +17,7 @@ from perfect_gateway.live.wholes import Whole
 from perfect_gateway.outermost import Outermost
 from perfect_gateway.parts import Parts
 from perfect_gateway.server import HttpServer
+from perfect_runtime.importing import uncollected
 from perfect_runtime.service import Context, Service
 
 COMPILE_PAUSE_S = 0.01  # between two templates, for those who ask for something meanwhile
@@ -65,7 +66,8 @@ class GatewayService(Service):
         """Raises InvalidInput for an address that is not loopback, Conflicting when the port is taken."""
         await self.hub.lag.start(self.bus)
         await self.hub.wholes.start(self.bus)
-        self._app = create_app(self._parts, host=self.settings.host)
+        with uncollected():
+            self._app = create_app(self._parts, host=self.settings.host)
         self._server = HttpServer(self._app, self.settings.host, self.settings.port)
         self._serving = self.context.spawn(self._serve(self._server), "http server")
         await self._server.listening()

@@ -6,6 +6,7 @@ is full the callbacks wait, and with them the server (flow control).
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import deque
 from datetime import datetime
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfect_projector.batch import Message
+from perfect_projector.under_way import UnderWay
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -62,6 +64,7 @@ class Journal:
         self._room.set()
         self._unread: dict[str, int] = dict.fromkeys(STREAMS, 0)
         self._subscriptions: list[Any] = []
+        self._under_way = UnderWay()
         self.repeated = 0
 
     async def follow(self, *streams: str) -> None:
@@ -93,7 +96,7 @@ class Journal:
             waiting.append(Message(stream, seq, msg.subject, msg.data, int(stored)))
             self._count += 1
             self._bytes += len(msg.data)
-            if self._count >= self._limit:
+            if self._under_way.note(msg.subject, msg.data) or self._count >= self._limit:
                 self._enough.set()
             while self._count >= MAX_MESSAGES or self._bytes >= MAX_BYTES:
                 self._room.clear()
@@ -112,22 +115,26 @@ class Journal:
         age = max(time.time_ns() - min(heads), 0) // 1_000_000 if heads else 0
         return self._count + sum(self._unread.values()), age
 
-    async def take(self, limit: int, gather_s: float, quiet_s: float) -> list[Message]:
+    async def take(
+        self, limit: int, gather_s: float, quiet_s: float, settled_s: float = math.inf
+    ) -> list[Message]:
         """The next messages: those that came within `gather_s` of the first, or sooner when `limit` are there, or when
-        nothing came for `quiet_s`. The first may have come long before the call, while the last batch was being written.
+        nothing came for `quiet_s`, or for `settled_s` while no run goes on. The first may have come long before the call,
+        while the last batch was being written.
 
         Behind, five times the limit are taken of each stream at once. Never empty.
         """
         self._limit = limit
         await self._some.wait()
-        self._enough.clear()
         seen = 0
         while (
             seen < self._count < limit and (left_s := self._waiting_since + gather_s - time.monotonic()) > 0
         ):
             seen = self._count
+            self._enough.clear()
+            pause_s = quiet_s if self._under_way else min(quiet_s, settled_s)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._enough.wait(), min(left_s, quiet_s))
+                await asyncio.wait_for(self._enough.wait(), min(left_s, pause_s))
         most = limit * BEHIND_FACTOR if self._count > limit else limit
         taken: list[Message] = []
         size = 0

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from perfect_bus import Conflict, Guard, append
+from perfect_bus.cancelling import cancelled
 from perfect_bus.purging import purge, subjects_on
 from perfect_projector.batch import Row
 from perfect_projector.duck import Duck
@@ -77,8 +78,7 @@ class Purger:
             self._soon.cancel()
         await self._answers.stop()
         if self._work is not None:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
+            await cancelled(self._work)
         await asyncio.to_thread(self._reader.shutdown)
         if self._cursor is not None:
             self._cursor.close()

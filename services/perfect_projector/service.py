@@ -10,6 +10,7 @@ from typing import ClassVar
 import duckdb
 import msgspec
 
+from perfect_bus.cancelling import cancelled
 from perfect_bus.purging import missing
 from perfect_projector import condition
 from perfect_projector.continuity import FILE, compare
@@ -123,8 +124,7 @@ class ProjectorService(Service):
         if self._loop is not None:
             self._loop.quiet()
         for task in self._work:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await cancelled(task)
         if self._retention is not None:
             await asyncio.to_thread(self._retention.close)
         while self._stops:

@@ -31,8 +31,12 @@ from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.streams import DUPLICATE_WINDOW_S
 
 BUSY_S = 0.25  # a commit that ended so shortly ago says that more is to come
-MAX_GATHER_S = 0.08
+MAX_GATHER_S = 0.16
+GATHER_FACTOR = 8  # of a commit's time, while commits follow each other
 QUIET_S = 0.01  # when nothing came for so long, a burst is over
+BUSY_QUIET_S = 0.02  # the same while commits follow each other and runs go on: more is to come
+SETTLED_S = 0.003  # the same when no run goes on any more: somebody may be waiting for the last one
+SETTLED_FACTOR = 4  # … unless the last commit ended less than so many times its own time ago
 
 T = TypeVar("T")
 
@@ -139,7 +143,7 @@ class WriteLoop:
         await self._commit(*await self._next(journal))
 
     async def _next(self, journal: Journal) -> tuple[list[Message], Draft]:
-        messages = await journal.take(self._settings.batch_events, self._gather_s(), QUIET_S)
+        messages = await journal.take(self._settings.batch_events, *self._gathering_s())
         await self._open.wait()
         self._under_way[messages[0][:2]] = len(messages), min(message.stored_ns for message in messages)
         try:
@@ -147,14 +151,18 @@ class WriteLoop:
         except duckdb.FatalException as error:
             raise _given_up(error) from error
 
-    def _gather_s(self) -> float:
-        """A commit costs some ten milliseconds however small it is: while they follow each other, gather for at least
-        four times as long as the last one took.
+    def _gathering_s(self) -> tuple[float, float, float]:
+        """For how long `take` gathers at most, and at most in silence: while a run goes on, and while none does.
+
+        A commit costs more than ten milliseconds of a processor however small it is: while they follow each other, they
+        are made larger.
         """
         gather_s = self._settings.batch_ms / 1000
-        if time.monotonic() - self._committed_at > BUSY_S:
-            return gather_s
-        return max(gather_s, min(4 * self.figures.commit_s, MAX_GATHER_S))
+        since_s, commit_s = time.monotonic() - self._committed_at, self.figures.commit_s
+        if since_s > BUSY_S:
+            return gather_s, QUIET_S, SETTLED_S
+        gather_s = max(gather_s, min(GATHER_FACTOR * commit_s, MAX_GATHER_S))
+        return gather_s, BUSY_QUIET_S, SETTLED_S if since_s > SETTLED_FACTOR * commit_s else QUIET_S
 
     def _fold(self, messages: list[Message]) -> Draft:
         """In the folder's thread."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from perfect_bus.forked import Forked
 from perfect_runtime.parent_death import die_with_parent
 
 
@@ -42,7 +43,7 @@ def spawn(
     )
 
 
-async def exited(process: subprocess.Popen[bytes]) -> int:
+async def exited(process: subprocess.Popen[bytes] | Forked) -> int:
     """Wait for the end of a child without polling. Returns its exit code (-n: signal n)."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[int] = loop.create_future()
@@ -60,7 +61,7 @@ async def exited(process: subprocess.Popen[bytes]) -> int:
     return await done
 
 
-def end(process: subprocess.Popen[bytes], grace_s: float) -> int:
+def end(process: subprocess.Popen[bytes] | Forked, grace_s: float) -> int:
     """SIGTERM, then SIGKILL after `grace_s`. Blocks. Returns the exit code."""
     if process.poll() is None:
         process.terminate()

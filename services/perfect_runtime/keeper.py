@@ -12,6 +12,7 @@ import msgspec
 
 from perfect_bus.settings import ORIGIN, Settings
 from perfect_runtime import child
+from perfect_runtime.forked import ForkedServices
 
 FIRST_PAUSE_S = 0.1
 LAST_PAUSE_S = 5.0
@@ -23,7 +24,8 @@ class Keeper:
     """`spawn()`, then `keep()` as a task until `end()`.
 
     deaths: how often it ended by itself. last_code: its last exit code (-n: signal n). show_logs: it writes to this
-    process's stderr instead of its file in `logs/`. origin: where each setting came from, for those who show it.
+    process's stderr instead of its file in `logs/`. origin: where each setting came from, for those who show it. forked: what is to be its first
+    process.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Keeper:
         notice: Callable[[str], None],
         show_logs: bool,
         origin: Mapping[str, str] | None = None,
+        forked: ForkedServices | None = None,
     ) -> None:
         self.names = tuple(names)
         self.label = "+".join(names)
@@ -44,7 +47,8 @@ class Keeper:
         self._notice = notice
         self._show_logs = show_logs
         self._ending = False
-        self._process: subprocess.Popen[bytes] | None = None
+        self._forked = forked
+        self._process: subprocess.Popen[bytes] | ForkedServices | None = None
 
     @property
     def pid(self) -> int | None:
@@ -60,6 +64,12 @@ class Keeper:
         environment = {**os.environ, **self._settings.environment()}
         if self._origin:
             environment[ORIGIN] = msgspec.json.encode(self._origin).decode()
+        forked, self._forked = self._forked, None
+        if forked is not None:
+            log = None if self._show_logs else log_file(self._settings.data_dir, self.label)
+            forked.begin(environment, log)
+            self._process = forked
+            return
         if self._show_logs:
             self._process = child.spawn(command, env=environment)
             return
@@ -85,8 +95,9 @@ class Keeper:
     async def end(self, grace_s: float) -> None:
         """SIGTERM, SIGKILL after `grace_s`."""
         self._ending = True
-        if self._process is not None:
-            await asyncio.to_thread(child.end, self._process, grace_s)
+        for process in (self._forked, self._process):
+            if process is not None:
+                await asyncio.to_thread(child.end, process, grace_s)
 
 
 def next_pause(last: float, lived_s: float) -> float:

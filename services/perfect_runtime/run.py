@@ -10,8 +10,10 @@ from importlib.metadata import entry_points
 import structlog
 
 from perfect_bus import Bus
+from perfect_bus.cancelling import cancelled
 from perfect_bus.settings import Settings, find_connection
 from perfect_runtime.errors import CannotStart
+from perfect_runtime.importing import uncollected
 from perfect_runtime.logging import set_up
 from perfect_runtime.service import Context, Service
 from perfect_runtime.streams import ensure_streams
@@ -32,7 +34,8 @@ def load_services(names: Sequence[str]) -> list[type[Service]]:
             raise InvalidInput(
                 f"there is no service {name!r}; there are: {', '.join(sorted(known)) or 'none installed'}"
             )
-    return [known[name].load() for name in names]
+    with uncollected():
+        return [known[name].load() for name in names]
 
 
 def run_services(names: Sequence[str], settings: Settings) -> int:
@@ -43,6 +46,7 @@ def run_services(names: Sequence[str], settings: Settings) -> int:
     except InvalidInput as error:
         log.error(error.detail)  # noqa: TRY400  # said for people: no traceback
         return WRONG_USAGE
+    gc.freeze()  # what was imported stays: nobody need look through it for garbage
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_run(services, settings, log))
 
@@ -133,5 +137,4 @@ async def _until(stopping: asyncio.Event, context: Context, work) -> bool:  # no
     finally:
         stop.cancel()
         if not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await cancelled(task)

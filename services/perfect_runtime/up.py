@@ -17,6 +17,7 @@ from perfect_bus import Bus
 from perfect_bus.bus import Connection
 from perfect_bus.settings import Settings
 from perfect_runtime.errors import CannotStart
+from perfect_runtime.forked import ForkedServices
 from perfect_runtime.keeper import Keeper, describe, next_pause
 from perfect_runtime.lock import DataDirLock
 from perfect_runtime.natsd import NatsServer, is_free, last_lines, make_private
@@ -25,7 +26,8 @@ from perfect_schemas import subjects
 from perfect_schemas.commands import Health
 from perfect_schemas.errors import InvalidInput, PerfectError, ServiceUnavailable
 
-GROUPS: tuple[tuple[str, ...], ...] = (("projector",), ("gateway",), ("registry", "engine", "launcher"))
+GROUPS: tuple[tuple[str, ...], ...] = (("gateway",), ("projector",), ("registry", "engine", "launcher"))
+"""What imports most begins first."""
 STOP_S = 3.0
 READY_S = 30.0
 DEATHS_BEFORE_READY = 3
@@ -35,7 +37,8 @@ class System:
     """`await start()`, `await wait_ready()`, `await stop()`, or `async with System(settings)`, which does all three.
 
     groups: which services share a process. notice: hears of what dies and comes back. show_logs: the services write
-    to this process's own stderr instead of `logs/` in the data folder. origin: where each setting came from.
+    to this process's own stderr instead of `logs/` in the data folder. origin: where each setting came from. forked: processes of
+    groups that wait to begin, from `forked.fork_services`.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class System:
         notice: Callable[[str], None] = lambda _: None,
         show_logs: bool = False,
         origin: Mapping[str, str] | None = None,
+        forked: Mapping[tuple[str, ...], ForkedServices] | None = None,
     ) -> None:
         self.settings = msgspec.structs.replace(
             settings, data_dir=settings.data_dir.absolute(), workflows_dir=settings.workflows_dir.absolute()
@@ -53,7 +57,14 @@ class System:
         origin = origin if origin is not None else _said(settings)
         self.nats: NatsServer | None = None if settings.nats_url else NatsServer(self.settings)
         self.children = [
-            Keeper(names, self.settings, notice=self._lost, show_logs=show_logs, origin=origin)
+            Keeper(
+                names,
+                self.settings,
+                notice=self._lost,
+                show_logs=show_logs,
+                origin=origin,
+                forked=(forked or {}).get(tuple(names)),
+            )
             for names in groups
         ]
         self.url = f"http://{_in_url(settings.host)}:{settings.port}"

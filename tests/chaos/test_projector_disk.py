@@ -95,7 +95,7 @@ async def test_it_stops_before_the_disk_is_full_and_goes_on_when_there_is_room(
         ballast = leave_free(disk, 20)
         say_runs(bus, world, 10)
         await bus.outbox.flush()
-        found = await eventually(lambda: is_degraded(bus), timeout_s=20)
+        found = await eventually(lambda: is_degraded(bus))
         assert "20 MB free, 64 MB have to stay free" in found.detail
         assert found.lag > 0
 
@@ -127,7 +127,7 @@ async def test_it_does_not_open_its_file_before_there_is_room(
     projector = Projector(settings)
     try:
         await projector.start()
-        found = await eventually(lambda: is_degraded(bus), timeout_s=20)
+        found = await eventually(lambda: is_degraded(bus))
         assert "20 MB free, 64 MB have to stay free" in found.detail
         assert not (disk / FILE).exists()
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=30) as client:
@@ -145,7 +145,7 @@ async def test_it_does_not_open_its_file_before_there_is_room(
         await query(bus)
         ballast = leave_free(disk, 20)
         await said.complete(await said.start())
-        await eventually(lambda: is_degraded(bus), timeout_s=20)
+        await eventually(lambda: is_degraded(bus))
         await query(bus)  # nothing was committed since: that snapshot is as good as a new one
         for snapshot in (disk / "snapshots").iterdir():
             snapshot.unlink()

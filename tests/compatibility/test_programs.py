@@ -81,7 +81,7 @@ async def ran(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ran]:
     """One system for all, one process for all but the scripts."""
     folder = tmp_path_factory.mktemp("programs")
     settings = Settings(
-        data_dir=folder / "data", lease_s=2.0, presence_every_s=0.5, cancel_grace_s=1.0, purge_after_s=0
+        data_dir=folder / "data", lease_s=3.0, presence_every_s=0.5, cancel_grace_s=2.0, purge_after_s=0
     )
     for name in PROGRAMS:
         migrated.migrate(name, folder)

@@ -61,3 +61,42 @@ def test_every_workload_is_done_and_said(tmp_path: Path) -> None:
     )
     rows = [line.split(" | ") for line in page.read_text().splitlines() if line.startswith("| W")]
     assert [cells[1] for cells in rows] == [name for names in FIGURES.values() for name in names]
+
+
+def test_the_page_says_where_a_peer_is_ahead_and_where_it_did_less(tmp_path: Path) -> None:
+    row = {"unit": "s", "perfect_each": [1.0, 3.0], "peer_each": [], "why": None}
+    quick = row | {"workload": "W1", "figure": "sequential_shown_s", "label": "1,000 sequential tasks"}
+    late = row | {"workload": "W3", "figure": "first_line_p50_ms", "label": "trigger to first line"}
+    at = {"at": "2026-01-01T00:00:00+00:00", "versions": {"one": "1.0"}, "notes": ["a note"]}
+    host = {"cores": 2, "model": "m", "memory_gib": 8, "disk": "d", "system": "s", "python": "3", "load": 0}
+    peer = {
+        "peer": "Restate",
+        "sizes": {"first_line": 50},
+        "peer_sizes": {"first_line": 20},
+        "rows": [
+            quick | {"perfect": 2.0, "perfect_strict": 8.0, "peer": 6.0, "ahead": 3.0, "ahead_strict": 0.75},
+            late | {"perfect": 2.0, "perfect_strict": None, "peer": 1.0, "ahead": 0.5, "ahead_strict": None},
+        ],
+    }
+    floor = {"floor": 0.5, "floor_is": "as many publishes, one after the other"}
+    figure = {"name": "time", "unit": "s", "value": 2.0, "goal": 1.0} | floor
+    own = {"failed": {}, "workloads": [{"id": "W1", "done": "tasks", "figures": [figure]}]}
+    files = []
+    for name, result in (
+        ("own", own),
+        ("peer", peer),
+        ("none", {"peer": "Prefect", "not_measured": "no pip"}),
+    ):
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(json.dumps({"rows": []} | at | {"machine": host} | result))
+    page = tmp_path / "benchmarks.md"
+    command = [sys.executable, BENCHMARKS / "page.py", *files, "--to", page]
+    subprocess.run(command, timeout=PATIENCE_S, check=True)
+    text = page.read_text()
+    assert "| W1 | 1,000 sequential tasks, s | 2 | 8 | 6 (3 ×, strict 0.75 × ✗) |" in text
+    assert "| W3 | trigger to first line, s | 2 | – | 1† (0.5 × ✗) |" in text
+    assert "ahead in 1 of 2 comparisons" in text
+    assert "† Restate: W3 with 20 triggers instead of 50" in text
+    assert "| W1: tasks | time | ≤ 1 s | 2 s ✗ |  | 0.5 s |" in text
+    assert "| W1, time | 2 s | 0.5 s | 4 × | as many publishes, one after the other |" in text
+    assert "Not measured: no pip" in text

@@ -21,7 +21,7 @@ async def ended_with_everything(process: asyncio.subprocess.Process, below: list
     try:
         async with asyncio.timeout(5):
             output, _ = await process.communicate()
-            await eventually(lambda: not alive(below), timeout_s=5)
+            await eventually(lambda: not alive(below))
     except (TimeoutError, AssertionError):
         left = alive([process.pid, *below])
         kill_all([process.pid, *below])

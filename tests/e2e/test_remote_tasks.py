@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +15,13 @@ from running import running
 from worker_process import Eyes, Workers
 
 from perfect_bus import Bus
-from perfect_bus.bus import Connection
 from perfect_bus.settings import Settings
-from perfect_engine.service import EngineService
-from perfect_registry.service import RegistryService
 from perfect_runtime.verify import verify
 from perfect_schemas import subjects
 from perfect_schemas.events import RunCompleted, TaskCompleted, TaskQueued, TaskStarted
 from perfect_schemas.folds.history import History
 
 FLOWS = Path(__file__).parent.parent / "flows" / "remote.py"
-
-
-@pytest.fixture
-def workers(connection: Connection, settings: Settings, tmp_path: Path) -> Iterator[Workers]:
-    made = Workers(connection, settings, tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-async def eyes(bus: Bus, start_service, workers: Workers) -> AsyncIterator[Eyes]:
-    await start_service(RegistryService)
-    await start_service(EngineService)
-    return Eyes(bus, workers)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "trace")
 
 
 @pytest.fixture

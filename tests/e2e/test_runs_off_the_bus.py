@@ -44,7 +44,7 @@ async def until_nothing_is_left(system: Running) -> None:
     async def is_empty() -> bool:
         return not await subjects_on(system.bus, "EVENTS", "perfect.evt.*.*")
 
-    await eventually(is_empty, timeout_s=20, every_s=0.1)
+    await eventually(is_empty, every_s=0.1)
 
 
 async def ended_again(site: Site, run_id: str) -> dict[str, Any]:

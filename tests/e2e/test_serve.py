@@ -74,9 +74,7 @@ class Served:
             )
 
     async def until_says(self, text: str) -> None:
-        await eventually(
-            lambda: text in self.log.read_text() or self.process.poll() is not None, timeout_s=30
-        )
+        await eventually(lambda: text in self.log.read_text() or self.process.poll() is not None)
         assert text in self.log.read_text(), self.log.read_text()
 
     async def end(self, number: int = signal.SIGINT) -> int:
@@ -153,7 +151,7 @@ async def test_http_and_pages_know_deployments_and_versions(system: Running, ser
             found = (await http.get(path)).json()
             return found["run"]["b"] is not None and found["run"]["delta_ms"] == 0
 
-        await eventually(is_measured, timeout_s=10)
+        await eventually(is_measured)
         page = await http.get("/flows/etl")
         assert page.status_code == 200
         assert "perfect trigger &#39;etl/nightly&#39;" in page.text
@@ -193,14 +191,14 @@ async def test_schedules_go_on_until_the_last_one_leaves(system: Running, servin
     async def are_there() -> int:
         return sum("etl/nightly" in one.deployments for one in await present(system.bus)) == 2
 
-    await eventually(are_there, timeout_s=30)
+    await eventually(are_there)
     assert await first.end() == 0
     assert "the schedules of etl/nightly go on" in first.log.read_text()
     assert [one.paused for one in await schedules(system)] == [False]
     assert await second.end() == 0
     assert [one.paused for one in await schedules(system)] == [True]
     both = [serving(call), serving(call)]
-    await eventually(are_there, timeout_s=30)
+    await eventually(are_there)
     assert [one.paused for one in await schedules(system)] == [False]
     assert await asyncio.gather(*(one.end() for one in both)) == [0, 0]
     assert [one.paused for one in await schedules(system)] == [True]
@@ -231,7 +229,7 @@ async def test_deployments_on_the_command_line(system: Running, serving: Any) ->
         found = await said("ls", "--json")
         return found.startswith("[") and [len(one["served_by"]) for one in json.loads(found)] == [1, 1]
 
-    await eventually(are_known, timeout_s=20)
+    await eventually(are_known)
     assert (await said("ls", "-q")).splitlines() == ["etl/My Nightly", "report/weekly"]
     listed = (await said("ls", "--flow", "etl")).splitlines()
     assert listed[0].split() == ["DEPLOYMENT", "STATE", "WHEN", "NEXT", "SERVED", "BY"]
@@ -252,7 +250,7 @@ async def test_deployments_on_the_command_line(system: Running, serving: Any) ->
     async def is_gone() -> bool:
         return "there is no deployment 'report/weekly'" in await said("show", "report/weekly")
 
-    await eventually(is_gone, timeout_s=20)
+    await eventually(is_gone)
 
 
 async def test_a_schedule_starts_runs_of_its_deployment(system: Running, serving: Any) -> None:
@@ -264,7 +262,7 @@ async def test_a_schedule_starts_runs_of_its_deployment(system: Running, serving
     async def ran() -> bool:
         return any(one.last_run_id for one in await schedules(system))
 
-    await eventually(ran, timeout_s=20)
+    await eventually(ran)
     [one] = await schedules(system)
     life = (await system.until_final(one.last_run_id or "")).run
     assert life is not None

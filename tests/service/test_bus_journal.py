@@ -139,7 +139,7 @@ def test_a_commit_waits_for_the_server_to_come_back(run: Run, nats_server) -> No
     threading.Thread(target=work, daemon=True).start()
     assert not done.wait(0.5)
     nats_server.start()
-    assert done.wait(15)
+    assert done.wait(60)
     assert [event.type for event in run.task_events()] == ["task.completed", "task.started", "task.completed"]
     assert run.run_events()[-1] == "run.completed"
 
@@ -162,7 +162,7 @@ def test_ten_thousand_lines_arrive_in_order(run: Run) -> None:
 
 def test_lines_leave_without_a_full_batch(run: Run) -> None:
     run.journal.log(line("alone"))
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while run.lines() != ["alone"]:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -1,27 +1,18 @@
 """Cached tasks and transactions with real workers, engine and nats-server: across runs, and across kills."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from worker_process import Eyes, Workers
 
 from perfect_bus import Bus
-from perfect_bus.bus import Connection
-from perfect_bus.settings import Settings
 from perfect_engine.service import EngineService
 from perfect_registry.service import RegistryService
 from perfect_schemas import subjects
 from perfect_sdk.caching.cache_bucket import STREAM
 
 FLOWS = Path(__file__).parent.parent / "flows" / "cached.py"
-
-
-@pytest.fixture
-def workers(connection: Connection, settings: Settings, tmp_path: Path) -> Iterator[Workers]:
-    made = Workers(connection, settings, tmp_path)
-    yield made
-    made.stop()
 
 
 @pytest.fixture

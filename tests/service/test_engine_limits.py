@@ -1,10 +1,10 @@
 """Named limits on a real nats-server: who is in, who waits, who comes in next; with the engine killed in between."""
 
 import asyncio
-import time
 
 import msgspec
 import pytest
+from engine_asked import end, waiting
 from eventually import eventually
 from fake_worker import Worker, register, trigger, until
 
@@ -24,12 +24,12 @@ from perfect_schemas.commands import (
     ShowLimits,
 )
 from perfect_schemas.errors import Conflicting, InvalidInput, NotFound
-from perfect_schemas.queries import Integrity, IntegrityReport, RunDetail
+from perfect_schemas.queries import Integrity, IntegrityReport
 
 
 @pytest.fixture
 def settings(settings):
-    return msgspec.structs.replace(settings, lease_s=1.0, cancel_grace_s=0.1)
+    return msgspec.structs.replace(settings, lease_s=2.0, cancel_grace_s=0.1)
 
 
 @pytest.fixture
@@ -48,14 +48,8 @@ async def worker(bus, engine):
     return await Worker(bus, "etl", slots=10, lease_s=60).connect()
 
 
-async def end(service):
-    await service.context.cancel_spawned()
-    await service.stop()
-    await service.bus.nc.close()
-
-
 async def ask(bus, verb, command):
-    return await bus.ask(subjects.command("engine", verb), command, try_s=10)
+    return await bus.ask(subjects.command("engine", verb), command, timeout_s=60, try_s=30)
 
 
 async def set_limit(bus, name, slots):
@@ -73,13 +67,21 @@ async def release(bus, claimed, *names, key="body"):
     await ask(bus, "release", ReleaseSlots(names=list(names), holder=holder))
 
 
+async def asking(bus, claimed, name, wait_s=20):
+    """Asks for a slot, and is known to wait for it. The answer is still to come."""
+    answer = asyncio.create_task(acquire(bus, claimed, name, wait_s=wait_s))
+
+    async def is_waiting():
+        shown = (await limits(bus))[name].waiting
+        return any(slot.holder.run_id == claimed.run_id for slot in shown)
+
+    await eventually(is_waiting)
+    return answer
+
+
 async def limits(bus):
     shown = msgspec.json.decode((await ask(bus, "limits", ShowLimits())).value, type=list[LimitView])
     return {limit.name: limit for limit in shown}
-
-
-async def waiting(bus, run_id):
-    return msgspec.json.decode((await bus.ask(subjects.query("waiting"), RunDetail(run_id=run_id))).value)
 
 
 async def started(bus, worker, count=1, **command):
@@ -101,12 +103,11 @@ async def test_a_release_lets_the_next_one_in_at_once(bus, worker):
     assert [slot.holder.run_id for slot in shown.holders] == [one.run_id]
     assert [slot.holder.run_id for slot in shown.waiting] == [two.run_id]
     assert shown.holders[0].flow_name == "etl"
-    asking = asyncio.create_task(acquire(bus, two, "db", wait_s=5))
-    await asyncio.sleep(0.1)
-    began = time.monotonic()
+    answer = await asking(bus, two, "db")
+    began = asyncio.get_running_loop().time()
     await release(bus, one, "db")
-    assert (await asking).granted
-    assert time.monotonic() - began < 0.5
+    assert (await answer).granted
+    assert asyncio.get_running_loop().time() - began < 15  # not when it has waited long enough
     await release(bus, one, "db")  # nothing is held: nothing happens
 
 
@@ -126,7 +127,7 @@ async def test_all_names_together_or_none(bus, worker):
     assert (await limits(bus))["a"].holders == []
     assert "waits for its turn at 'a': 1 before it" in (await acquire(bus, three, "a")).waiting_for
     await release(bus, one, "b")
-    assert (await acquire(bus, two, "a", "b", wait_s=3)).granted
+    assert (await acquire(bus, two, "a", "b", wait_s=20)).granted
     assert not (await acquire(bus, three, "a")).granted
 
 
@@ -138,15 +139,14 @@ async def test_in_order_and_by_priority(bus, worker):
     [high] = await started(bus, worker, priority=5)
     order = []
 
-    async def one(claimed):
-        assert (await acquire(bus, claimed, "db", wait_s=10)).granted
+    async def one(claimed, answer):
+        assert (await answer).granted
         order.append(claimed.run_id)
         await release(bus, claimed, "db")
 
     tasks = []
     for claimed in [*low, high]:
-        tasks.append(asyncio.create_task(one(claimed)))
-        await asyncio.sleep(0.05)
+        tasks.append(asyncio.create_task(one(claimed, await asking(bus, claimed, "db"))))
     await release(bus, holder, "db")
     await asyncio.gather(*tasks)
     assert order == [high.run_id, *(claimed.run_id for claimed in low)]
@@ -156,10 +156,9 @@ async def test_a_slot_ends_with_its_run(bus, worker):
     await set_limit(bus, "db", 1)
     one, two = await started(bus, worker, 2)
     assert (await acquire(bus, one, "db")).granted
-    asking = asyncio.create_task(acquire(bus, two, "db", wait_s=5))
-    await asyncio.sleep(0.1)
+    answer = await asking(bus, two, "db")
     await worker.complete(one)
-    assert (await asking).granted
+    assert (await answer).granted
     with pytest.raises(Conflicting, match="COMPLETED"):
         await acquire(bus, one, "db")
     with pytest.raises(NotFound):
@@ -176,7 +175,7 @@ async def test_a_slot_ends_with_its_epoch(bus, engine, worker, settings):
     other = await Worker(bus, "etl", lease_s=60).connect()
     again = await other.start("etl")
     assert again.epoch == 2
-    assert (await acquire(bus, again, "db", wait_s=3)).granted
+    assert (await acquire(bus, again, "db", wait_s=20)).granted
     with pytest.raises(Conflicting, match="epoch 1 holds no slots"):
         await acquire(bus, one, "db")
 
@@ -184,11 +183,10 @@ async def test_a_slot_ends_with_its_epoch(bus, engine, worker, settings):
 async def test_a_waiter_that_is_superseded_hears_it(bus, worker):
     await set_limit(bus, "db", 0)
     [one] = await started(bus, worker)
-    asking = asyncio.create_task(acquire(bus, one, "db", wait_s=10))
-    await asyncio.sleep(0.1)
+    answer = await asking(bus, one, "db")
     await worker.suspend(one, "sleep", key="sleep-0")
     with pytest.raises(Conflicting, match="PAUSED"):
-        await asking
+        await answer
 
 
 async def test_a_place_nobody_asks_for_again_is_given_up(bus, worker):
@@ -196,10 +194,9 @@ async def test_a_place_nobody_asks_for_again_is_given_up(bus, worker):
     one, two, three = await started(bus, worker, 3)
     assert (await acquire(bus, one, "db")).granted
     assert not (await acquire(bus, two, "db", wait_s=0.05)).granted  # and never again
-    asking = asyncio.create_task(acquire(bus, three, "db", wait_s=8))
-    await asyncio.sleep(0.1)
+    answer = await asking(bus, three, "db")
     await release(bus, one, "db")  # two is next: it gets the slot, and does not come for it
-    assert (await asking).granted
+    assert (await answer).granted
 
 
 async def test_survives_the_engine(bus, engine, worker, start_service):
@@ -210,7 +207,7 @@ async def test_survives_the_engine(bus, engine, worker, start_service):
     await end(engine)
     await worker.complete(one)  # while no engine is there
     await start_service(EngineService)
-    assert (await acquire(bus, three, "db", wait_s=3)).granted
+    assert (await acquire(bus, three, "db", wait_s=20)).granted
     shown = (await limits(bus))["db"]
     assert [slot.holder.run_id for slot in shown.holders] == [two.run_id, three.run_id]
 
@@ -220,21 +217,19 @@ async def test_two_engines_never_let_too_many_in(bus, engine, worker, start_serv
     await set_limit(bus, "db", 2)
     await asyncio.sleep(0.2)
     claims = await started(bus, worker, 8)
-    answers = await asyncio.gather(*(acquire(bus, claimed, "db", wait_s=1) for claimed in claims))
+    answers = await asyncio.gather(*(acquire(bus, claimed, "db", wait_s=3) for claimed in claims))
     assert sum(answer.granted for answer in answers) == 2
 
 
 async def test_changing_a_limit(bus, worker):
     await set_limit(bus, "db", 0)
     one, two = await started(bus, worker, 2)
-    asking = asyncio.create_task(acquire(bus, one, "db", wait_s=5))
-    await asyncio.sleep(0.1)
+    answer = await asking(bus, one, "db")
     await set_limit(bus, "db", 1)
-    assert (await asking).granted
-    asking = asyncio.create_task(acquire(bus, two, "db", wait_s=5))
-    await asyncio.sleep(0.1)
+    assert (await answer).granted
+    answer = await asking(bus, two, "db")
     await ask(bus, "remove_limit", RemoveLimit(name="db", by="ann"))
-    assert (await asking).granted
+    assert (await answer).granted
     assert await limits(bus) == {}
     with pytest.raises(NotFound):
         await ask(bus, "remove_limit", RemoveLimit(name="nothing", by="ann"))
@@ -302,7 +297,7 @@ async def test_what_led_to_where_a_limit_stands_leaves_the_bus(
     async def is_short():
         return 0 < (await messages(bus))[subject] <= 12
 
-    await eventually(is_short, timeout_s=20, every_s=0.05)
+    await eventually(is_short, every_s=0.05)
     logged = await bus.ask(subjects.query("integrity"), Integrity())
     assert all(check.ok for check in msgspec.json.decode(logged.value, type=IntegrityReport).checks)
     await end(engine)
@@ -315,6 +310,6 @@ async def test_what_led_to_where_a_limit_stands_leaves_the_bus(
     async def is_one():
         return (await messages(bus))[subject] == 1
 
-    await eventually(is_one, timeout_s=20, every_s=0.05)
+    await eventually(is_one, every_s=0.05)
     await release(bus, one, "db", key="kept")
     assert (await limits(bus))["db"].holders == []

@@ -17,7 +17,7 @@ FORMS = ("/flows/x/runs", "/runs/x/cancel", "/schedules/x/pause", "/sql")
 @pytest.fixture
 async def http(bus: Bus, start_service: Any, settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     gateway = await start_service(GatewayService, settings=msgspec.structs.replace(settings, port=0))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=15) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=60) as client:
         yield client
 
 

@@ -34,12 +34,12 @@ async def system(start_service: Any, bus: Bus, settings: Any) -> GatewayService:
 
 @pytest.fixture
 async def http(system: GatewayService) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{system.port}", timeout=15) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{system.port}", timeout=60) as client:
         yield client
 
 
 async def until(client: httpx.AsyncClient, path: str, text: str) -> httpx.Response:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             answer = await client.get(path)
             if text in answer.text:

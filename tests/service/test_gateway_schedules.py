@@ -26,12 +26,12 @@ async def http(start_service: Any, bus: Bus, settings: Any) -> AsyncIterator[htt
         await start_service(service)
     gateway = await start_service(GatewayService, settings=msgspec.structs.replace(settings, port=0))
     await register(bus, "etl")
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=15) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=60) as client:
         yield client
 
 
 async def until(http: httpx.AsyncClient, path: str, wanted: Any) -> Any:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             answer = (await http.get(path)).json()
             if wanted(answer):
@@ -144,7 +144,7 @@ async def test_decisions_are_read_back_and_the_run_knows_its_schedule(
     flow = await until(http, "/api/engine/flows/etl", lambda flow: flow["schedules"])
     assert flow["schedules"] == ["* * * * * *"]
     asked = queries.Integrity(conduct=True, sample=10)
-    reply = await bus.ask(subjects.query("integrity"), asked, timeout_s=20)
+    reply = await bus.ask(subjects.query("integrity"), asked, timeout_s=60)
     checks = {one.name: one for one in msgspec.json.decode(reply.value, type=queries.IntegrityReport).checks}
     assert [one for one in checks.values() if not one.ok] == []
     assert checks["refold_schedules"].detail.startswith("1 schedules compared")

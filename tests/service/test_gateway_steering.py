@@ -34,7 +34,7 @@ async def system(start_service: Any, settings: Any) -> GatewayService:
 
 @pytest.fixture
 async def http(system: GatewayService) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{system.port}", timeout=15) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{system.port}", timeout=60) as client:
         yield client
 
 
@@ -50,7 +50,7 @@ async def started(http: httpx.AsyncClient, worker: Worker, **body: Any) -> Any:
 
 
 async def eventually(http: httpx.AsyncClient, path: str, text: str) -> str:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             page = (await http.get(path)).text
             if text in page:
@@ -99,7 +99,7 @@ async def test_pause(http: httpx.AsyncClient, worker: Worker, bus: Bus) -> None:
     await eventually(http, page, f'action="{page}/pause"')
     answer = await http.post(f"{page}/pause", headers=own(http))
     assert answer.status_code == 303, answer.text
-    assert await asyncio.wait_for(told, 5) == {"run_id": claimed.run_id, "epoch": 1}
+    assert await asyncio.wait_for(told, 60) == {"run_id": claimed.run_id, "epoch": 1}
     answer = await http.post(f"{url}/pause")  # a second one is harmless
     assert (answer.status_code, answer.json()["state"], answer.json()["pausing_by"]) == (
         202,
@@ -255,7 +255,7 @@ async def test_the_page_of_a_run_says_why_it_waits_as_it_changes(http: httpx.Asy
     await eventually(http, f"/runs/{run_id}", "no worker serves flow")
 
     async def heard(text: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for line in lines:
                 if text in line:
                     return

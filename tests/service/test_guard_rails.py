@@ -28,7 +28,6 @@ import structlog
 from worker_process import Eyes, WorkerProcess, Workers
 
 from perfect_bus import Bus
-from perfect_bus.bus import Connection
 from perfect_bus.settings import Settings
 from perfect_engine.service import EngineService
 from perfect_projector.batch import Message
@@ -86,13 +85,6 @@ def processor_s(pid: int | None) -> float:
 
 
 # -- tasks of a run, each recorded before the next begins, against publishing with acknowledgement
-
-
-@pytest.fixture
-def workers(connection: Connection, settings: Settings, tmp_path: Path) -> Iterator[Workers]:
-    made = Workers(connection, settings, tmp_path)
-    yield made
-    made.stop()
 
 
 @pytest.fixture

@@ -178,7 +178,7 @@ async def test_another_worker_takes_the_run_and_the_kept_code_writes_nothing(pla
         os.kill(pid, signal.SIGSTOP)
     await place.worker("second")
     await place.resume(run_id, 1)
-    await place.eyes.until(run_id, lambda h: h.run is not None and h.run.wait_key == "pause-1", timeout_s=40)
+    await place.eyes.until(run_id, lambda h: h.run is not None and h.run.wait_key == "pause-1")
     os.kill(first.pid, signal.SIGCONT)
     for pid in first.executors():
         os.kill(pid, signal.SIGCONT)

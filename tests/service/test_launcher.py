@@ -51,7 +51,7 @@ class System:
         (found,) = answer.json()["clients"]
         return found
 
-    async def until(self, holds: Any, file: str = "good.py", timeout_s: float = 15) -> dict[str, Any]:
+    async def until(self, holds: Any, file: str = "good.py", timeout_s: float = 60) -> dict[str, Any]:
         async def look() -> Any:
             status = await self.status(file)
             return status if holds(status) else None
@@ -65,7 +65,7 @@ class System:
             clients = (await self.http.get("/api/clients")).json()
             return len(clients) == count
 
-        await eventually(look, timeout_s=20)
+        await eventually(look)
 
     async def events(self, file: str = "good.py") -> list[Any]:
         subject = subjects.process(ids.process_id(HOST, file))
@@ -173,7 +173,7 @@ async def test_nothing_else_is_started(
     (tmp_path / "flows" / "link.py").symlink_to(tmp_path / "outside.py")
     with pytest.raises(PerfectError, match=says) as refused:
         await launcher.bus.ask(
-            subjects.launcher(HOST, "start"), StartProcess(file=file, by="test"), timeout_s=5
+            subjects.launcher(HOST, "start"), StartProcess(file=file, by="test"), timeout_s=30
         )
     assert refused.value.status == status
     assert launcher.runners() == []
@@ -248,7 +248,7 @@ async def test_a_launcher_that_ends_takes_its_processes_along_and_still_wants_th
     assert new
     await runner.spawned.wait()
     pid = runner.status(0).pid
-    async with asyncio.timeout(2.5):
+    async with asyncio.timeout(60):
         await launcher.stop()
     assert not is_alive(pid)
     said = [event for _, event in await launcher.bus.read(runner.aggregate.subject, stream="DEFS")]
@@ -256,7 +256,7 @@ async def test_a_launcher_that_ends_takes_its_processes_along_and_still_wants_th
     assert not [event for event in said if isinstance(event, ProcessStopped)]
     second = await start_launcher()
     (again,) = second.runners()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await again.spawned.wait()
     assert again.is_running
 

@@ -48,7 +48,7 @@ class Tab:
         await tab.until(b"event: hello")
         return tab
 
-    async def until(self, text: bytes, timeout_s: float = 60) -> None:
+    async def until(self, text: bytes, timeout_s: float = 90) -> None:
         async with asyncio.timeout(timeout_s):
             while text not in self.heard:
                 data = await self._reader.read(65536)

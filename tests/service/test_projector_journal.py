@@ -9,7 +9,9 @@ import pytest
 from perfect_bus import Bus
 from perfect_projector import journal as module
 from perfect_projector.journal import STREAMS, Journal
-from perfect_schemas import ids, subjects
+from perfect_schemas import codec, ids, subjects
+from perfect_schemas import events as e
+from perfect_schemas.envelope import utc_now
 
 
 def say(bus: Bus, count: int) -> None:
@@ -62,6 +64,21 @@ async def test_it_waits_for_the_first_and_gathers_a_moment(bus: Bus) -> None:
     await journal.stop()
 
 
+async def test_it_gathers_while_a_run_goes_on_and_no_longer(bus: Bus) -> None:
+    subject, common = subjects.run(ids.uuid7()), {"at": utc_now(), "source": "test"}
+    journal = Journal(bus, dict.fromkeys(STREAMS, 0))
+    await journal.follow(*STREAMS)
+    taking = asyncio.create_task(journal.take(1000, 600, 600, 0.001))
+    for event in (e.RunQueued(id=ids.uuid7(), **common), e.RunStarted(id=ids.uuid7(), **common, epoch=1)):
+        await bus.outbox.send(subject, codec.encode(event), event.id)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(taking), 0.1)
+    end = e.RunCompleted(id=ids.uuid7(), **common, duration_ms=1)
+    await bus.outbox.send(subject, codec.encode(end), end.id)
+    assert len(await taking) == 3
+    await journal.stop()
+
+
 async def test_what_has_waited_while_another_batch_was_written_is_not_made_to_wait_again(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,7 +104,7 @@ async def test_what_has_waited_while_another_batch_was_written_is_not_made_to_wa
     step = 50.0
     messages = []
     while len(messages) < 10:
-        messages += await asyncio.wait_for(journal.take(1000, 50, 60), 10)
+        messages += await asyncio.wait_for(journal.take(1000, 50, 60), 60)
     assert len(messages) == 10
     await journal.stop()
 
@@ -99,6 +116,6 @@ async def test_when_a_burst_is_over_nothing_more_is_waited_for(bus: Bus) -> None
     await journal.follow(*STREAMS)
     messages = []
     while len(messages) < 10:
-        messages += await asyncio.wait_for(journal.take(1000, 3600, 0.01), 10)
+        messages += await asyncio.wait_for(journal.take(1000, 3600, 0.01), 60)
     assert len(messages) == 10
     await journal.stop()

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from datetime import timedelta
 
@@ -200,15 +199,12 @@ async def test_kill_9_between_the_checkpoint_and_any_purge(bus, runs, settings, 
 async def test_pages_and_readers_of_what_has_left(bus, runs, start_service, settings):
     await start_service(RegistryService)
     await start_service(ProjectorService)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    await start_service(GatewayService, settings=msgspec.structs.replace(settings, port=port))
+    gateway = await start_service(GatewayService, settings=msgspec.structs.replace(settings, port=0))
     running = await runs.start()
     done = await completed(runs)
     await gone(bus, done)
     await runs.task(running, 1)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as site:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=60) as site:
         page = await site.get(f"/runs/{done}")
         assert page.status_code == 200
         assert "COMPLETED" in page.text
@@ -220,7 +216,7 @@ async def test_pages_and_readers_of_what_has_left(bus, runs, start_service, sett
         async def read(last_event_id: str, *until: str) -> str:
             found = ""
             headers = {"Last-Event-ID": last_event_id}
-            async with asyncio.timeout(10), site.stream("GET", "/api/events", headers=headers) as stream:
+            async with asyncio.timeout(60), site.stream("GET", "/api/events", headers=headers) as stream:
                 async for text in stream.aiter_text():
                     found += text
                     if all(part in found for part in until):

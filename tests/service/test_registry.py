@@ -26,7 +26,7 @@ async def client_events(bus, client_id, count):
         queue.put_nowait(codec.decode(msg.data).type)
 
     following = await bus.follow("DEFS", heard, after=0, subject=subjects.client(client_id))
-    found = [await asyncio.wait_for(queue.get(), 10) for _ in range(count)]
+    found = [await asyncio.wait_for(queue.get(), 30) for _ in range(count)]
     await following.unsubscribe()
     return found
 
@@ -108,7 +108,7 @@ async def test_client_that_vanishes_is_lost_once(bus, start_service, settings):
     settings = msgspec.structs.replace(settings, lease_s=1)
     await start_service(RegistryService, settings=settings)
     await start_service(RegistryService, settings=settings)
-    worker = await Worker(bus, "etl").connect()
+    worker = await Worker(bus, "etl", lease_s=1).connect()
     assert await client_events(bus, worker.id, 2) == ["client.connected", "client.lost"]
     await worker.renew()
     assert await client_events(bus, worker.id, 3) == ["client.connected", "client.lost", "client.connected"]

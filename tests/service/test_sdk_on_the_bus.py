@@ -1,28 +1,19 @@
 """The SDK's own promises with a real worker, engine and nats-server: flow retries, child runs, large results, logs."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from worker_process import Eyes, Workers
 
 from perfect_bus import Bus
-from perfect_bus.bus import Connection
 from perfect_bus.claim import read_history
-from perfect_bus.settings import Settings
 from perfect_engine.service import EngineService
 from perfect_registry.service import RegistryService
 from perfect_schemas import ids, subjects
 from perfect_schemas.events import LogBatch
 
 FLOWS = Path(__file__).parent.parent / "flows" / "retried.py"
-
-
-@pytest.fixture
-def workers(connection: Connection, settings: Settings, tmp_path: Path) -> Iterator[Workers]:
-    made = Workers(connection, settings, tmp_path)
-    yield made
-    made.stop()
 
 
 @pytest.fixture

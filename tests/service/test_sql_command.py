@@ -59,7 +59,7 @@ async def test_ctrl_c_ends_the_command_and_the_query(url: str, projector: Projec
         return projector.metrics()["sql_running"]
 
     process = await perfect_sql(url, ENDLESS)
-    await eventually(lambda: running() == 1, timeout_s=20)
+    await eventually(lambda: running() == 1)
     process.send_signal(signal.SIGINT)
     out, said = await asyncio.wait_for(process.communicate(), LONG_S / 2)
     assert (process.returncode, out, said) == (INTERRUPTED, b"", b"")

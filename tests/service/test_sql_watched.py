@@ -51,7 +51,7 @@ async def test_a_query_ends_with_the_connection(
         {"json": {"query": ENDLESS}} if path == "/api/sql" else {"data": {"query": ENDLESS}}
     )
     asking = asyncio.create_task(http.post(path, **fields))
-    await eventually(lambda: running() == 1, timeout_s=20)
+    await eventually(lambda: running() == 1)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
     await eventually(lambda: running() == 0, timeout_s=LONG_S / 2)
@@ -74,9 +74,9 @@ async def test_who_waits_hears_that_the_projector_has_gone(
         async def is_running() -> bool:
             return await running_queries(bus) == 1
 
-        await eventually(is_up, timeout_s=20)
+        await eventually(is_up)
         asking = asyncio.create_task(http.post("/api/sql", json={"query": ENDLESS}))
-        await eventually(is_running, timeout_s=20)
+        await eventually(is_running)
         assert projector.process is not None
         projector.process.send_signal(sig)
         async with asyncio.timeout(LONG_S / 2):
@@ -91,7 +91,7 @@ async def test_who_waits_hears_that_the_projector_has_gone(
 async def running_queries(bus: Bus) -> float | None:
     """None while the projector does not answer."""
     try:
-        reply = await bus.ask(subjects.health("projector"), {}, timeout_s=0.5)
+        reply = await bus.ask(subjects.health("projector"), {}, timeout_s=2)
     except Exception:
         return None
     return msgspec.json.decode(reply.value, type=Health).metrics.get("sql_running")

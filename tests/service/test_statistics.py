@@ -205,7 +205,7 @@ async def test_a_task_that_runs_long_is_spoken_of_once(
     ended.start()
     ended.complete(110)
     await bus.outbox.flush()
-    said = await asyncio.wait_for(heard.get(), 10)
+    said = await asyncio.wait_for(heard.get(), 60)
     assert said.id == f"{long.task['task_run_id']}:running_long:1.1"
     assert said.message.startswith("running for 3600.")
     assert said.message.endswith("σ from 110ms avg)")
@@ -226,7 +226,7 @@ async def test_a_task_that_runs_long_is_spoken_of_once(
         other = Paced(bus)
         other.start()
         await bus.outbox.flush()
-        assert (await asyncio.wait_for(heard.get(), 10)).run_id == other.run_id
+        assert (await asyncio.wait_for(heard.get(), 60)).run_id == other.run_id
         assert heard.empty()
         assert again.metrics()["running_long_total"] == 1
         await again.stop()
@@ -269,5 +269,5 @@ async def test_after_the_tables_were_replaced_it_warns_as_before(
     long = Paced(bus)
     long.start()
     await bus.outbox.flush()
-    said = await asyncio.wait_for(heard.get(), 10)
+    said = await asyncio.wait_for(heard.get(), 60)
     assert (type(said), said.run_id) == (e.PerformanceRunningLong, long.run_id)

@@ -21,7 +21,7 @@ from perfect_registry.service import RegistryService
 from perfect_runtime.natsd import NatsServer
 
 SCRIPT = Path(__file__).parent.parent / "flows" / "unblocked.py"
-LATE_S = 0.3
+LATE_S = 0.5
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def test_no_callback_waits_for_the_bus(
         heard = await script.stderr.readline()
         assert heard.strip() == b"ready", (heard + await script.stderr.read()).decode()
         link.late_s = LATE_S
-        out, err = await asyncio.wait_for(script.communicate(b"\n"), 50)
+        out, err = await asyncio.wait_for(script.communicate(b"\n"), 120)
     finally:
         if script.returncode is None:
             script.kill()

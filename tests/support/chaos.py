@@ -157,7 +157,7 @@ class Witness:
             if history.run and history.run.state == "RUNNING" and history.run.client_name == client_name
         ]
 
-    async def recovered(self, epochs: dict[str, int], since: float, timeout_s: float = 30) -> float:
+    async def recovered(self, epochs: dict[str, int], since: float, timeout_s: float = 60) -> float:
         """Seconds from `since` (monotonic) until the first of some runs completed a task, or ended.
 
         epochs: of each run, the first that counts: what an executor had said before its death may come after it.

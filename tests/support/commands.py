@@ -41,11 +41,11 @@ async def finish(process: asyncio.subprocess.Process, timeout_s: float) -> Ended
     return Ended(process.returncode or 0, output.decode())
 
 
-async def perfect(*arguments: str | Path, cwd: Path, timeout_s: float = 20, **environment: str) -> Ended:
+async def perfect(*arguments: str | Path, cwd: Path, timeout_s: float = 60, **environment: str) -> Ended:
     return await finish(await start(*arguments, cwd=cwd, **environment), timeout_s)
 
 
-async def until_says(process: asyncio.subprocess.Process, text: str, timeout_s: float = 30) -> str:
+async def until_says(process: asyncio.subprocess.Process, text: str, timeout_s: float = 60) -> str:
     """Its output up to the line that has `text` in it."""
     assert process.stdout is not None
     said = ""

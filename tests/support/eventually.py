@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 
-async def eventually(get: Callable[[], Any], *, timeout_s: float = 30.0, every_s: float = 0.02) -> Any:
+async def eventually(get: Callable[[], Any], *, timeout_s: float = 60.0, every_s: float = 0.02) -> Any:
     """The first true value of `get()`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s

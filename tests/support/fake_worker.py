@@ -15,7 +15,8 @@ _hand_over = msgspec.json.Decoder(HandOver).decode
 
 
 class Worker:
-    def __init__(self, bus: Bus, *flows: str, slots: int = 1, lease_s: float = 1.0) -> None:
+    def __init__(self, bus: Bus, *flows: str, slots: int = 1, lease_s: float = 60.0) -> None:
+        """lease_s: nobody renews it, so what is to be lost says a short one."""
         self.bus = bus
         self.id = ids.uuid7()
         self.lease_s = lease_s
@@ -57,7 +58,7 @@ class Worker:
     async def leave(self) -> None:
         await presence.withdraw(self.bus, self.id)
 
-    async def take(self, flow: str, timeout: float = 5.0) -> HandOver:
+    async def take(self, flow: str, timeout: float = 30.0) -> HandOver:
         [msg] = await self.pulls[ids.flow_id(flow)].fetch(1, timeout=timeout)
         await msg.ack()
         return _hand_over(msg.data)
@@ -65,7 +66,7 @@ class Worker:
     async def claim(self, hand_over: HandOver) -> Claim | None:
         return await claim(self.bus, hand_over, client_id=self.id, client_name="w", flow_version=None)
 
-    async def start(self, flow: str, timeout: float = 5.0) -> Claim:
+    async def start(self, flow: str, timeout: float = 30.0) -> Claim:
         claimed = await self.claim(await self.take(flow, timeout))
         assert claimed is not None
         return claimed
@@ -158,6 +159,6 @@ async def until(bus: Bus, run_id: str, kind: str, *, after: int = 0):
 
     following = await bus.follow("EVENTS", heard, after=after, subject=subjects.run(run_id))
     try:
-        return await asyncio.wait_for(found, 15)
+        return await asyncio.wait_for(found, 60)
     finally:
         await following.unsubscribe()

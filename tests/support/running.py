@@ -91,7 +91,7 @@ class Running:
         worker = Worker(process, log)
         self.workers.append(worker)
         try:
-            await asyncio.wait_for(ready, 30)
+            await asyncio.wait_for(ready, 60)
         except TimeoutError:
             raise AssertionError(f"worker {name} did not come up:\n{log.read_text()}") from None
         finally:
@@ -109,7 +109,7 @@ class Running:
         await self.bus.ask(subjects.command("engine", "trigger"), command)
         return run_id
 
-    async def until(self, run_id: str, holds: Callable[[History], bool], timeout_s: float = 60.0) -> History:
+    async def until(self, run_id: str, holds: Callable[[History], bool], timeout_s: float = 90.0) -> History:
         """Fold the run's events from the stream as they come, until `holds`."""
         history = History()
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -134,10 +134,10 @@ class Running:
                 await subscription.unsubscribe()
         return history
 
-    async def until_final(self, run_id: str, timeout_s: float = 60.0) -> History:
+    async def until_final(self, run_id: str, timeout_s: float = 90.0) -> History:
         return await self.until(run_id, lambda h: h.run is not None and h.run.state.is_final, timeout_s)
 
-    async def until_ready(self, timeout_s: float = 30.0) -> None:
+    async def until_ready(self, timeout_s: float = 60.0) -> None:
         """Until every service is, however often it has died."""
 
         async def is_ready(name: str) -> bool:

@@ -75,7 +75,7 @@ class Site:
                     break
         return await self.settled(run_id)
 
-    async def settled(self, run_id: str, timeout_s: float = 30.0) -> dict[str, Any]:
+    async def settled(self, run_id: str, timeout_s: float = 60.0) -> dict[str, Any]:
         """The run once the read model knows its end."""
         async with asyncio.timeout(timeout_s):
             while (run := await self.run(run_id))["state"] not in FINAL:

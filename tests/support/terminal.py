@@ -49,7 +49,7 @@ class Terminal:
         self.raw += data
         self._changed.set()
 
-    async def until(self, text: str, timeout_s: float = 20) -> None:
+    async def until(self, text: str, timeout_s: float = 60) -> None:
         try:
             async with asyncio.timeout(timeout_s):
                 while text not in self.said:
@@ -58,7 +58,7 @@ class Terminal:
         except TimeoutError:
             raise AssertionError(f"did not show {text!r} within {timeout_s} s:\n{self.said}") from None
 
-    async def ended(self, timeout_s: float = 20) -> int:
+    async def ended(self, timeout_s: float = 60) -> int:
         """The exit code."""
         assert self.process is not None
         async with asyncio.timeout(timeout_s):

@@ -49,7 +49,7 @@ class WorkerProcess:
         self.process.kill()
         self.process.wait()
 
-    async def exit_code(self, timeout_s: float = 10.0) -> int:
+    async def exit_code(self, timeout_s: float = 60.0) -> int:
         return await asyncio.to_thread(self.process.wait, timeout_s)
 
     def stop(self) -> None:
@@ -108,7 +108,7 @@ class Eyes:
         self.bus = bus
         self._workers = workers
 
-    async def connected(self, name: str = "w", timeout_s: float = 20) -> ClientConnected:
+    async def connected(self, name: str = "w", timeout_s: float = 60) -> ClientConnected:
         """Once the worker of that name has said hello."""
         heard: asyncio.Future[ClientConnected] = asyncio.get_running_loop().create_future()
 
@@ -128,7 +128,7 @@ class Eyes:
     async def trigger(self, flow: str, **parameters: Any) -> str:
         run_id = ids.uuid7()
         command = TriggerRun(run_id=run_id, flow=flow, parameters=parameters)
-        for _ in range(100):  # the engine hears of a new flow a moment after the registry
+        for _ in range(1000):  # the engine hears of a new flow a moment after the registry
             try:
                 await self.bus.ask(subjects.command("engine", "trigger"), command)
             except NotFound:
@@ -140,7 +140,7 @@ class Eyes:
     async def cancel(self, run_id: str) -> None:
         await self.bus.ask(subjects.command("engine", "cancel"), CancelRun(run_id=run_id, by="test"))
 
-    async def until(self, run_id: str, holds: Callable[[History], Any], timeout_s: float = 30) -> History:
+    async def until(self, run_id: str, holds: Callable[[History], Any], timeout_s: float = 60) -> History:
         """The fold of the run's events as they come, once `holds(history)`."""
         history = History()
         done = asyncio.Event()
@@ -162,13 +162,13 @@ class Eyes:
             await subscription.unsubscribe()
         return history
 
-    async def until_state(self, run_id: str, *states: str, timeout_s: float = 30) -> History:
+    async def until_state(self, run_id: str, *states: str, timeout_s: float = 60) -> History:
         return await self.until(run_id, lambda h: h.run is not None and h.run.state in states, timeout_s)
 
-    async def until_final(self, run_id: str, timeout_s: float = 30) -> History:
+    async def until_final(self, run_id: str, timeout_s: float = 60) -> History:
         return await self.until(run_id, lambda h: h.run is not None and h.run.state.is_final, timeout_s)
 
-    async def until_tasks(self, run_id: str, count: int, timeout_s: float = 30) -> History:
+    async def until_tasks(self, run_id: str, count: int, timeout_s: float = 60) -> History:
         """Once `count` of its tasks have completed."""
         return await self.until(
             run_id, lambda h: sum(task.state == "COMPLETED" for task in h.tasks.values()) >= count, timeout_s

@@ -24,9 +24,9 @@ class BoardMachine(RuleBasedStateMachine):
         self.board = Board(lambda _run, _before: None)
         self.held_objects = {}
 
-    def say(self, run_id, kind, **fields):
+    def say(self, run_id, kind, event_id=None, **fields):
         self.seq += 1
-        event = kind(id=str(self.seq), at=NOW, source="test", run_id=run_id, **fields)
+        event = kind(id=event_id or str(self.seq), at=NOW, source="test", run_id=run_id, **fields)
         self.board.run(run_id).apply(event, self.seq)
         self.board.run(run_id).apply(event, self.seq)  # by the follower too
 
@@ -40,17 +40,34 @@ class BoardMachine(RuleBasedStateMachine):
     def queue(self, run, priority):
         self.say(run, e.RunQueued, priority=priority)
 
+    @rule(run=st.sampled_from(RUNS), flow=st.sampled_from(FLOWS))
+    def hand_ahead(self, run, flow):
+        if self.board.run(run).state is None and run not in self.board.ahead:
+            self.board.hand_ahead(run, ("default", flow), f"queued with {run}")
+
+    @rule(run=st.sampled_from(RUNS))
+    def queue_as_handed(self, run):
+        ahead = self.board.ahead.get(run)
+        life = self.board.run(run).state
+        if ahead is not None and life is not None:
+            self.say(run, e.RunQueued, event_id=ahead.queued_id)
+            assert (run in self.board.handed, run in self.board.ahead) == (True, False)
+
+    @rule(run=st.sampled_from(RUNS))
+    def drop_ahead(self, run):
+        self.board.drop_ahead(run)
+
     @rule(run=st.sampled_from(RUNS))
     def hand(self, run):
         life = self.board.run(run).state
         if life is not None and waiting_of(life) in self.board.pending.get(lane_of(life), []):
-            assert self.board.hand(lane_of(life), waiting_of(life)) == life
+            assert self.board.hand(lane_of(life), waiting_of(life)) is self.board.runs[run]
 
     @rule(run=st.sampled_from(RUNS))
     def take_back(self, run):
-        handed = self.board.handed.get(run)
-        if handed is not None:
-            self.board.take_back(run, handed.queued_seq)
+        self.board.take_back(run, "of another hand-over")
+        if run in self.board.handed:
+            self.board.take_back(run, self.board.runs[run].queued_id)
 
     @rule(run=st.sampled_from(RUNS), client=st.sampled_from(CLIENTS))
     def start(self, run, client):
@@ -97,7 +114,10 @@ class BoardMachine(RuleBasedStateMachine):
         waiting = [run.run_id for lane in board.pending.values() for run in lane]
         assert sorted([*waiting, *board.handed]) == sorted(queued)
         assert all(lane == sorted(lane) for lane in board.pending.values())
-        assert sum(board.unanswered.values()) == len(board.handed)
+        assert sum(board.unanswered.values()) == len(board.handed) + len(board.ahead)
+        assert all(
+            run not in board.runs or board.runs[run].state.state is RunState.SCHEDULED for run in board.ahead
+        )
 
 
 BoardMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -29,11 +29,11 @@ async def test_it_says_since_when_until_what_was_late_is_there(shown) -> None:
     lag.on_event(5, "run", b"")
     lag.on_event(9, "run", b"")
     now[0] = 103.2
-    frame = await asyncio.wait_for(shown.get(), 5)
+    frame = await asyncio.wait_for(shown.get(), 60)
     assert b"read model 3 s behind" in frame
     now[0] = 107.0
     while b"read model 7 s behind" not in frame:
-        frame = await asyncio.wait_for(shown.get(), 5)
+        frame = await asyncio.wait_for(shown.get(), 60)
     assert lag.frame == frame
 
     lag.committed(4)

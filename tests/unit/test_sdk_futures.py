@@ -99,7 +99,7 @@ def test_as_completed_and_wait():
 
     @task
     def slow() -> str:
-        gate.wait(10)
+        gate.wait(60)
         return "slow"
 
     @task
@@ -129,7 +129,7 @@ def test_timeouts_of_waiting():
 
     @task
     def slow() -> None:
-        gate.wait(10)
+        gate.wait(60)
 
     @flow
     def main() -> None:

@@ -27,7 +27,7 @@ def listening():
     yield listen
     for client, thread in threads:
         client.stop()
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -68,7 +68,7 @@ def test_results_cancellation_and_what_is_no_json(listening, caplog):
     @client.on_execution_request
     def execute(run_id, flow_id, configuration, parameters):
         if parameters.get("wait"):
-            assert told.wait(5)
+            assert told.wait(60)
             assert client.is_cancelled(run_id)
         return object() if parameters.get("odd") else {"n": [1, 2]}
 
@@ -135,7 +135,7 @@ class Gateway(http.server.BaseHTTPRequestHandler):
         if body.get("name") == "refused":
             return self.answer(422, {"status": 422, "title": "Invalid input", "detail": "name: is refused"})
         if self.path.endswith("/state") and body["epoch"] == 1:
-            self.renewed.wait(5)  # the connection broke and the claim is renewed while this is reported
+            self.renewed.wait(60)  # the connection broke and the claim is renewed while this is reported
             return self.answer(409, {"status": 409, "title": "Conflict", "detail": "it is epoch 2 by now"})
         self.answer(201, {"id": ids.flow_id(body.get("name", ""))})
         if self.path.endswith("/state"):
@@ -154,7 +154,7 @@ class Gateway(http.server.BaseHTTPRequestHandler):
         if first:
             request = {"run_id": "r1", "flow_id": "f", "configuration": "development", "parameters": {}}
             self.say("execution", {**request, "client_id": "c1", "epoch": 1})
-            self.began.wait(5)
+            self.began.wait(60)
         else:
             self.renewed.set()
         if len(self.connections) > 1:  # the first connection breaks, the second one stays
@@ -203,7 +203,7 @@ def test_over_http_with_a_connection_that_breaks(gateway, listening, caplog):
         Gateway.began.set()
 
     listening(client)
-    assert Gateway.reported.wait(10)
+    assert Gateway.reported.wait(60)
     flow_id = ids.flow_id("report")
     first, second = Gateway.connections[:2]
     assert first == f"/api/client/executions?flows={flow_id}&name={client.name}&slots=1"

@@ -76,7 +76,7 @@ class Run:
         return [run.wait_key, *(wait.key for wait in run.beside)] if run.state == "PAUSED" else []
 
     async def outcome(self) -> Outcome:
-        return await asyncio.wait_for(self.code, 10)
+        return await asyncio.wait_for(self.code, 60)
 
 
 @flow

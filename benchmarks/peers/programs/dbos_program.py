@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dbos import DBOS
+from dbos import DBOS, Queue
+
+LOOK_S = 0.02  # between two looks whether a run has ended
 
 config = {
     "name": "bench",
@@ -60,11 +62,21 @@ def steps(said: str, count: int) -> None:
         step(said, n)
 
 
+queues: dict[str, Queue] = {}
+
+
 def do(asked: dict[str, Any]) -> Any:
     count = asked.get("count", 0)
     begin = time.monotonic()
     match asked["do"]:
         case "ready":
+            return True
+        case "open":
+            queue, every_s = asked["queue"], asked["every_s"]
+            queues[queue] = DBOS.register_queue(queue, worker_concurrency=20, polling_interval_sec=every_s)
+            return True
+        case "rest":  # it hardly polls any more
+            queues.pop(asked["queue"]).set_polling_interval_sec(60)
             return True
         case "sequential":
             right = sequential(count) == sum(range(count))
@@ -73,8 +85,8 @@ def do(asked: dict[str, Any]) -> Any:
 
             right = asyncio.run(fan_out(count)) == sum(range(count))
         case "many_runs":
-            handles = [DBOS.enqueue_workflow("bench", sequential, 5) for _ in range(count)]
-            right = all(handle.get_result() == 10 for handle in handles)
+            handles = [DBOS.enqueue_workflow(asked["queue"], sequential, 5) for _ in range(count)]
+            right = all(handle.get_result(polling_interval_sec=LOOK_S) == 10 for handle in handles)
         case "first_line":
             took_ms = []
             for _ in range(count):

@@ -1,13 +1,9 @@
-"""Runs in Restate's environment: the benchmark's handlers, served by Hypercorn as Restate's templates do."""
+"""Runs in Restate's environment: the benchmark's handlers, as the `app` that Hypercorn serves."""
 
-import asyncio
 import os
-import sys
 import time
 from pathlib import Path
 
-import hypercorn
-import hypercorn.asyncio
 import restate
 
 bench = restate.Service("Bench")
@@ -51,14 +47,4 @@ async def steps(ctx: restate.Context, asked: dict) -> int:
     return asked["count"]
 
 
-async def main(port: int) -> None:
-    config = hypercorn.Config()
-    config.bind = [f"127.0.0.1:{port}"]
-    config.h2_max_concurrent_streams = 2147483647
-    config.keep_alive_max_requests = 2147483647
-    config.keep_alive_timeout = 2147483647
-    await hypercorn.asyncio.serve(restate.app(services=[bench]), config)
-
-
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+app = restate.app(services=[bench])

@@ -11,7 +11,8 @@ from perfect_schemas.envelope import Configuration, StoredValue
 class HandOver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run handed to whichever worker takes it, on `perfect.work.<queue>.<flow_id>`.
 
-    queued_seq: sequence of the `run.queued` that this answers, which the claim expects to be the run's last.
+    queued_seq: sequence of the `run.queued` that this answers, which the claim expects to be the run's last. 0 when it was
+    sent together with that event, which is named by `queued_id` then.
     epoch: the one that the claim begins. replay: whether there is history to read before the flow is called.
     scheduled_for: when the run was to start, None for at once. deployment: that it was started by.
     """
@@ -31,6 +32,7 @@ class HandOver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parent_run_id: str | None = None
     scheduled_for: datetime | None = None
     deployment: str | None = None
+    queued_id: str | None = None
 
 
 class TaskHandOver(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -131,6 +131,12 @@ def triggered_view(triggered: commands.Triggered, wanted: TriggerBody) -> RunVie
     )
 
 
+def triggered_answer(triggered: commands.Triggered, wanted: TriggerBody) -> tuple[bytes, int, dict[str, str]]:
+    """The body of the answer, its status and its headers."""
+    data = msgspec.json.encode(triggered_view(triggered, wanted))
+    return data, 202 if triggered.new else 200, {"location": f"/api/engine/runs/{triggered.run_id}"}
+
+
 async def trigger_run(parts: Parts, flow: str, wanted: TriggerBody) -> commands.Triggered:
     """The run's id is made here, so that repeating the command until it is answered makes one run."""
     return await parts.asker.command(
@@ -206,12 +212,8 @@ def routes(parts: Parts) -> list[Any]:
         flow = "/".join(
             request.path_params[part] for part in ("flow_id", "deployment") if part in request.path_params
         )
-        triggered = await trigger_run(parts, flow, wanted)
-        return json(
-            triggered_view(triggered, wanted),
-            status=202 if triggered.new else 200,
-            headers={"location": f"/api/engine/runs/{triggered.run_id}"},
-        )
+        data, status, headers = triggered_answer(await trigger_run(parts, flow, wanted), wanted)
+        return json(data, status=status, headers=headers)
 
     @post(
         "/api/engine/runs/{run_id:str}/cancel",

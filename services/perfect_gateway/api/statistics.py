@@ -20,10 +20,6 @@ class StatisticsQuery(msgspec.Struct, frozen=True, kw_only=True):
     days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
 
 
-class Nothing(msgspec.Struct, frozen=True):
-    pass
-
-
 def routes(parts: Parts) -> list[Any]:
     async def passed_on(name: str, wanted: msgspec.Struct) -> Response[bytes]:
         return json(bytes((await parts.asker.query(name, wanted)).value))

@@ -12,6 +12,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from perfect_bus import Bus, Conflict, Guard, append
+from perfect_bus.cancelling import cancelled
 from perfect_bus.claim import claim, start_epoch
 from perfect_bus.intake import Intake
 from perfect_bus.presence import keep, renew, withdraw
@@ -124,8 +125,7 @@ class Listener:
         await self._intake.close()
         await asyncio.gather(*self._claims, return_exceptions=True)
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+            await cancelled(self._keeper)
         with contextlib.suppress(PerfectError, NatsError, TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
                 if self._held:
@@ -137,16 +137,7 @@ class Listener:
             self._drop(run_id)
 
     async def _keep(self) -> None:
-        hello = ClientConnected(
-            **self._envelope(),
-            client_id=self.client_id,
-            name=self.wanted.name,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            slots=self.wanted.slots,
-            flows=self.wanted.flows,
-            queues=[QUEUE],
-        )
+        hello = ClientConnected(**self._envelope(), **self._client())
         said = False
 
         def renewed() -> None:
@@ -158,16 +149,19 @@ class Listener:
         await keep(self._bus, self._presence, lease_s=self._lease_s, every_s=self._every_s, renewed=renewed)
 
     def _presence(self) -> Presence:
-        return Presence(
-            client_id=self.client_id,
-            name=self.wanted.name,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            slots=self.wanted.slots,
-            flows=self.wanted.flows,
-            queues=[QUEUE],
-            draining=self._closing,
-        )
+        return Presence(**self._client(), draining=self._closing)
+
+    def _client(self) -> dict[str, Any]:
+        """What its hello and its presence say alike."""
+        return {
+            "client_id": self.client_id,
+            "name": self.wanted.name,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "slots": self.wanted.slots,
+            "flows": self.wanted.flows,
+            "queues": [QUEUE],
+        }
 
     def _envelope(self) -> dict[str, Any]:
         return {"id": ids.uuid7(), "at": utc_now(), "source": report.source_of(self.client_id)}

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _demo(settings, *, stay: bool) -> int:  # noqa: ANN001
-    from perfect_runtime.cancelling import cancelled
+    from perfect_bus.cancelling import cancelled
     from perfect_runtime.demo import Demo
 
     stop = asyncio.Event()

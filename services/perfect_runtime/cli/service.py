@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from perfect_bus.settings import Settings
+from perfect_runtime.importing import import_shared
 from perfect_schemas.errors import InvalidInput
 
 
@@ -38,17 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     except InvalidInput as error:
         print(f"perfect service: {error.detail}", file=sys.stderr)
         return 2
-    _import_structlog_alone()
+    import_shared()
     from perfect_runtime.run import run_services
 
     return run_services(arguments.names, settings)
-
-
-def _import_structlog_alone() -> None:
-    """Where rich is installed structlog imports it, for tracebacks in colours: 4 MB in each process, and 40 ms."""
-    if sys.modules.keys() & {"structlog", "rich"}:
-        return
-    sys.modules["rich"] = None  # type: ignore[assignment]  # an import of it fails
-    import structlog  # noqa: F401
-
-    del sys.modules["rich"]

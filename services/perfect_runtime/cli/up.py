@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfect_bus.settings import Settings
+from perfect_runtime.importing import uncollected
 from perfect_schemas.errors import InvalidInput, PerfectError
 
 if TYPE_CHECKING:
+    from perfect_runtime.forked import ForkedServices
     from perfect_runtime.up import System
 
 SETTINGS = ("data_dir", "host", "port", "nats_url", "nats_port", "durability", "log_level", "workflows_dir")
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -46,7 +49,13 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         overrides = {name: getattr(arguments, name) for name in SETTINGS}
         settings, origin = Settings.load_with_origin(overrides=overrides)
-        return asyncio.run(_up(settings, origin, show_logs=arguments.logs))
+        with uncollected():
+            from perfect_runtime.forked import fork_services
+            from perfect_runtime.up import GROUPS
+
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until somebody takes care of them
+        forked = fork_services(GROUPS)
+        return asyncio.run(_up(settings, origin, forked, show_logs=arguments.logs))
     except InvalidInput as error:
         print(f"perfect up: {error.detail}", file=sys.stderr)
         return 2
@@ -55,21 +64,29 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
 
 
-async def _up(settings: Settings, origin: dict[str, str], *, show_logs: bool) -> int:
-    from perfect_runtime.cancelling import cancelled
+async def _up(
+    settings: Settings,
+    origin: dict[str, str],
+    forked: "dict[tuple[str, ...], ForkedServices]",
+    *,
+    show_logs: bool,
+) -> int:
+    from perfect_bus.cancelling import cancelled
     from perfect_runtime.up import System
 
     stopping = asyncio.Event()
-    for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for sig in SIGNALS:
         if signal.getsignal(sig) is signal.SIG_IGN:  # nohup
             continue
         asyncio.get_running_loop().add_signal_handler(sig, stopping.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     began = time.monotonic()
     system = System(
         settings,
         notice=lambda text: print(text, file=sys.stderr, flush=True),
         show_logs=show_logs,
         origin=origin,
+        forked=forked,
     )
     try:
         work = asyncio.create_task(_start(system, began))
