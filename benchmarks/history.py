@@ -74,7 +74,7 @@ class Told:
     def waiting(self) -> int:
         return 0 if self._is_over else CHUNK
 
-    async def take(self, _limit: int, _gather_s: float, _quiet_s: float) -> list[Message]:
+    async def take(self, _limit: int, *_gathering_s: float) -> list[Message]:
         if self._ready:
             return self._ready.popleft()
         rows: list[tuple[str, int, str, bytes, int]] | None = await asyncio.to_thread(self._queue.get)

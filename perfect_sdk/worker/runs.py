@@ -111,7 +111,9 @@ class Runs:
         if claimed is None:
             await self._answer(msg, answer)
             key = (hand_over.run_id, hand_over.epoch)
-            if child is not None and self._where.get(key) is not child:  # not by another hand-over of the same
+            if (
+                child is not None and self._where.get(key) is not child
+            ):  # not by another hand-over of the same
                 child.runs.discard(key)
                 child.send(Abandon(run_id=hand_over.run_id, epoch=hand_over.epoch))
             self._freed()

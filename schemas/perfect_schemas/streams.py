@@ -7,7 +7,7 @@ import msgspec
 MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 CLAIM_CHECK_BYTES = 256 * 1024
 REPLY_CHUNK_BYTES = 512 * 1024
-DUPLICATE_WINDOW_S = 45.0  # the server keeps the id of every message of it in memory: docs/adr/0016
+DUPLICATE_WINDOW_S = 45.0  # the server keeps the id of every message of it in memory: docs/adr/0017
 
 
 class Stream(msgspec.Struct, frozen=True, kw_only=True):

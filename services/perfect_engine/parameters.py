@@ -1,7 +1,7 @@
 """Checking a run's parameters against its flow's JSON Schema, naming every field that is wrong."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perfect_schemas.errors import FieldError, InvalidInput
 from perfect_schemas.folds.flow import Flow
@@ -11,25 +11,34 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 
+class Prepared(NamedTuple):
+    """validator: None for a flow that says nothing of its parameters: it takes any. needs_none: it takes none at all, too,
+    which most runs give.
+    """
+
+    version: str
+    validator: "Validator | None"
+    needs_none: bool
+
+
 class Checker:
     """Keeps one compiled validator a flow, for its newest version."""
 
     def __init__(self) -> None:
-        self._validators: dict[str, tuple[str, Validator | None]] = {}
+        self._prepared: dict[str, Prepared] = {}
 
-    def prepare(self, flow: Flow) -> "Validator | None":
-        """None for a flow that says nothing of its parameters: it takes any."""
-        kept = self._validators.get(flow.id)
-        if kept is not None and kept[0] == flow.version:
-            return kept[1]
-        validator = validator_of(flow.parameters) if flow.parameters else None
-        self._validators[flow.id] = (flow.version, validator)
-        return validator
+    def prepare(self, flow: Flow) -> Prepared:
+        kept = self._prepared.get(flow.id)
+        if kept is None or kept.version != flow.version:
+            validator = validator_of(flow.parameters) if flow.parameters else None
+            needs_none = validator is None or validator.is_valid({})
+            kept = self._prepared[flow.id] = Prepared(flow.version, validator, needs_none)
+        return kept
 
     def check(self, flow: Flow, parameters: dict[str, Any]) -> None:
         """Raises InvalidInput."""
-        validator = self.prepare(flow)
-        if validator is None:
+        _, validator, needs_none = self.prepare(flow)
+        if validator is None or (needs_none and not parameters):
             return
         errors = [*unknown_fields(flow.parameters, parameters, at="parameters", what="the flow")]
         for error in validator.iter_errors(parameters):

@@ -24,8 +24,8 @@ class Keeper:
     """`spawn()`, then `keep()` as a task until `end()`.
 
     deaths: how often it ended by itself. last_code: its last exit code (-n: signal n). show_logs: it writes to this
-    process's stderr instead of its file in `logs/`. origin: where each setting came from, for those who show it. forked: what is to be its first
-    process.
+    process's stderr instead of its file in `logs/`. origin: where each setting came from, for those who show it.
+    forked: what is to be its first process.
     """
 
     def __init__(

@@ -37,8 +37,8 @@ class System:
     """`await start()`, `await wait_ready()`, `await stop()`, or `async with System(settings)`, which does all three.
 
     groups: which services share a process. notice: hears of what dies and comes back. show_logs: the services write
-    to this process's own stderr instead of `logs/` in the data folder. origin: where each setting came from. forked: processes of
-    groups that wait to begin, from `forked.fork_services`.
+    to this process's own stderr instead of `logs/` in the data folder. origin: where each setting came from.
+    forked: processes of groups that wait to begin, from `forked.fork_services`.
     """
 
     def __init__(
