@@ -7,7 +7,6 @@ supervisor's end of the socket closes, the process ends at once.
 
 import asyncio
 import contextlib
-import inspect
 import os
 import signal
 import socket
@@ -217,7 +216,7 @@ class Executor:
         if self._kept.is_open:
             session.keeper = lambda: self._io.post(self._keep, running)
         self._took(running)
-        if inspect.iscoroutinefunction(session.flow.fn):
+        if session.flow.is_async:
             self._main_loop.call_soon_threadsafe(self._run_async, running)
         else:
             self._threads.submit(self._run_sync, running)

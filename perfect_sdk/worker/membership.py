@@ -164,6 +164,7 @@ class Membership:
             queues=[self._options.queue],
             draining=self._draining,
             deployments=[one.name for one in self._options.served],
+            takes_offers=True,
         )
 
     def _envelope(self) -> dict[str, Any]:

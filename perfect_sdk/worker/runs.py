@@ -77,7 +77,8 @@ class Runs:
 
     # -- taking
 
-    def take(self, hand_over: HandOver, msg: Msg) -> None:
+    def take(self, hand_over: HandOver, msg: Msg | None) -> None:
+        """msg: acknowledged once it is claimed; None for an offer."""
         name = (hand_over.run_id, hand_over.queued_id or hand_over.queued_seq)
         if name in self._claiming:
             return  # a second delivery while the first is under way, which will be acknowledged
@@ -98,7 +99,9 @@ class Runs:
             child.send(Prepare(hand_over=hand_over, epoch=hand_over.epoch, flow_version=version))
         return child
 
-    async def _claim(self, name: HandOverName, hand_over: HandOver, msg: Msg, child: Child | None) -> None:
+    async def _claim(
+        self, name: HandOverName, hand_over: HandOver, msg: Msg | None, child: Child | None
+    ) -> None:
         claimed: Claim | None = None
         answer = b"+ACK"
         try:
@@ -129,7 +132,9 @@ class Runs:
         self._hold(held, child if child is not None and held.key in child.runs else None)
         await self._answer(msg, answer)
 
-    async def _answer(self, msg: Msg, answer: bytes) -> None:
+    async def _answer(self, msg: Msg | None, answer: bytes) -> None:
+        if msg is None:
+            return
         with contextlib.suppress(NatsError):  # else it is delivered again, and the claim then refused
             await self._bus.nc.publish(msg.reply, answer)
 

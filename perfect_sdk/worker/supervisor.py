@@ -28,6 +28,7 @@ from perfect_sdk.worker.forked import ForkedExecutor
 from perfect_sdk.worker.frames import Ended, Ready, Serve, TaskEnded, Unwound
 from perfect_sdk.worker.held_tasks import HeldTasks
 from perfect_sdk.worker.membership import Membership
+from perfect_sdk.worker.offers import Offers
 from perfect_sdk.worker.options import WorkerOptions
 from perfect_sdk.worker.runs import Runs
 from perfect_sdk.worker.served import Deployments
@@ -63,6 +64,7 @@ class Supervisor:
         self._crew: Crew
         self._runs: Runs
         self._intake: Intake
+        self._offers: Offers
         self._membership: Membership
         self._deployments: Deployments
         self._held_tasks: HeldTasks
@@ -143,9 +145,10 @@ class Supervisor:
             client_id=self.client_id,
             client_name=options.name,
             cancel_grace_s=options.cancel_grace_s,
-            changed=lambda: self._intake.pull(),  # noqa: PLW0108  # made below
+            changed=self._slot_freed,
             say=say,
         )
+        self._offers = Offers(self._bus, self.client_id, free=self._free, take=self._runs.take, say=say)
         self._intake = Intake(self._bus, free=self._free, take=self._runs.take, say=say)
         self._held_tasks = HeldTasks(
             self._bus,
@@ -167,6 +170,7 @@ class Supervisor:
             say=say,
             registered=self._deployments.declare,
         )
+        await self._offers.start()
         await self._intake.start()
         await self._task_intake.start()
         self._bus.reconnected.append(self._reconnected)
@@ -176,6 +180,10 @@ class Supervisor:
             signal.signal(signal.SIGCONT, lambda *_: self._check_pause())
         self._tick()
         await self._crew.start()
+
+    def _slot_freed(self) -> None:
+        self._offers.next()
+        self._intake.pull()
 
     def _free(self) -> int:
         return 0 if self._draining else self.options.slots - self._runs.count
@@ -188,6 +196,7 @@ class Supervisor:
         self._draining = True
         await self._deployments.pause(self.client_id, self._membership.say_draining)
         self._intake.stop()
+        self._offers.stop()
         self._task_intake.stop()
         self._membership.drain()
         self._crew.drain()

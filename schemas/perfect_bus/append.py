@@ -9,7 +9,7 @@ hence the look at what stands there: our own id among it means stored.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -86,15 +86,15 @@ async def append_pair(
     second: Event,
     guard: Guard,
     *,
-    also: Callable[[], object] | None = None,
+    also: Callable[[], Awaitable[object]] | None = None,
     deadline_s: float = DEADLINE_S,
 ) -> tuple[int, int | None]:
     """Store `first` if `guard` holds, and `second` right behind it. Returns their sequences.
 
     The sequence that `second` would be guarded on is not known yet when both are sent. It holds only if `first` is the
     last message of the whole stream, which says more: nothing can stand between them. None when something else
-    came between, or when its outcome is unknown: append it as any other then. also: called in between; what it puts into
-    the outbox leaves in the same write, behind the two. Raises what `append` raises of `first`.
+    came between, or when its outcome is unknown: append it as any other then. also: called when both are sent; what it
+    sends leaves in the same write, behind them. Raises what `append` raises of `first`.
     """
     datas = codec.encode(first), codec.encode(second)
     for data in datas:
@@ -113,9 +113,9 @@ async def append_pair(
 
     put(first, datas[0], guard_headers(subject, guard))
     put(second, datas[1], {LAST_ID: first.id})
-    if also is not None:
-        also()
     await bus.outbox.hurry()
+    if also is not None:
+        await also()
     ack, behind = await answers[0], await answers[1]
     if isinstance(ack, BusUnavailable):
         raise ack

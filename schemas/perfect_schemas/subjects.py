@@ -86,6 +86,11 @@ def control_pause(client_id: str) -> str:
     return f"perfect.ctl.{client_id}.pause"
 
 
+def control_run(client_id: str) -> str:
+    """Where a worker is offered a run (core NATS): a hand-over that does not go by WORK unless nobody takes it soon."""
+    return f"perfect.ctl.{client_id}.run"
+
+
 def live(run_id: str) -> str:
     """High-rate progress, not stored (core NATS)."""
     return f"perfect.live.{run_id}"

@@ -48,11 +48,12 @@ class Run(Aggregate[RunLife]):
 
 
 class Handed(NamedTuple):
-    """since: monotonic seconds."""
+    """since: monotonic seconds. client_id: of the one that it was offered to, "" for whoever takes it."""
 
     lane: Lane
     queued_seq: int
     since: float
+    client_id: str = ""
 
 
 class Ahead(NamedTuple):
@@ -60,6 +61,7 @@ class Ahead(NamedTuple):
 
     lane: Lane
     queued_id: str
+    client_id: str = ""
 
 
 class Board:
@@ -83,6 +85,7 @@ class Board:
             str, Ahead
         ] = {}  # handed over together with a `run.queued` that has not been heard of yet
         self.unanswered: dict[Lane, int] = {}
+        self.offered: dict[str, int] = {}  # client id → runs offered to it and not claimed
 
     def open(self) -> None:
         self._is_open = True
@@ -100,25 +103,39 @@ class Board:
     def lives(self) -> Iterator[RunLife]:
         return (run.state for run in list(self.runs.values()) if run.state is not None)
 
-    def hand(self, lane: Lane, waiting: Waiting) -> Run | None:
-        """Note that the run is handed over; None when it is not waiting any more."""
+    def hand(self, lane: Lane, waiting: Waiting, client_id: str = "") -> Run | None:
+        """Note that the run is handed over, to that client or to whoever takes it; None when it is not waiting any more."""
         self._drop_pending(lane, waiting)
         run = self.runs.get(waiting.run_id)
         if run is None or run.state is None or run.state.queued_seq != waiting.queued_seq:
             return None
-        self.handed[waiting.run_id] = Handed(lane, waiting.queued_seq, time.monotonic())
-        self.unanswered[lane] = self.unanswered.get(lane, 0) + 1
+        self.handed[waiting.run_id] = Handed(lane, waiting.queued_seq, time.monotonic(), client_id)
+        self._asked(lane, client_id)
         return run
 
-    def hand_ahead(self, run_id: str, lane: Lane, queued_id: str) -> None:
+    def hand_ahead(self, run_id: str, lane: Lane, queued_id: str, client_id: str = "") -> None:
         """Note that the run is handed over, with the `run.queued` that will say that it is queued."""
-        self.ahead[run_id] = Ahead(lane, queued_id)
-        self.unanswered[lane] = self.unanswered.get(lane, 0) + 1
+        self.ahead[run_id] = Ahead(lane, queued_id, client_id)
+        self._asked(lane, client_id)
 
     def drop_ahead(self, run_id: str) -> None:
         """That `run.queued` was not stored, as far as is known: the hand-over is worth nothing."""
         if run_id in self.ahead:
-            _decrease(self.unanswered, self.ahead.pop(run_id).lane)
+            self._no_more_asked(self.ahead.pop(run_id))
+
+    def withdraw(self, run_id: str, queued_id: str) -> bool:
+        """The client has not taken what it was offered: the run is for whoever takes it. False when it is not waiting."""
+        run, ahead = self.runs.get(run_id), self.ahead.get(run_id)
+        if ahead is not None and ahead.queued_id == queued_id:
+            self._forget_offer(ahead.client_id)
+            self.ahead[run_id] = ahead._replace(client_id="")
+            return True
+        handed = self.handed.get(run_id)
+        if handed is None or run is None or run.queued_id != queued_id:
+            return False
+        self._forget_offer(handed.client_id)
+        self.handed[run_id] = handed._replace(client_id="")
+        return True
 
     def handed_of(self, flow_id: str) -> int:
         """How many of the flow's runs are handed over and not claimed."""
@@ -155,7 +172,7 @@ class Board:
         ahead = self.ahead.get(run.id)
         if ahead is not None and life.state is RunState.PENDING and ahead.queued_id == run.queued_id:
             del self.ahead[run.id]
-            self.handed[run.id] = Handed(ahead.lane, life.queued_seq, time.monotonic())
+            self.handed[run.id] = Handed(ahead.lane, life.queued_seq, time.monotonic(), ahead.client_id)
 
     def _note(self, life: RunLife) -> None:
         self.flows.setdefault(life.flow_id, set()).add(life.id)
@@ -205,7 +222,20 @@ class Board:
                 del self.pending[lane]
 
     def _answered(self, run_id: str) -> None:
-        _decrease(self.unanswered, self.handed.pop(run_id).lane)
+        self._no_more_asked(self.handed.pop(run_id))
+
+    def _asked(self, lane: Lane, client_id: str) -> None:
+        self.unanswered[lane] = self.unanswered.get(lane, 0) + 1
+        if client_id:
+            self.offered[client_id] = self.offered.get(client_id, 0) + 1
+
+    def _no_more_asked(self, handed: Handed | Ahead) -> None:
+        _decrease(self.unanswered, handed.lane)
+        self._forget_offer(handed.client_id)
+
+    def _forget_offer(self, client_id: str) -> None:
+        if client_id:
+            _decrease(self.offered, client_id)
 
 
 def lane_of(life: RunLife) -> Lane:

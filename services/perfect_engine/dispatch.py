@@ -1,10 +1,17 @@
-"""Handing runs over: publishes on WORK what `placement.admit` lets go, at every change that can let something go."""
+"""Handing over the runs that `placement.admit` lets go, at every change that can let something go.
+
+A run is offered to a worker that has room; one that does not take offers, or is not there any more, or is full after all, finds it
+on WORK a moment later, where it waits for whoever takes it.
+"""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Any
 
 import msgspec
+from nats.errors import Error as NatsError
 
 from perfect_bus.outbox import Ack
 from perfect_engine import placement
@@ -20,6 +27,7 @@ from perfect_schemas.folds.run import RunLife
 
 AGAIN_S = 30.0
 REFUSED_S = 1.0
+OFFER_S = 0.25  # for a worker to claim what it was offered
 
 
 class Dispatch:
@@ -38,6 +46,7 @@ class Dispatch:
     ) -> None:
         self._bus = context.bus
         self._log = context.log
+        self._spawn = context.spawn
         self._board = board
         self._queue_again = queue_again
         self._left = left
@@ -48,11 +57,14 @@ class Dispatch:
         self._is_due = False
         self._ended = False
         self._recheck: asyncio.TimerHandle | None = None
+        self._offers: set[asyncio.TimerHandle] = set()
 
     def stop(self) -> None:
         self._ended = True
         if self._recheck is not None:
             self._recheck.cancel()
+        for timer in self._offers:
+            timer.cancel()
 
     def client_changed(self, client: Presence) -> None:
         self._workers.pop(client.client_id, None)
@@ -63,6 +75,7 @@ class Dispatch:
                 held=0,
                 flows=frozenset(client.flows),
                 queues=frozenset(client.queues),
+                takes_offers=client.takes_offers,
             )
         self.soon()
 
@@ -73,7 +86,7 @@ class Dispatch:
         """Those that take work, with what they hold now."""
         taken = self._board.slots_taken
         return [
-            Worker(one.client_id, one.slots, taken.get(one.client_id, 0), one.flows, one.queues)
+            msgspec.structs.replace(one, held=taken[one.client_id]) if one.client_id in taken else one
             for one in self._workers.values()
         ]
 
@@ -95,32 +108,57 @@ class Dispatch:
         admitted = placement.admit(
             board.pending, self.workers(), board.unanswered, self._served, self._left(), self.room()
         )
+        offers = []
         for lane, waiting in admitted:
             self._turn += 1
             self._served[lane] = self._turn
-            run = board.hand(lane, waiting)
-            if run is not None and run.state is not None:
-                self._publish(run.state, run.queued_id, rules.hand_over(run.state))
+            client_id = placement.offered_to(lane, self.workers(), board.offered)
+            run = board.hand(lane, waiting, client_id or "")
+            if run is None or run.state is None:
+                continue
+            hand_over = rules.hand_over(run.state)
+            if client_id is None:
+                self._publish(run.state, run.queued_id, hand_over)
+            else:
+                offers.append(self._offer(client_id, run.state, run.queued_id, hand_over))
+        if offers:
+            self._spawn(_all(offers), "offer runs")
         self._watch()
 
-    def ahead(self, life: RunLife, queued_id: str) -> bool:
-        """Hand over a run whose `run.queued` has just been put into the outbox, if it would go at once: nobody waits
-        before it, and a worker has room. life: as it will be then. Returns whether it is done.
+    async def ahead(self, life: RunLife, queued_id: str) -> None:
+        """Hand over a run whose `run.queued` has just been sent, if it would go at once: nobody waits before it, and a
+        worker has room. life: as it will be then.
         """
         board = self._board
         if self._ended or board.pending or life.deployment is not None:
-            return False
-        lane, waiting = lane_of(life), waiting_of(life)
-        if not placement.admit(
-            {lane: [waiting]}, self.workers(), board.unanswered, self._served, self._left()
-        ):
-            return False
+            return
+        lane, waiting, workers = lane_of(life), waiting_of(life), self.workers()
+        if not placement.admit({lane: [waiting]}, workers, board.unanswered, self._served, self._left()):
+            return
         self._turn += 1
         self._served[lane] = self._turn
-        board.hand_ahead(life.id, lane, queued_id)
-        self._publish(life, queued_id, msgspec.structs.replace(rules.hand_over(life), queued_id=queued_id))
+        client_id = placement.offered_to(lane, workers, board.offered)
+        board.hand_ahead(life.id, lane, queued_id, client_id or "")
+        hand_over = msgspec.structs.replace(rules.hand_over(life), queued_id=queued_id)
+        if client_id is None:
+            self._publish(life, queued_id, hand_over)
+            await self._bus.outbox.hurry()
+        else:
+            await self._offer(client_id, life, queued_id, hand_over)
         self._watch()
-        return True
+
+    async def _offer(self, client_id: str, life: RunLife, queued_id: str, hand_over: HandOver) -> None:
+        """To that worker, past WORK. It may not hear of it, or not have room any more: who has not claimed it soon has not."""
+
+        def not_taken() -> None:
+            self._offers.discard(timer)
+            if self._board.withdraw(life.id, queued_id):
+                self._publish(life, queued_id, hand_over)
+
+        timer = asyncio.get_running_loop().call_later(OFFER_S, not_taken)
+        self._offers.add(timer)
+        with contextlib.suppress(NatsError):
+            await self._bus.nc.publish(subjects.control_run(client_id), encode(hand_over))
 
     def _publish(self, life: RunLife, queued_id: str, hand_over: HandOver) -> None:
         def done(answer: Ack | BusUnavailable) -> None:
@@ -148,3 +186,8 @@ class Dispatch:
                 self._log.warning("hand-over was not taken, queued again", run=run_id)
                 self._queue_again(run_id, handed.queued_seq)
         self._watch()
+
+
+async def _all(offers: Iterable[Coroutine[Any, Any, None]]) -> None:
+    for offer in offers:
+        await offer

@@ -42,13 +42,14 @@ class Waiting(msgspec.Struct, frozen=True, order=True):
 
 
 class Worker(msgspec.Struct, frozen=True):
-    """A client that takes work. held: runs that it has claimed and not ended."""
+    """A client that takes work. held: runs that it has claimed and not ended. takes_offers: it can be told of a run itself."""
 
     client_id: str
     slots: int
     held: int
     flows: frozenset[str]
     queues: frozenset[str]
+    takes_offers: bool = False
 
     def serves(self, lane: Lane) -> bool:
         return lane[0] in self.queues and lane[1] in self.flows
@@ -105,6 +106,19 @@ def admit(
         _push(heads, current, lane, next(queues[lane], None), turn)
         turn += 1
     return admitted
+
+
+def offered_to(lane: Lane, workers: Iterable[Worker], offered: Mapping[str, int]) -> str | None:
+    """The client to offer a run of the lane to: of those that take offers, the one with the most room. None: it has to go to
+    whoever takes it. offered: client id → runs that were offered to it and are not claimed.
+    """
+    best, most = None, 0
+    for worker in workers:
+        if worker.takes_offers and worker.serves(lane):
+            room = worker.slots + AHEAD - worker.held - offered.get(worker.client_id, 0)
+            if room > most:
+                best, most = worker.client_id, room
+    return best
 
 
 def _push(

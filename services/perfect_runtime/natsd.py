@@ -53,6 +53,14 @@ jetstream {{
 """
 
 
+def processors() -> int:
+    """How many of the machine's the server takes at once: half of them. With all of two, its threads wake each other and stand
+    in the way of the processes that they serve (ADR 0017).
+    """
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(count // 2, 1)
+
+
 class Access(msgspec.Struct, frozen=True):
     """How this server is reached: kept over restarts, so that clients come back by themselves."""
 
@@ -109,6 +117,7 @@ class NatsServer:
         self.prepare()
         self._process = child.spawn(
             [self._binary or "nats-server", "-c", self.data_dir / "nats.conf"],
+            env={**os.environ, "GOMAXPROCS": os.environ.get("GOMAXPROCS") or str(processors())},
             output=subprocess.DEVNULL,
             pass_fds=[self._lock.descriptor],
             death_signal=signal.SIGTERM,

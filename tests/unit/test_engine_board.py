@@ -40,10 +40,17 @@ class BoardMachine(RuleBasedStateMachine):
     def queue(self, run, priority):
         self.say(run, e.RunQueued, priority=priority)
 
-    @rule(run=st.sampled_from(RUNS), flow=st.sampled_from(FLOWS))
-    def hand_ahead(self, run, flow):
+    @rule(run=st.sampled_from(RUNS), flow=st.sampled_from(FLOWS), client=st.sampled_from(["", *CLIENTS]))
+    def hand_ahead(self, run, flow, client):
         if self.board.run(run).state is None and run not in self.board.ahead:
-            self.board.hand_ahead(run, ("default", flow), f"queued with {run}")
+            self.board.hand_ahead(run, ("default", flow), f"queued with {run}", client)
+
+    @rule(run=st.sampled_from(RUNS), is_this=st.booleans())
+    def withdraw(self, run, is_this):
+        ahead, known = self.board.ahead.get(run), self.board.runs.get(run)
+        queued_id = ahead.queued_id if ahead else known.queued_id if known else ""
+        found = self.board.withdraw(run, queued_id if is_this else "another")
+        assert found == (is_this and (run in self.board.ahead or run in self.board.handed))
 
     @rule(run=st.sampled_from(RUNS))
     def queue_as_handed(self, run):
@@ -57,11 +64,11 @@ class BoardMachine(RuleBasedStateMachine):
     def drop_ahead(self, run):
         self.board.drop_ahead(run)
 
-    @rule(run=st.sampled_from(RUNS))
-    def hand(self, run):
+    @rule(run=st.sampled_from(RUNS), client=st.sampled_from(["", *CLIENTS]))
+    def hand(self, run, client):
         life = self.board.run(run).state
         if life is not None and waiting_of(life) in self.board.pending.get(lane_of(life), []):
-            assert self.board.hand(lane_of(life), waiting_of(life)) is self.board.runs[run]
+            assert self.board.hand(lane_of(life), waiting_of(life), client) is self.board.runs[run]
 
     @rule(run=st.sampled_from(RUNS))
     def take_back(self, run):
@@ -114,6 +121,8 @@ class BoardMachine(RuleBasedStateMachine):
         waiting = [run.run_id for lane in board.pending.values() for run in lane]
         assert sorted([*waiting, *board.handed]) == sorted(queued)
         assert all(lane == sorted(lane) for lane in board.pending.values())
+        offered = [one.client_id for one in (*board.handed.values(), *board.ahead.values()) if one.client_id]
+        assert board.offered == {client: offered.count(client) for client in {*offered}}
         assert sum(board.unanswered.values()) == len(board.handed) + len(board.ahead)
         assert all(
             run not in board.runs or board.runs[run].state.state is RunState.SCHEDULED for run in board.ahead

@@ -1,9 +1,10 @@
 """Admission: never more than fits, never against the turn, never nothing while there is room."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perfect_engine.placement import AHEAD, Waiting, Worker, admit
+from perfect_engine.placement import AHEAD, Waiting, Worker, admit, offered_to
 
 FLOWS = ["a", "b", "c"]
 
@@ -14,6 +15,20 @@ def lane(flow, queue="default"):
 
 def worker(name="w", slots=1, held=0, flows=("a",), queues=("default",)):
     return Worker(name, slots, held, frozenset(flows), frozenset(queues))
+
+
+def offers(name, **fields):
+    return msgspec.structs.replace(worker(name, **fields), takes_offers=True)
+
+
+def test_a_run_is_offered_to_whoever_has_the_most_room():
+    workers = [offers("x", slots=4, held=3), offers("y", slots=4, held=1), worker("z", slots=9)]
+    assert offered_to(lane("a"), workers, {}) == "y"
+    assert offered_to(lane("a"), workers, {"y": 3}) == "x"
+    assert (
+        offered_to(lane("a"), workers, {"y": 4, "x": 2}) is None
+    )  # each has one waiting that it has no slot for
+    assert offered_to(lane("b"), workers, {}) is None
 
 
 def waiting(*numbers, rank=0):

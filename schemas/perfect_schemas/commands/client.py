@@ -9,7 +9,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A client's key in the KV bucket CLIENTS; gone when its lease has ended.
 
     slots: runs that it may hold at once. flows: ids that it serves. queues: for which it serves them. deployments: that
-    it serves, as FLOW/NAME.
+    it serves, as FLOW/NAME. takes_offers: it hears hand-overs on `perfect.ctl.<client_id>.run`, too.
     """
 
     client_id: str
@@ -21,6 +21,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     queues: list[str] = msgspec.field(default_factory=lambda: ["default"])
     draining: bool = False
     deployments: list[str] = []
+    takes_offers: bool = False
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
