@@ -1,8 +1,8 @@
 """All workloads, W1 to W8, one after the other, and at the end the table of what was measured beside its goal.
 
-    python benchmarks/table.py [--out FILE] [--runs N] [--tiny]
+    python benchmarks/table.py [--out FILE] [--runs N] [--history FOLDER] [--tiny]
 
-W1 to W4 are also measured with strict durability. `--runs`: of W8's history. `--tiny`: a few of everything, to see that
+W1 to W4 are also measured with strict durability. `--runs`: of W8's history, which `--history` keeps. `--tiny`: a few of everything, to see that
 all of it works; its figures mean nothing.
 """
 
@@ -69,7 +69,7 @@ class Table:
         self.found[id_] = beside(self.found[id_], workload) if id_ in self.found else workload
         self.found[id_].say()
 
-    def everything(self, history_runs: int) -> None:
+    def everything(self, history_runs: int, history: Path | None) -> None:
         with system(workers=0) as running:
             self.add("W5", lambda: FULL["W5"](running))
         with system() as running:
@@ -80,8 +80,10 @@ class Table:
                 self.add(id_, lambda id_=id_: FULL[id_](running))
         with system(workers=2) as running:
             self.add("W7", lambda: FULL["W7"](running))
-        with tempfile.TemporaryDirectory(prefix="perfect-list-") as folder:
-            self.add("W8", lambda: run_list.measure(Path(folder), history_runs))
+        with tempfile.TemporaryDirectory(prefix="perfect-list-") as temporary:
+            folder = history or Path(temporary)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.add("W8", lambda: run_list.measure(folder, history_runs))
 
     def tiny(self) -> None:
         """All on one system, but for the history."""
@@ -130,13 +132,18 @@ def main() -> int:
     parser.add_argument(
         "--runs", type=int, default=run_list.RUNS, help="of W8's history (default: %(default)s)"
     )
+    parser.add_argument(
+        "--history",
+        type=Path,
+        help="where W8's history is, or is made and kept; a million runs take a quarter of an hour",
+    )
     parser.add_argument("--tiny", action="store_true", help="a few of everything, to see that it works")
     arguments = parser.parse_args()
     begin = datetime.now(UTC)
     before = machine.described(Path(tempfile.gettempdir()))
     table = Table()
     try:
-        table.tiny() if arguments.tiny else table.everything(arguments.runs)
+        table.tiny() if arguments.tiny else table.everything(arguments.runs, arguments.history)
     finally:  # what was measured stays, also when the rest is interrupted
         table.say()
         if arguments.out:

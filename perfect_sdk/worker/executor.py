@@ -112,7 +112,7 @@ class Executor:
             if running is not None:  # else it is found in the history, or at the next append
                 running.journal.is_pausing = True
         elif isinstance(frame, Abandon):
-            self._prepared.pop((frame.run_id, frame.epoch), None)
+            self._unprepare((frame.run_id, frame.epoch))
             running = self._running.get((frame.run_id, frame.epoch))
             kept = self._kept.get(frame.run_id)
             if running is not None:
@@ -127,18 +127,24 @@ class Executor:
             self._io.spawn(self._stop())
 
     def _prepare(self, frame: Prepare) -> None:
+        """Up to a thread that waits for the claim."""
         flow = self._flows.get(frame.hand_over.flow_id)
-        if flow is not None:
-            self._prepared[frame.hand_over.run_id, frame.epoch] = made(
-                self._serve,
-                self._io,
-                flow,
-                frame.hand_over,
-                epoch=frame.epoch,
-                claim_seq=UNCLAIMED,
-                flow_version=frame.flow_version,
-                history=None,
-            )
+        if flow is None:
+            return
+        running = made(
+            self._serve,
+            self._io,
+            flow,
+            frame.hand_over,
+            epoch=frame.epoch,
+            claim_seq=UNCLAIMED,
+            flow_version=frame.flow_version,
+            history=None,
+        )
+        self._prepared[running.run_id, running.epoch] = running
+        if not flow.is_async:
+            running.hold()
+            self._threads.submit(self._run_claimed, running)
 
     def _claimed(self, frame: Claimed) -> None:
         running = self._prepared.pop((frame.run_id, frame.epoch), None)
@@ -146,7 +152,11 @@ class Executor:
             self._cannot(frame.run_id, frame.epoch)
         else:
             claimed(running, frame.claim_seq)
-            self._launch(running)
+            self._took(running)
+            if running.session.flow.is_async:
+                self._main_loop.call_soon_threadsafe(self._run_async, running)
+            else:
+                running.let(begin=True)
 
     async def _replay(self, frame: Start) -> None:
         while True:
@@ -180,7 +190,9 @@ class Executor:
     def _took(self, running: Execution) -> None:
         key = (running.run_id, running.epoch)
         self._running[key] = running
-        self._prepared.pop(key, None)
+        self._unprepare(key)
+        if self._kept.is_open:
+            running.session.keeper = lambda: self._io.post(self._keep, running)
         self._loading.discard(key)
         if key in self._cancelled:
             self._cancelled.discard(key)
@@ -211,17 +223,23 @@ class Executor:
         detail = "this executor could not import the run's flow"
         self._stream.send(Ended(run_id=run_id, epoch=epoch, outcome="error", detail=detail))
 
+    def _unprepare(self, key: tuple[str, int]) -> None:
+        dropped = self._prepared.pop(key, None)
+        if dropped is not None:
+            dropped.let(begin=False)
+
     def _launch(self, running: Execution) -> None:
-        session = running.session
-        if self._kept.is_open:
-            session.keeper = lambda: self._io.post(self._keep, running)
         self._took(running)
-        if session.flow.is_async:
+        if running.session.flow.is_async:
             self._main_loop.call_soon_threadsafe(self._run_async, running)
         else:
             self._threads.submit(self._run_sync, running)
 
     # -- on other threads
+
+    def _run_claimed(self, running: Execution) -> None:
+        if running.may_begin():
+            self._run_sync(running)
 
     def _run_sync(self, running: Execution) -> None:
         try:

@@ -1,6 +1,7 @@
 """Runs that wait and hold no slot, their code still in memory: a hand-over in time lets it go on where it stands."""
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 from perfect_sdk.waiting.resting import unwind
@@ -13,15 +14,31 @@ MAX_KEPT = 100  # of an executor: each holds what the flow's code holds, and of 
 
 
 class Execution:
-    """A run's code in this process. epoch: of its last claim."""
+    """A run's code in this process. epoch: of its last claim. It may have a thread before it is claimed, which waits."""
 
-    __slots__ = ("epoch", "journal", "run_id", "session")
+    __slots__ = ("_is_let_go", "_may_begin", "epoch", "journal", "run_id", "session")
 
     def __init__(self, run_id: str, epoch: int, session: "RunSession", journal: "BusJournal") -> None:
         self.run_id = run_id
         self.epoch = epoch
         self.session = session
         self.journal = journal
+        self._is_let_go = False
+        self._may_begin = threading.Lock()
+
+    def hold(self) -> None:
+        """Whoever calls `may_begin` waits from now on, until `let` is called."""
+        self._may_begin.acquire()
+
+    def let(self, *, begin: bool) -> None:
+        self._is_let_go = begin
+        if self._may_begin.locked():
+            self._may_begin.release()
+
+    def may_begin(self) -> bool:
+        """Waits for the claim, in the run's own thread. Whether it holds."""
+        with self._may_begin:
+            return self._is_let_go
 
     def abandon(self) -> None:
         """The run is somebody else's: its code ends, and writes nothing more."""

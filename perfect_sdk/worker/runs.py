@@ -54,6 +54,7 @@ class Runs:
         self._say = say
         self._recovery = Recovery(bus, client_id=client_id, client_name=client_name)
         self._claiming: set[HandOverName] = set()
+        self._preparing: dict[HandOverName, Child] = {}  # who makes ready meanwhile
         self._held: dict[Key, Held] = {}
         self._where: dict[Key, Child] = {}
         self._waiting: deque[Held] = deque()
@@ -81,13 +82,13 @@ class Runs:
         """msg: acknowledged once it is claimed; None for an offer."""
         name = (hand_over.run_id, hand_over.queued_id or hand_over.queued_seq)
         if name in self._claiming:
-            return  # a second delivery while the first is under way, which will be acknowledged
+            return  # it came a second time while the first is under way
         self._claiming.add(name)
         self._empty.clear()
-        self._spawn(self._claim(name, hand_over, msg, self._prepare(hand_over)))
+        self._spawn(self._claim(name, hand_over, msg))
 
-    def _prepare(self, hand_over: HandOver) -> Child | None:
-        """Have an executor make ready for the run, while it is claimed: the one that will run it. None where there is more to
+    def _prepare(self, name: HandOverName, hand_over: HandOver) -> None:
+        """Have an executor make ready for the run, while it is claimed: the one that will run it. Not where there is more to
         it, or where others wait for a place.
         """
         key = (hand_over.run_id, hand_over.epoch)
@@ -95,13 +96,12 @@ class Runs:
         child = self._crew.pick(None) if is_plain and not self._waiting else None
         if child is not None:
             child.runs.add(key)
+            self._preparing[name] = child
             version = self.versions.get(hand_over.flow_id)
             child.send(Prepare(hand_over=hand_over, epoch=hand_over.epoch, flow_version=version))
-        return child
 
-    async def _claim(
-        self, name: HandOverName, hand_over: HandOver, msg: Msg | None, child: Child | None
-    ) -> None:
+    async def _claim(self, name: HandOverName, hand_over: HandOver, msg: Msg | None) -> None:
+        asyncio.get_running_loop().call_soon(self._prepare, name, hand_over)  # when the claim is on its way
         claimed: Claim | None = None
         answer = b"+ACK"
         try:
@@ -111,12 +111,11 @@ class Runs:
             answer = b"-NAK"
         finally:
             self._claiming.discard(name)
+        child = self._preparing.pop(name, None)
         if claimed is None:
             await self._answer(msg, answer)
             key = (hand_over.run_id, hand_over.epoch)
-            if (
-                child is not None and self._where.get(key) is not child
-            ):  # not by another hand-over of the same
+            if child is not None and self._where.get(key) is not child:  # else by another hand-over
                 child.runs.discard(key)
                 child.send(Abandon(run_id=hand_over.run_id, epoch=hand_over.epoch))
             self._freed()

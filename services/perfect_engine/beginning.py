@@ -71,5 +71,5 @@ class Beginnings:
                 self._not_before = time.monotonic() + BUSY_S
         finally:
             self._under_way.discard(run.id)
-            if run.state is not None and rules.needs_queueing(run.state, process.stamp().now):
+            if run.state is not None and rules.needs_queueing(run.state, process.now()):
                 process.decide_soon(run, lambda life: rules.queue(life, stamp), "queue")

@@ -41,7 +41,7 @@ class Past:
         does not say when it was made may be any age.
         """
         made_at = ids.made_at(run_id)
-        return made_at is None or self._process.stamp().now - made_at > self._old
+        return made_at is None or self._process.now() - made_at > self._old
 
     async def view(self, run_id: str) -> RunView | None:
         """The run, if it may be gone and the read model has it. Raises ServiceUnavailable."""
@@ -64,7 +64,7 @@ class Past:
         if not self.may_be_gone(run_id) or (run is not None and not run.state.is_final):
             return history
         ended_at = run.end_time if run is not None and not run.archived else None
-        if ended_at is not None and self._process.stamp().now - ended_at <= self._old:
+        if ended_at is not None and self._process.now() - ended_at <= self._old:
             return history
         return await logged_history(self._bus, run_id)
 

@@ -6,6 +6,7 @@ so that two engines, or the same one after a kill, decide everything once.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from perfect_engine import fork, loading, revival
@@ -96,6 +97,9 @@ class Process:
         await self.limits.stop()
         if self._following is not None:
             await self._following.unsubscribe()
+
+    def now(self) -> datetime:
+        return self._context.clock()
 
     def stamp(self) -> Stamp:
         return Stamp(now=self._context.clock(), event_id=ids.uuid7())

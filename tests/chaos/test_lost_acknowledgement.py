@@ -53,7 +53,7 @@ async def test_decided_once(
             for where, marker in (
                 ("EVENTS", b'"type":"run.scheduled"'),
                 ("EVENTS", b'"type":"run.queued"'),
-                ("WORK", b"PUB perfect.work."),
+                ("EVENTS", b"PUB perfect.ctl."),  # the offer, behind its events
                 ("EVENTS", b'"type":"run.started"'),
                 ("EVENTS", b'"type":"task.completed"'),
                 ("EVENTS", b'"type":"run.completed"'),

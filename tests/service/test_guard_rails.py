@@ -159,7 +159,7 @@ class Told:
         self._messages += messages
         self._more.set()
 
-    async def take(self, limit: int, _gather_s: float, _quiet_s: float) -> list[Message]:
+    async def take(self, limit: int, *_gathering_s: float) -> list[Message]:
         while not self._messages:
             self._more.clear()
             await self._more.wait()

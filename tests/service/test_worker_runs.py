@@ -55,8 +55,7 @@ async def test_an_executor_makes_ready_while_the_run_is_claimed(bus: Bus) -> Non
     queued = await said.say(run_id, events.RunQueued)
     crew = OneExecutor()
     worker_with(bus, crew).take(hand_over(run_id, queued), MESSAGE)
-    assert [type(frame) for frame in crew.told] == [Prepare]
-    await eventually(lambda: len(crew.told) > 1)
+    await eventually(lambda: [type(frame) for frame in crew.told] == [Prepare, Claimed])
     (_, claim) = (await bus.read(subjects.run(run_id)))[-1:][0]
     assert isinstance(claim, events.RunStarted)
     assert crew.told[1:] == [Claimed(run_id=run_id, epoch=1, claim_seq=queued + 1)]
@@ -81,6 +80,8 @@ async def test_one_whose_executor_dies_during_the_claim_goes_to_the_next(bus: Bu
     crew = OneExecutor()
     worker = worker_with(bus, crew)
     worker.take(hand_over(run_id, queued), MESSAGE)
+    while not crew.told:
+        await asyncio.sleep(0)
     worker.child_died(crew)  # type: ignore[arg-type]
     await eventually(lambda: [type(frame) for frame in crew.told] == [Prepare, Start])
 

@@ -67,9 +67,11 @@ class Worker:
         return await claim(self.bus, hand_over, client_id=self.id, client_name="w", flow_version=None)
 
     async def start(self, flow: str, timeout: float = 30.0) -> Claim:
-        claimed = await self.claim(await self.take(flow, timeout))
-        assert claimed is not None
-        return claimed
+        """The next run that can be claimed. Hand-overs that are refused are dropped: of two engines, one decides second."""
+        while True:
+            claimed = await self.claim(await self.take(flow, timeout))
+            if claimed is not None:
+                return claimed
 
     async def suspend(self, claimed: Claim, waits_for: str, **fields) -> int:
         """The run waits: for input, sleep, child …"""
