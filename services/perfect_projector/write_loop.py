@@ -31,8 +31,8 @@ from perfect_schemas.events.statistic import PerformanceWarned
 from perfect_schemas.streams import DUPLICATE_WINDOW_S
 
 BUSY_S = 0.25  # a commit that ended so shortly ago says that more is to come
-MAX_GATHER_S = 0.16
-GATHER_FACTOR = 8  # of a commit's time, while commits follow each other
+MAX_GATHER_S = 0.11  # and a commit after it: what is shown is a sixth of a second old at most
+GATHER_FACTOR = 6  # of a commit's time, while commits follow each other
 QUIET_S = 0.01  # when nothing came for so long, a burst is over
 BUSY_QUIET_S = 0.02  # the same while commits follow each other and runs go on: more is to come
 SETTLED_S = 0.003  # the same when no run goes on any more: somebody may be waiting for the last one
