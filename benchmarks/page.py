@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from figures import Workload, number
+from machine import words_of
 from summary import did_less, summary, times
 from table import row
 
@@ -87,6 +88,8 @@ def machine(found: dict[str, Any]) -> str:
     )
     if load > SHOWN_LOAD:
         said += " (**not quiet**: times are longer than they would be; ratios hold better)"
+    if "acknowledged_ms" in found:
+        said += f". {words_of(found).capitalize()}"
     return said
 
 

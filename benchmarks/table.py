@@ -53,11 +53,14 @@ WITH_STRICT = ("W1", "W2", "W3", "W4")
 
 
 class Table:
-    """found: what was measured, by workload. failed: what could not be, and why; the others are measured all the same."""
+    """found: what was measured, by workload. failed: what could not be, and why; the others are measured all the same. speed:
+    of the machine meanwhile.
+    """
 
     def __init__(self) -> None:
         self.found: dict[str, Workload] = {}
         self.failed: dict[str, str] = {}
+        self.speed: dict[str, float] = {}
 
     def add(self, id_: str, measure: Callable[[], Workload]) -> None:
         try:
@@ -73,6 +76,7 @@ class Table:
         with system(workers=0) as running:
             self.add("W5", lambda: FULL["W5"](running))
         with system() as running:
+            self.speed = machine.speed(running.folder)
             for id_ in (*WITH_STRICT, "W6"):
                 self.add(id_, lambda id_=id_: FULL[id_](running))
         with system(durability="strict") as running:
@@ -105,6 +109,8 @@ class Table:
             for figure in workload.figures:
                 what, name, goal, measured, strict, floor = row(workload, figure)
                 print(f"{what[:72]:72}  {name:22}  {goal:18}  {measured:20}  {strict:8}  {floor}".rstrip())
+        if self.speed:
+            print(f"\nThis machine: {machine.words_of(self.speed)}.")
         for id_, why in self.failed.items():
             print(f"{id_}: not measured: {why}")
 
@@ -149,7 +155,7 @@ def main() -> int:
         if arguments.out:
             result = {
                 "at": begin.isoformat(timespec="seconds"),
-                "machine": before,
+                "machine": before | table.speed,
                 "versions": machine.versions(),
                 "workloads": msgspec.to_builtins(table.workloads()),
                 "failed": table.failed,

@@ -20,8 +20,8 @@ from nats.js import api
 if TYPE_CHECKING:
     from perfect_bus.bus import Bus
 
-HEARTBEAT_S = 2.0
-SILENCE_S = 5.0
+HEARTBEAT_S = 5.0  # each wakes the server and whoever follows, also when nothing happens
+SILENCE_S = 12.0
 AGAIN_S = 0.1
 START_S = 15.0
 
