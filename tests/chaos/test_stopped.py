@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import msgspec
@@ -45,9 +46,12 @@ async def test_a_zombie_changes_nothing(who: str, flow: str, settings: Settings,
         before = witness.epoch(run_id)
         assert before == 1
         stop(pids, signal.SIGSTOP)
+        stopped_at = time.monotonic()
         await witness.until(lambda: witness.epoch(run_id) > before, 15, what="a claim by somebody else")
-        # Somewhere between the new claim and the end of the run: the executors first, so that they can still write.
-        await asyncio.sleep(rng.uniform(0, 1.5))
+        # Somewhere between the new claim and the end of the run: the executors first, so that they can still write. Not
+        # before a supervisor that stood still can know that its lease is over.
+        known_after_s = settings.lease_s + settings.presence_every_s + 0.1
+        await asyncio.sleep(max(rng.uniform(0, 1.5), stopped_at + known_after_s - time.monotonic()))
         stop([pid for pid in pids if pid in executors], signal.SIGCONT)
         if who != "executor":
             await asyncio.sleep(rng.uniform(0, 0.2))

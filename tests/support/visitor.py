@@ -23,6 +23,7 @@ PATIENCE_MS = 30_000.0  # for what a page does; only a page that never does it t
 # What Chromium itself prints about answers and streams that a page handles.
 CHROMIUM_SAYS = (
     r"Failed to load resource: the server responded with a status of 422",
+    r"Transition was aborted because of invalid state",  # a page that was slow to appear does so without one
     r"net::ERR_(INCOMPLETE_CHUNKED_ENCODING|CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|NETWORK_CHANGED)",
 )
 REPORT_VIOLATIONS = """
