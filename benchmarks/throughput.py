@@ -11,7 +11,9 @@ from harness import ENDED, Api, report, system
 ROUNDS = 3
 CONNECTIONS = 8
 LOOK_S = 0.015
-AT_LEAST_S = 0.00015  # a task: who looks before that takes a fifth of a processor from those who work, for nothing
+AT_LEAST_S = (
+    0.00015  # a task: who looks before that takes a fifth of a processor from those who work, for nothing
+)
 WAIT_S = 120
 RUNS = "/api/engine/runs?flow=bench%20five%20tasks"
 
