@@ -26,8 +26,8 @@ def _no_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Short leases, yet longer than a busy machine stands still, a data folder of the test's own, any free ports; nothing leaves the bus (what tests say happened may
-    lie long ago). Override what the test is about by
+    """Short leases, yet longer than a busy machine stands still, a data folder of the test's own, any free ports;
+    nothing leaves the bus (what tests say happened may lie long ago). Override what the test is about by
     `msgspec.structs.replace(settings, lease_s=2)`."""
     return Settings(
         data_dir=tmp_path / "data", lease_s=3.0, presence_every_s=0.5, cancel_grace_s=2.0, purge_after_s=0

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from perfect_bus.forked import Forked, fork, is_possible
+from perfect_bus.process_title import show_as
 
 
 class ForkedExecutor(NamedTuple):
@@ -39,6 +40,7 @@ def fork_executors(count: int) -> list[ForkedExecutor]:
             for other in made:
                 other.socket.close()
                 other.process.let_go()
+            show_as(("perfect", "executor"))
             return _execute(theirs)
 
         pid = fork(live)

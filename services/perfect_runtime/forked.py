@@ -14,10 +14,10 @@ from pathlib import Path
 import msgspec
 
 from perfect_bus.forked import Forked, fork, is_possible
+from perfect_bus.process_title import show_as
 from perfect_bus.settings import Settings
 from perfect_runtime.importing import import_shared
 from perfect_runtime.parent_death import die_with_parent
-from perfect_runtime.process_title import show_as
 from perfect_schemas.errors import InvalidInput
 
 STOPPED = 0
