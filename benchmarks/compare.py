@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import machine
+from arguments import whole
 from figures import number
 from peers.dbos import Dbos, DbosOnPostgres
 from peers.perfect import Perfect
@@ -188,9 +189,9 @@ def main() -> None:
     parser.add_argument("peers", nargs="*", metavar="PEER", help=f"{', '.join(PEERS)} (default: all)")
     parser.add_argument("--only", nargs="+", default=[f"W{n}" for n in range(1, 9)], metavar="W1")
     parser.add_argument(
-        "--divide", type=int, default=1, metavar="N", help="do an N-th of the work, to try it out"
+        "--divide", type=whole, default=1, metavar="N", help="do an N-th of the work, to try it out"
     )
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds", type=whole, default=ROUNDS)
     parser.add_argument("--out", type=Path, help="folder for the results, a file a peer")
     arguments = parser.parse_args()
     if unknown := set(arguments.peers) - set(PEERS):

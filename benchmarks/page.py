@@ -171,6 +171,9 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--to", type=Path, default=PAGE, help="another page than docs/benchmarks.md")
     arguments = parser.parse_args()
+    missing = [file for file in arguments.files if not file.is_file()]
+    if missing:
+        parser.error(f"{missing[0]}: there is no such file")
     results = [json.loads(file.read_text()) for file in arguments.files]
     owns, peers = ([one for one in results if key in one] for key in ("workloads", "peer"))
     parts = [HEAD, summary(peers)]

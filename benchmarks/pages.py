@@ -20,6 +20,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from arguments import whole
 from chromium import ARGUMENTS, executable
 from harness import Api, percentile, report, system
 from playwright.sync_api import Browser, sync_playwright
@@ -139,7 +140,7 @@ def visit(browser: Browser, port: int, path: str) -> dict[str, float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--tasks", type=int, default=10_000)
+    parser.add_argument("--tasks", type=whole, default=10_000)
     parser.add_argument("--folder", type=Path, help="of data that the runs are added to")
     arguments = parser.parse_args()
     main(arguments.tasks, arguments.folder)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
+from arguments import whole
 from figures import Figure, Workload
 from harness import Api, percentile, system
 from history import History, fill
@@ -91,7 +92,7 @@ def _refused(port: int, writes: int) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--runs", type=whole, default=RUNS)
     parser.add_argument("--folder", type=Path, help="where the history is, or is made and kept")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="perfect-list-") as name:

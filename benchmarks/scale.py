@@ -24,6 +24,7 @@ from typing import Any
 
 import msgspec
 import shapes
+from arguments import whole
 from harness import Api, percentile, report, system
 from history import History, fill
 from traffic import traffic
@@ -176,7 +177,7 @@ def resident_mb(pid: int, field: str) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--runs", type=int, default=20_000)
+    parser.add_argument("--runs", type=whole, default=20_000)
     parser.add_argument("--folder", type=Path, help="where the history is, or is made and kept")
     arguments = parser.parse_args()
     if arguments.folder is None:

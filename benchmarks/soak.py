@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import processes
+from arguments import whole
 from harness import Api, System, percentile, report, system
 
 FLOW = "bench sequential tasks"
@@ -182,7 +183,7 @@ def latency(samples: list[Sample], name: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--tasks", type=int, default=1_000_000)
+    parser.add_argument("--tasks", type=whole, default=1_000_000)
     parser.add_argument("--folder", type=Path, help="where the data is, and is kept")
     arguments = parser.parse_args()
     main(arguments.tasks, arguments.folder)

@@ -26,6 +26,7 @@ import msgspec
 import run_list
 import sequential
 import trigger_latency
+from arguments import whole
 from figures import Figure, Workload, beside, number
 from harness import System, system
 
@@ -136,7 +137,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, help="a file for the results, as JSON")
     parser.add_argument(
-        "--runs", type=int, default=run_list.RUNS, help="of W8's history (default: %(default)s)"
+        "--runs", type=whole, default=run_list.RUNS, help="of W8's history (default: %(default)s)"
     )
     parser.add_argument(
         "--history",

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import processes
+from arguments import whole
 from dag import Dag
 from harness import HERE, Api, report, system
 
@@ -53,7 +54,7 @@ def main() -> None:
         "--concurrency", type=int, default=0, help="tasks at a time (default: the SDK's own limit)"
     )
     parser.add_argument("--style", choices=["threads", "asyncio"], default="threads")
-    parser.add_argument("--rounds", type=int, default=4, help="a forecast needs three runs before it")
+    parser.add_argument("--rounds", type=whole, default=4, help="a forecast needs three runs before it")
     asked = parser.parse_args()
     os.environ |= {
         "DAG_FILES": json.dumps([str(file.resolve()) for file in asked.files]),

@@ -33,9 +33,7 @@ class Lane:
         self._direct = io.direct
         self._counting = threading.Lock()
         self._posted = 0  # how many went to the outbox
-        self._answered = (
-            0  # the last committed one of them that was answered; all that was said before it is there
-        )
+        self._answered = 0  # the last committed one of them that was answered, and with it all before it
         self._token = 0  # of the last one on the wire
         self._speaker = 0  # the thread that said the last one
         self._alone = 0  # how many it said before, since another one spoke

@@ -31,8 +31,8 @@ REAP_S = 0.5
 class Child:
     """`on_ready(child, frame)`, `on_ended(child, frame)`, `on_died(child)`: called on the supervisor's loop.
 
-    runs: the (run id, epoch) pairs that it holds. tasks: dispatches of distributed tasks. killed_for: why the supervisor ended it, None when it died by itself.
-    solo: started for one run that may be what kills executors.
+    runs: the (run id, epoch) pairs that it holds. tasks: dispatches of distributed tasks. killed_for: why the supervisor
+    ended it, None when it died by itself. solo: started for one run that may be what kills executors.
     """
 
     def __init__(

@@ -60,9 +60,7 @@ class Runs:
         self._waiting: deque[Held] = deque()
         self._kept: dict[str, tuple[Child, int]] = {}  # run id → who keeps its code, since which epoch
         self._cancelled: set[str] = set()  # cancelled while being claimed
-        self._suspects: dict[
-            str, tuple[int, int]
-        ] = {}  # given back: run id → deaths, counted_seq, should it return
+        self._suspects: dict[str, tuple[int, int]] = {}  # given back: run id → deaths, counted_seq
         self._tasks: set[asyncio.Task[Any]] = set()
         self._empty = asyncio.Event()
         self._empty.set()

@@ -81,9 +81,7 @@ class Board:
         self.scheduled: dict[str, set[str]] = {}  # schedule id → live runs that it started by itself
         self.pending: dict[Lane, list[Waiting]] = {}  # queued, not handed over, in order of turn
         self.handed: dict[str, Handed] = {}  # handed over, not claimed
-        self.ahead: dict[
-            str, Ahead
-        ] = {}  # handed over together with a `run.queued` that has not been heard of yet
+        self.ahead: dict[str, Ahead] = {}  # handed over, with a `run.queued` that is not heard of yet
         self.unanswered: dict[Lane, int] = {}
         self.offered: dict[str, int] = {}  # client id → runs offered to it and not claimed
 

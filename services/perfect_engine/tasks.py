@@ -45,9 +45,7 @@ class Tasks:
         self._process = process
         self._bus = process.bus
         self._watches: dict[str, Watch] = {}
-        self._told: dict[
-            str, dict[str, int]
-        ] = {}  # run id → client → up to where its loss was told to the run
+        self._told: dict[str, dict[str, int]] = {}  # run id → client → up to where the run knows of its loss
 
     def start(self) -> None:
         self._bus.reconnected.append(self._reconnected)
