@@ -10,7 +10,6 @@ from fake_worker import Worker, register, trigger, types, until
 
 from perfect_bus import Guard, append
 from perfect_engine.service import EngineService
-from perfect_registry.service import RegistryService
 from perfect_schemas import ids, subjects
 from perfect_schemas.commands import LiveRuns
 from perfect_schemas.envelope import utc_now
@@ -22,16 +21,6 @@ SCHEMA = {
     "properties": {"day": {"type": "string"}, "n": {"type": "integer"}},
     "required": ["day"],
 }
-
-
-@pytest.fixture
-async def registry(start_service):
-    return await start_service(RegistryService)
-
-
-@pytest.fixture
-async def engine(start_service, registry):
-    return await start_service(EngineService)
 
 
 async def test_a_run_from_trigger_to_end(bus, engine):

@@ -11,7 +11,6 @@ from fake_worker import Worker, register, trigger, types, until
 from perfect_bus import Guard, append
 from perfect_bus.claim import read_history
 from perfect_engine.service import EngineService
-from perfect_registry.service import RegistryService
 from perfect_schemas import ids, subjects
 from perfect_schemas.commands import CancelRun, ForkRun, ResumeRun, RetryRun, Triggered
 from perfect_schemas.envelope import utc_now
@@ -25,16 +24,6 @@ SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required
 @pytest.fixture
 def settings(settings):
     return msgspec.structs.replace(settings, lease_s=1.0, cancel_grace_s=0.1)
-
-
-@pytest.fixture
-async def registry(start_service):
-    return await start_service(RegistryService)
-
-
-@pytest.fixture
-async def engine(start_service, registry):
-    return await start_service(EngineService)
 
 
 @pytest.fixture

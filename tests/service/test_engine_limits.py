@@ -11,7 +11,6 @@ from fake_worker import Worker, register, trigger, until
 from perfect_engine import limits as limits_module
 from perfect_engine.service import EngineService
 from perfect_projector.service import ProjectorService
-from perfect_registry.service import RegistryService
 from perfect_schemas import ids, subjects
 from perfect_schemas.commands import (
     Acquired,
@@ -30,16 +29,6 @@ from perfect_schemas.queries import Integrity, IntegrityReport
 @pytest.fixture
 def settings(settings):
     return msgspec.structs.replace(settings, lease_s=2.0, cancel_grace_s=0.1)
-
-
-@pytest.fixture
-async def registry(start_service):
-    return await start_service(RegistryService)
-
-
-@pytest.fixture
-async def engine(start_service, registry):
-    return await start_service(EngineService)
 
 
 @pytest.fixture

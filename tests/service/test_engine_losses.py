@@ -10,7 +10,6 @@ from fake_worker import Worker, register, trigger, types, until
 
 from perfect_bus import Guard, append
 from perfect_engine.service import EngineService
-from perfect_registry.service import RegistryService
 from perfect_schemas import ids, subjects
 from perfect_schemas.envelope import utc_now
 from perfect_schemas.events import RunLost, RunRetrying, RunScheduled, RunStarted
@@ -21,16 +20,6 @@ LEASE_S = 2.5  # in which somebody renews, however busy the machine is
 @pytest.fixture
 def settings(settings):
     return msgspec.structs.replace(settings, lease_s=1.0, cancel_grace_s=0.1)
-
-
-@pytest.fixture
-async def registry(start_service):
-    return await start_service(RegistryService)
-
-
-@pytest.fixture
-async def engine(start_service, registry):
-    return await start_service(EngineService)
 
 
 async def test_lease_lost_means_the_next_epoch(bus, engine):

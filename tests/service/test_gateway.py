@@ -24,11 +24,6 @@ def runs(bus: Bus) -> Runs:
 
 
 @pytest.fixture
-async def gateway(bus: Bus, start_service: Any, settings: Any) -> GatewayService:
-    return await start_service(GatewayService, settings=msgspec.structs.replace(settings, port=0))
-
-
-@pytest.fixture
 async def system(start_service: Any, bus: Bus, settings: Any) -> GatewayService:
     """Registry, projector, gateway; the engine's commands are answered by the tests."""
     await start_service(RegistryService)
@@ -43,12 +38,6 @@ async def system(start_service: Any, bus: Bus, settings: Any) -> GatewayService:
         ),
     )
     return await start_service(GatewayService, settings=msgspec.structs.replace(settings, port=0))
-
-
-@pytest.fixture
-async def http(system: GatewayService) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{system.port}", timeout=60) as client:
-        yield client
 
 
 async def until(client: httpx.AsyncClient, path: str, wanted: Any) -> Any:

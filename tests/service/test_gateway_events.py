@@ -1,17 +1,14 @@
 """The stream of events that the gateway has for programs: each comes once, whatever breaks."""
 
 import asyncio
-from typing import Any
 
 import httpx
-import msgspec
 import pytest
 from eventually import eventually
 from said_runs import Runs
 from streamed import listen
 
 from perfect_bus import Bus
-from perfect_bus.settings import Settings
 from perfect_gateway.service import GatewayService
 from perfect_runtime.natsd import NatsServer
 from perfect_schemas import subjects
@@ -20,11 +17,6 @@ from perfect_schemas import subjects
 @pytest.fixture
 def runs(bus: Bus) -> Runs:
     return Runs(bus)
-
-
-@pytest.fixture
-async def gateway(bus: Bus, start_service: Any, settings: Settings) -> GatewayService:
-    return await start_service(GatewayService, settings=msgspec.structs.replace(settings, port=0))
 
 
 async def test_events_come_as_they_are(gateway: GatewayService, runs: Runs) -> None:

@@ -38,11 +38,6 @@ def runs(bus: Bus) -> Runs:
 
 
 @pytest.fixture
-async def gateway(bus: Bus, start_service: Any, settings: Settings) -> GatewayService:
-    return await start_service(GatewayService, settings=msgspec.structs.replace(settings, port=0))
-
-
-@pytest.fixture
 async def pages(bus: Bus, start_service: Any, gateway: GatewayService) -> GatewayService:
     """The gateway with the services that its pages ask."""
     await start_service(RegistryService)

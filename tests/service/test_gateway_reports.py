@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,6 @@ async def system(start_service: Any, bus: Bus, settings: Any) -> GatewayService:
         commands.RegisterFlow(name=FLOW, flow_version="1", tasks=[events.TaskDefinition(id="", name="step")]),
     )
     return await start_service(GatewayService, settings=msgspec.structs.replace(settings, port=0))
-
-
-@pytest.fixture
-async def http(system: GatewayService) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{system.port}", timeout=60) as client:
-        yield client
 
 
 async def until(client: httpx.AsyncClient, path: str, text: str) -> httpx.Response:

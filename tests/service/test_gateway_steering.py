@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -30,12 +29,6 @@ async def system(start_service: Any, settings: Any) -> GatewayService:
     for service in (RegistryService, ProjectorService, EngineService):
         await start_service(service)
     return await start_service(GatewayService, settings=msgspec.structs.replace(settings, port=0))
-
-
-@pytest.fixture
-async def http(system: GatewayService) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{system.port}", timeout=60) as client:
-        yield client
 
 
 @pytest.fixture

@@ -146,7 +146,7 @@ async def test_without_a_launcher_it_is_ended_after_a_while(
     chosen = msgspec.structs.replace(settings, workflows_dir=tmp_path, launcher_host=HOST)
     service = await start_service(LauncherService, settings=chosen)
     runner, _ = await service.request("left.py", "test")
-    await eventually(lambda: runner.is_running)
+    await eventually(lambda: runner.status(0).running)
     pid = runner.status(0).pid
     assert is_alive(pid)
     await service.context.cancel_spawned()  # as if it had died

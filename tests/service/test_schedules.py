@@ -10,7 +10,6 @@ from fake_worker import Worker, register
 
 from perfect_bus import Guard, append
 from perfect_engine.service import EngineService
-from perfect_registry.service import RegistryService
 from perfect_schemas import codec, ids, subjects
 from perfect_schemas.commands import (
     Backfilled,
@@ -33,16 +32,6 @@ from perfect_schemas.schedule import ScheduleSpec
 
 EVERY_SECOND = ScheduleSpec(name="ticks", kind="cron", cron="* * * * * *", catchup="all")
 FAR = ScheduleSpec(name="far", kind="cron", cron="0 0 1 1 *")
-
-
-@pytest.fixture
-async def registry(start_service):
-    return await start_service(RegistryService)
-
-
-@pytest.fixture
-async def engine(start_service, registry):
-    return await start_service(EngineService)
 
 
 class Listener:

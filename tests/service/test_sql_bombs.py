@@ -1,14 +1,13 @@
 """SQL of people: what takes too much is stopped, and the writer goes on meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 from said_runs import Runs
-from sql_asked import ask, committed, one_run, site
+from sql_asked import ask, committed, one_run
 
 from perfect_bus import Bus
 from perfect_bus.settings import Settings
@@ -21,14 +20,6 @@ DEADLINE_S = 2.0
 async def projector(start_service: Any, settings: Settings) -> ProjectorService:
     short = msgspec.structs.replace(settings, sql_timeout_s=DEADLINE_S, sql_memory_bytes=256 * 2**20)
     return await start_service(ProjectorService, settings=short)
-
-
-@pytest.fixture
-async def http(
-    projector: ProjectorService, start_service: Any, settings: Settings
-) -> AsyncIterator[httpx.AsyncClient]:
-    async with site(start_service, settings) as client:
-        yield client
 
 
 @pytest.fixture

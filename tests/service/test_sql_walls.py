@@ -1,33 +1,15 @@
 """SQL of people: nothing gets out, and nothing is written."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import httpx
-import msgspec
 import pytest
 from said_runs import Runs
-from sql_asked import ask, one_run, site
+from sql_asked import ask, one_run
 
 from perfect_bus import Bus
-from perfect_bus.settings import Settings
 from perfect_projector.service import ProjectorService
-
-
-@pytest.fixture
-async def projector(start_service: Any, settings: Settings) -> ProjectorService:
-    small = msgspec.structs.replace(settings, sql_memory_bytes=256 * 2**20)
-    return await start_service(ProjectorService, settings=small)
-
-
-@pytest.fixture
-async def http(
-    projector: ProjectorService, start_service: Any, settings: Settings
-) -> AsyncIterator[httpx.AsyncClient]:
-    async with site(start_service, settings) as client:
-        yield client
 
 
 @pytest.fixture

@@ -1,25 +1,13 @@
 """SQL of people, asked over HTTP."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-import msgspec
 from said_runs import Runs
 
 from perfect_bus import Bus
-from perfect_bus.settings import Settings
-from perfect_gateway.service import GatewayService
 from perfect_projector.service import ProjectorService
-
-
-@contextlib.asynccontextmanager
-async def site(start_service: Any, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    gateway = await start_service(GatewayService, settings=msgspec.structs.replace(settings, port=0))
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.port}", timeout=60) as client:
-        yield client
 
 
 async def one_run(bus: Bus, projector: ProjectorService) -> Runs:
