@@ -1,5 +1,6 @@
 """A whole system in processes of its own, as a user starts it, and a small HTTP client to drive it."""
 
+import compileall
 import contextlib
 import http.client
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+PACKAGES = tuple(HERE.parent / name for name in ("schemas", "perfect_sdk", "services", "ui"))
 LOOK_S = 0.015  # who waits is not to be what the gateway and the read model are busy with
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")
 IDLE_S = 2.0
@@ -154,6 +156,7 @@ def system(
             "PERFECT_PORT": str(port),
             "PERFECT_DURABILITY": durability,
         }
+        _compile()
         started = time.monotonic()
         up = _start(["up"], environment, folder / "up.log")
         children = [up]
@@ -170,6 +173,14 @@ def system(
             for child in reversed(children):
                 child.send_signal(signal.SIGTERM)
                 child.wait(timeout=15)
+
+
+def _compile() -> None:
+    """As pip leaves what it installs. An editable installation has no byte code where nobody may write it
+    (PYTHONDONTWRITEBYTECODE), and is compiled at every start.
+    """
+    for package in PACKAGES:
+        compileall.compile_dir(package, quiet=2)
 
 
 def _start(arguments: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:

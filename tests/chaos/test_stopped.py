@@ -64,8 +64,15 @@ async def test_a_zombie_changes_nothing(who: str, flow: str, settings: Settings,
         events = await stored(system.bus, run_id)
         check_run(events, read_trace(trace)[run_id], tasks=TASKS, width=WIDTH)
         [claim] = [seq for seq, event in events if isinstance(event, RunStarted) and event.epoch == 2]
-        late = [event for seq, event in events if seq > claim and event.epoch == 1]
-        assert all(isinstance(event, TaskStarted) for event in late), "a zombie wrote behind the new claim"
+        late = [
+            event
+            for seq, event in events
+            if seq > claim
+            and event.epoch == 1
+            and event.source != "projector"  # which warns of what stands still
+        ]
+        written = [event for event in late if not isinstance(event, TaskStarted)]
+        assert not written, "a zombie wrote behind the new claim"
         assert len(late) <= WIDTH, "a zombie went on after its next completion"
         if who != "executor":
             await eventually(lambda: "longer than its lease" in zombie.log.read_text())

@@ -285,6 +285,6 @@ async def test_asked_for_again_while_it_is_being_stopped(start_launcher: Any) ->
     _, new = await launcher.request("good.py", "test")
     assert new
     await stopping
-    status = await eventually(lambda: runner.is_running and runner.status(0))
+    status = await eventually(lambda: runner.status(0).running and runner.status(0))
     assert status.pid != first
     assert status.wanted
