@@ -5,7 +5,6 @@ is connected. It looks after each stream every `sync_interval`, which is what bo
 """
 
 import contextlib
-import os
 import shutil
 import tempfile
 import time
@@ -71,11 +70,11 @@ def server_alone(data_dir: Path) -> Iterator[int]:
 
 
 def cpu_seconds(pids: list[int]) -> float:
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    """Of their threads that live, to the nanosecond. What /proc/PID/stat counts in ticks of 10 ms is a tenth of a percent
+    of ten seconds.
+    """
+    threads = [thread for pid in pids for thread in Path(f"/proc/{pid}/task").iterdir()]
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
 def pss_mb(pid: int) -> float:
