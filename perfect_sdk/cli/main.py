@@ -55,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from perfect_sdk.cli.completing import main as complete
 
         return complete(arguments[1:])
+    if arguments[:1] == ["--version"]:
+        arguments[0] = "version"
     parser = build(arguments[0] if arguments else "")
     try:
         parsed = parser.parse_args(arguments)
@@ -76,6 +78,7 @@ def build(wanted: str = "") -> argparse.ArgumentParser:
         description="Durable Python workflows.",
         epilog="`perfect COMMAND --help` says more, `perfect help exit-codes` how commands end.",
     )
+    parser.add_argument("--version", action="store_true", help="as `perfect version`")
     subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
     if wanted in COMMANDS:
         _add(subparsers, wanted)

@@ -142,8 +142,9 @@ def test_config_says_where_values_come_from(
     assert "port" in capsys.readouterr().err
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["version"]) == OK
+@pytest.mark.parametrize("asked", ["version", "--version"])
+def test_version(asked: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([asked]) == OK
     assert capsys.readouterr().out.startswith("perfect-flow ")
 
 
