@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 
 class Ended(NamedTuple):
-    """A run that has ended, as its row says it."""
+    """A run that has ended, as its row says it. ended_at: or was brought back, for whoever wanted it: a child run comes back
+    before its parent is tried again, and nothing but its age keeps it until that is known.
+    """
 
     run_id: str
     parent_run_id: str | None

@@ -53,6 +53,7 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     archived: bool = False
     deployment: str | None = None
     backfill: bool = False
+    restored_at: datetime | None = None
 
 
 class Measured(msgspec.Struct, kw_only=True):

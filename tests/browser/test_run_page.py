@@ -1,5 +1,6 @@
 """The page of a run: its tabs, the timeline, the events, the graph, and the run as it was."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -204,6 +205,27 @@ async def test_the_run_as_it_was(visit, system, gates):
     await expect(other.page.locator("#run-tasks .badge")).to_have_text(["completed", "running"])
     await page.get_by_role("link", name="Back to now").click()
     await expect(page.locator(".run-header .badge")).to_have_text("completed")
+
+
+async def test_a_slider_that_is_moved_before_the_moments_are_there(visit, system, ended):
+    visitor = await visit(f"/runs/{ended}")
+    page = visitor.page
+    await page.get_by_role("link", name="Time machine").click()
+    slider = page.locator("#moment-slider")
+    await expect(slider).to_be_visible()
+    moved = asyncio.Event()
+
+    async def hold(route):
+        await moved.wait()
+        await route.continue_()
+
+    await page.route("**/moments", hold)
+    await page.reload(wait_until="domcontentloaded")
+    await slider.fill("2")
+    moved.set()
+    await page.wait_for_url("**?at=*")
+    await expect(page.locator("#moment-said")).to_contain_text("Event 3 of")
+    assert await slider.input_value() == "2"
 
 
 async def test_the_tabs_fit_a_phone(visit, ended):

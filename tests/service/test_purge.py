@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 import msgspec
@@ -13,7 +13,8 @@ from eventually import eventually
 from projected import ask
 from said_runs import Runs
 
-from perfect_bus import Bus
+from perfect_bus import Bus, Guard, append
+from perfect_bus.claim import read_history
 from perfect_bus.purging import missing, subjects_on
 from perfect_bus.settings import Settings
 from perfect_gateway.service import GatewayService
@@ -22,7 +23,8 @@ from perfect_projector.sweep import sweep
 from perfect_registry.service import RegistryService
 from perfect_runtime.verify import verify
 from perfect_schemas import events as e
-from perfect_schemas import ids, queries
+from perfect_schemas import ids, queries, subjects
+from perfect_schemas.codec import encode
 from perfect_schemas.envelope import ErrorInfo, StoredValue, utc_now
 
 ERROR = ErrorInfo(kind="builtins:ValueError", message="no")
@@ -90,6 +92,29 @@ async def test_finished_runs_leave_the_bus_and_are_shown_as_before(bus, runs, st
     report = await verify(bus)
     assert report.differences == []
     assert (report.runs, report.archived) == (3, 2)
+
+
+async def test_what_was_brought_back_stays_as_long_as_what_has_just_ended(bus, runs, start_service, settings):
+    """A child run is brought back before its parent is tried again: nothing else keeps it meanwhile."""
+    await start_service(ProjectorService)
+    broken = await failed(runs)
+    history = await read_history(bus, broken)
+    await gone(bus, broken)
+    life = msgspec.Raw(encode(msgspec.structs.replace(history.run, archived=True)))
+    restored = e.RunRestored(
+        id=ids.uuid7(), at=utc_now(), source="engine", run_id=broken, epoch=1, state="FAILED", life=life
+    )
+    await append(bus, subjects.run(broken), restored, Guard(subjects.run(broken), 0))
+    await gone(bus, broken)
+    said = await ask(bus, "events", queries.EventPage(run_id=broken), queries.Events)
+    fences = [
+        event
+        for event in (msgspec.json.decode(one.event, type=dict) for one in said.events)
+        if event["type"] == "run.archived"
+    ]
+    assert len(fences) == 2
+    stayed = datetime.fromisoformat(fences[1]["at"]) - restored.at
+    assert stayed >= timedelta(seconds=settings.purge_after_s)
 
 
 async def test_nothing_goes_when_the_setting_says_never(bus, runs, start_service, settings):

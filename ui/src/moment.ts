@@ -48,6 +48,8 @@ class Machine {
     });
     const button = document.querySelector<HTMLElement>('#moment button[type="submit"]');
     if (button) button.hidden = true;
+    const slider = document.getElementById("moment-slider") as HTMLInputElement | null;
+    if (slider && slider.value !== slider.defaultValue) this.go(Number(slider.value)); // moved while this was loading
   }
 
   private go(n: number): void {

@@ -30,7 +30,8 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: how long it has executed, without the time in which it waited; of a final run. ran_ms: the same of the
     executions that have ended; executing_since: of the present one. interrupted: an execution was lost or failed and the
     run was tried again, so that its duration does not tell how long the flow takes.
-    archived: it ended long ago, and its events may have left the bus: the read model has all of them.
+    archived: it ended long ago, and its events may have left the bus: the read model has all of them. restored_at: when
+    they were last brought back.
     awaited: the distributed tasks that it waits for (PAUSED), which are one of its open waits.
     pausing_by: who wants it to pause (RUNNING), or has paused it (PAUSED); None again once it is resumed from that.
     """
@@ -84,6 +85,7 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
     interrupted: bool = False
     deployment: str | None = None
     backfill: bool = False
+    restored_at: datetime | None = None
 
 
 _decode_life = msgspec.json.Decoder(RunLife).decode
@@ -368,7 +370,7 @@ def _restored(life: RunLife | None, event: e.RunRestored, _: S, seq: int) -> Run
             life = _decode_life(event.life)
         except msgspec.DecodeError:
             return None
-    return msgspec.structs.replace(life, last_seq=seq, archived=False, client_id=None)
+    return msgspec.structs.replace(life, last_seq=seq, archived=False, restored_at=event.at, client_id=None)
 
 
 _APPLY: dict[type[Event], Callable[..., RunLife | None]] = {

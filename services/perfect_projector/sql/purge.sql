@@ -3,7 +3,8 @@
 -- name: purge.ended
 -- Those whose last event stands after a sequence, in the order of their ends.
 SELECT
-  id::VARCHAR, parent_run_id::VARCHAR, state, coalesce(end_time, created_at), last_seq,
+  id::VARCHAR, parent_run_id::VARCHAR, state,
+  greatest(coalesce(end_time, created_at), try_cast(details->>'$.restored_at' AS TIMESTAMP)), last_seq,
   coalesce((details->>'$.archived')::BOOLEAN, false)
 FROM runs
 WHERE last_seq > $after AND state IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')
@@ -12,7 +13,8 @@ LIMIT $limit;
 
 -- name: purge.ended_of
 SELECT
-  id::VARCHAR, parent_run_id::VARCHAR, state, coalesce(end_time, created_at), last_seq,
+  id::VARCHAR, parent_run_id::VARCHAR, state,
+  greatest(coalesce(end_time, created_at), try_cast(details->>'$.restored_at' AS TIMESTAMP)), last_seq,
   coalesce((details->>'$.archived')::BOOLEAN, false)
 FROM runs
 WHERE id IN (SELECT unnest($run_ids::UUID[])) AND state IN ('COMPLETED', 'FAILED', 'CANCELLED', 'CRASHED')
