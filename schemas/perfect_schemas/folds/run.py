@@ -31,7 +31,7 @@ class RunLife(msgspec.Struct, frozen=True, kw_only=True):
     executions that have ended; executing_since: of the present one. interrupted: an execution was lost or failed and the
     run was tried again, so that its duration does not tell how long the flow takes.
     archived: it ended long ago, and its events may have left the bus: the read model has all of them. restored_at: when
-    they were last brought back.
+    they were brought back, until they are archived again or the run is tried again.
     awaited: the distributed tasks that it waits for (PAUSED), which are one of its open waits.
     pausing_by: who wants it to pause (RUNNING), or has paused it (PAUSED); None again once it is resumed from that.
     """
@@ -310,6 +310,7 @@ def _retried(life: RunLife, event: e.RunRetried, state: S, seq: int) -> RunLife:
         client_id=None,
         pausing_by=None,
         archived=False,
+        restored_at=None,
         executing_since=None,
         interrupted=True,
     )
@@ -360,7 +361,7 @@ def _ended(life: RunLife, event: e.RunCancelled | e.RunCrashed, state: S, seq: i
 
 
 def _archived(life: RunLife, _: Event, state: S, seq: int) -> RunLife:
-    return msgspec.structs.replace(life, state=state, last_seq=seq, archived=True)
+    return msgspec.structs.replace(life, state=state, last_seq=seq, archived=True, restored_at=None)
 
 
 def _restored(life: RunLife | None, event: e.RunRestored, _: S, seq: int) -> RunLife | None:
