@@ -13,6 +13,7 @@ from pathlib import Path
 
 from figures import Figure, Workload
 from harness import System, system
+from processor import on_processor_s
 
 from perfect_bus.settings import Settings
 from perfect_runtime.natsd import NatsServer
@@ -28,10 +29,10 @@ def measure(running: System, seconds: float = SECONDS, settle_s: float = 3) -> W
     with server_alone(running.folder) as alone:
         time.sleep(settle_s)
         pids = running.processes()
-        before, alone_before = cpu_seconds(pids), cpu_seconds([alone])
+        before, alone_before = on_processor_s(pids), on_processor_s([alone])
         time.sleep(seconds)
-        percent = (cpu_seconds(pids) - before) / seconds * 100
-        floor = (cpu_seconds([alone]) - alone_before) / seconds * 100
+        percent = (on_processor_s(pids) - before) / seconds * 100
+        floor = (on_processor_s([alone]) - alone_before) / seconds * 100
     sizes = {f"{command(pid)} ({pid})": pss_mb(pid) for pid in pids}
     for name, size in sizes.items():
         print(f"  {size:6.1f} MB  {name}")
@@ -67,14 +68,6 @@ def server_alone(data_dir: Path) -> Iterator[int]:
             yield server.pid or 0
         finally:
             server.stop()
-
-
-def cpu_seconds(pids: list[int]) -> float:
-    """Of their threads that live, to the nanosecond. What /proc/PID/stat counts in ticks of 10 ms is a tenth of a percent
-    of ten seconds.
-    """
-    threads = [thread for pid in pids for thread in Path(f"/proc/{pid}/task").iterdir()]
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
 
 def pss_mb(pid: int) -> float:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 from harness import System
@@ -31,12 +31,14 @@ class Share(NamedTuple):
 def rounds_of(running: System, rounds: int, once: Callable[[], T]) -> tuple[list[T], Share]:
     """What `once()` gave each time, and what a round of it took, this process included."""
     pids = [*running.processes(), *running.worker_processes(), os.getpid()]
-    before = sum(map(on_processor_s, pids))
+    before = on_processor_s(pids)
     each = [once() for _ in range(rounds)]
-    used = (sum(map(on_processor_s, pids)) - before) / max(rounds, 1)
+    used = (on_processor_s(pids) - before) / max(rounds, 1)
     return each, Share(used, os.cpu_count() or 1)
 
 
-def on_processor_s(pid: int) -> float:
-    """Since its start. By the process's own clock (Linux), which is exact; `/proc/PID/stat` counts hundredths."""
-    return time.clock_gettime((~pid << 3) | 2)
+def on_processor_s(pids: Iterable[int]) -> float:
+    """All of them together, since their starts. By each process's own clock (Linux), which is exact; `/proc/PID/stat` counts
+    hundredths.
+    """
+    return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)

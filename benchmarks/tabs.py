@@ -10,7 +10,8 @@ import time
 from typing import Any
 
 from harness import System, percentile, report, system
-from idle import cpu_seconds, pss_mb
+from idle import pss_mb
+from processor import on_processor_s
 
 from perfect_bus import Bus
 from perfect_bus.connection import Connection
@@ -77,7 +78,7 @@ async def measure(running: System, gateway: int) -> dict[str, Any]:
         await asyncio.wait_for(tab.ready, 10)
         tabs.append(tab)
     bus = await Bus.connect(Connection.load(running.folder / "connection.json"), name="benchmark tabs")
-    cpu, began = cpu_seconds([gateway]), time.perf_counter()
+    cpu, began = on_processor_s([gateway]), time.perf_counter()
     said: dict[str, float] = {}
     for _ in range(CHANGES):
         said |= await say(bus)
@@ -85,7 +86,7 @@ async def measure(running: System, gateway: int) -> dict[str, Any]:
     deadline = time.perf_counter() + LAST_S
     while time.perf_counter() < deadline and any(said.keys() - tab.heard.keys() for tab in tabs):
         await asyncio.sleep(0.01)
-    percent = (cpu_seconds([gateway]) - cpu) / (time.perf_counter() - began) * 100
+    percent = (on_processor_s([gateway]) - cpu) / (time.perf_counter() - began) * 100
     await bus.close()
     waits = [(tab.heard[run] - at) * 1000 for run, at in said.items() for tab in tabs if run in tab.heard]
     lasts = [max((tab.heard.get(run, deadline) - at) * 1000 for tab in tabs) for run, at in said.items()]

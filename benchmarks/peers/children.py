@@ -7,7 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from idle import cpu_seconds, pss_mb
+from idle import pss_mb
+from processor import on_processor_s
 
 SETTLE_S, REST_S = 2.0, 5.0  # how long a side is left alone before it is measured, and while it is
 
@@ -73,6 +74,6 @@ def at_rest(pids: list[int], seconds: float) -> tuple[float, float]:
     """(memory in MB, PSS; processor time, % of one core) over `seconds`."""
     if not pids:
         return 0.0, 0.0
-    before = cpu_seconds(pids)
+    before = on_processor_s(pids)
     time.sleep(seconds)
-    return sum(map(pss_mb, pids)), (cpu_seconds(pids) - before) / seconds * 100
+    return sum(map(pss_mb, pids)), (on_processor_s(pids) - before) / seconds * 100
